@@ -1,0 +1,74 @@
+"""Build the Cython extensions of the core.
+
+Everything else about the package is declared in ``pyproject.toml``.
+
+Environment variables
+---------------------
+``MTMOUNT_DEBUG``
+    ``1``: a debug build, with bounds checks, assertions, line tracing and
+    annotated sources.
+``MTMOUNT_SANITIZE``
+    Comma-separated sanitizers, e.g. ``address,undefined``.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = "lsst.ts.mtmount.core"
+
+DEBUG = os.environ.get("MTMOUNT_DEBUG", "") == "1"
+SANITIZE = os.environ.get("MTMOUNT_SANITIZE", "")
+
+compile_args = ["-std=c++17", "-Wall", "-Wextra"]
+link_args: list[str] = []
+if DEBUG:
+    compile_args += ["-O0", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS"]
+else:
+    compile_args += ["-O2", "-g0", "-DNDEBUG"]
+if SANITIZE:
+    flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all", "-g"]
+    compile_args += flags
+    link_args += flags
+macros: list[tuple[str, str | None]] = [("CYTHON_TRACE_NOGIL", "1")] if DEBUG else []
+
+
+def make_extension(source: Path) -> Extension:
+    """Describe the extension module that one ``.pyx`` file builds."""
+    return Extension(
+        name=f"{PACKAGE}.{source.stem}",
+        sources=[str(source.relative_to(ROOT))],
+        include_dirs=["ext"],
+        depends=sorted(str(path.relative_to(ROOT)) for path in (ROOT / "ext").glob("*.hpp")),
+        language="c++",
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+        define_macros=macros,
+    )
+
+
+os.chdir(ROOT)
+extensions = cythonize(
+    [make_extension(source) for source in sorted((ROOT / "ext").glob("*.pyx"))],
+    include_path=["src"],
+    annotate=DEBUG,
+    build_dir="build/cython",
+    force=DEBUG or bool(SANITIZE) or "--force" in sys.argv,
+    compiler_directives={
+        "language_level": "3",
+        "binding": True,
+        "embedsignature": False,
+        "boundscheck": DEBUG,
+        "wraparound": False,
+        "initializedcheck": DEBUG,
+        "cdivision": True,
+        "linetrace": DEBUG,
+        "warn.undeclared": False,
+    },
+)
+
+setup(ext_modules=extensions)
