@@ -62,12 +62,8 @@ extensions = cythonize(
         "language_level": "3",
         "binding": True,
         "embedsignature": False,
-        "boundscheck": DEBUG,
-        "wraparound": False,
-        "initializedcheck": DEBUG,
         "cdivision": True,
         "linetrace": DEBUG,
-        "warn.undeclared": False,
     },
 )
 

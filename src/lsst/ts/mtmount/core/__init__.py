@@ -3,3 +3,34 @@
 The rest of the package imports the core from here and from nowhere else.
 There is no pure-Python fallback: a core that was not built is an error.
 """
+
+try:
+    from .arrays import ArrayFunctor, ScalarFunctor, member_names
+    from .codec import TopicCodec
+    from .decoder import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL, STOPPED, FrameDecoder
+    from .errors import DropReason, FrameError
+    from .framing import FrameBuffer
+    from .ledger import DeliveryLedger
+    from .record import Record
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"the compiled core of lsst.ts.mtmount is missing ({error}); build it with 'pip install .'"
+    ) from error
+
+__all__ = [
+    "NEED_CLOCK",
+    "NEED_HANDLER",
+    "NEED_MORE",
+    "QUEUE_FULL",
+    "STOPPED",
+    "ArrayFunctor",
+    "DeliveryLedger",
+    "DropReason",
+    "FrameBuffer",
+    "FrameDecoder",
+    "FrameError",
+    "Record",
+    "ScalarFunctor",
+    "TopicCodec",
+    "member_names",
+]

@@ -1,0 +1,144 @@
+"""Gathering of numbered wire members into SAL arrays, and back.
+
+The TMA sends an array of n elements as n scalar members, numbered from 1:
+``current`` x 16 arrives as ``current1`` .. ``current16``, its time stamps as
+``current1Timestamp`` .. ``current16Timestamp``.
+"""
+
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM
+
+cdef str TIMESTAMP = "Timestamp"
+
+
+def member_names(field_name: str, num_elements: int) -> tuple[str, ...]:
+    """Name the wire members that carry a SAL field.
+
+    Parameters
+    ----------
+    field_name : `str`
+        Name of the SAL field.
+    num_elements : `int`
+        Number of elements; 1 means a scalar, whose member has the field's
+        own name.
+
+    Returns
+    -------
+    names : `tuple` [`str`, ...]
+        One name for each element. The number goes before a trailing
+        ``Timestamp``.
+
+    Raises
+    ------
+    ValueError
+        If ``num_elements`` is less than 1.
+    """
+    if num_elements < 1:
+        raise ValueError(f"{field_name}: num_elements={num_elements} is less than 1")
+    if num_elements == 1:
+        return (field_name,)
+    stem = field_name.removesuffix(TIMESTAMP)
+    suffix = field_name[len(stem):]
+    return tuple(f"{stem}{i}{suffix}" for i in range(1, num_elements + 1))
+
+
+cdef class ArrayFunctor:
+    """Convert between the numbered wire members of an array and its SAL value.
+
+    Parameters
+    ----------
+    field_name : `str`
+        Name of the SAL field.
+    num_elements : `int`
+        Number of elements.
+    """
+
+    cdef readonly str field_name
+    cdef readonly Py_ssize_t num_elements
+    cdef readonly tuple members
+
+    def __cinit__(self, field_name: str, num_elements: int) -> None:
+        self.field_name = field_name
+        self.num_elements = num_elements
+        self.members = member_names(field_name, num_elements)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.field_name!r}, {self.num_elements})"
+
+    def sal_value_from_llv_dict(self, data_dict: dict[str, object]) -> list[object]:
+        """Return the elements in order, as a list.
+
+        Raises
+        ------
+        KeyError
+            If a member is missing.
+        """
+        cdef dict data = data_dict
+        cdef list elements = PyList_New(self.num_elements)
+        cdef Py_ssize_t i
+        cdef PyObject* value
+        for i in range(self.num_elements):
+            value = PyDict_GetItemWithError(data, <object>PyTuple_GET_ITEM(self.members, i))
+            if value == NULL:
+                raise KeyError(self.members[i])
+            Py_INCREF(<object>value)
+            PyList_SET_ITEM(elements, i, <object>value)
+        return elements
+
+    def llv_dict_from_sal_value(self, value: object) -> dict[str, object]:
+        """Return the wire members for a SAL value.
+
+        Raises
+        ------
+        ValueError
+            If ``value`` has the wrong length.
+        """
+        cdef tuple elements = tuple(value)
+        cdef dict data = {}
+        cdef Py_ssize_t i
+        if len(elements) != self.num_elements:
+            raise ValueError(
+                f"{self.field_name}: {len(elements)} elements instead of {self.num_elements}"
+            )
+        for i in range(self.num_elements):
+            PyDict_SetItem(data, self.members[i], elements[i])
+        return data
+
+
+cdef class ScalarFunctor:
+    """Convert between a scalar wire member and its SAL value, which are the same.
+
+    Parameters
+    ----------
+    field_name : `str`
+        Name of the SAL field.
+    """
+
+    cdef readonly str field_name
+    cdef readonly Py_ssize_t num_elements
+    cdef readonly tuple members
+
+    def __cinit__(self, field_name: str) -> None:
+        self.field_name = field_name
+        self.num_elements = 1
+        self.members = (field_name,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.field_name!r})"
+
+    def sal_value_from_llv_dict(self, data_dict: dict[str, object]) -> object:
+        """Return the member's value.
+
+        Raises
+        ------
+        KeyError
+            If the member is missing.
+        """
+        return data_dict[self.field_name]
+
+    def llv_dict_from_sal_value(self, value: object) -> dict[str, object]:
+        """Return the wire member for a SAL value."""
+        return {self.field_name: value}

@@ -1,0 +1,374 @@
+"""From the received bytes to Kafka messages: every complete frame in one call."""
+
+import sys
+
+from lsst.ts.mtmount.core.errors import DropReason, FrameError
+
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t
+from libc.string cimport memcmp
+
+from lsst.ts.mtmount.core.codec cimport (
+    JSON_INTEGER,
+    JSON_REAL,
+    OUTCOME_OK,
+    OUTCOME_UNEXPECTED,
+    JsonScanner,
+    Member,
+    TopicCodec,
+    as_double,
+    find_member,
+    find_topic_id,
+    scan_error,
+    scan_frame,
+)
+from lsst.ts.mtmount.core.framing cimport FrameBuffer
+
+
+cdef extern from "<time.h>" nogil:
+    ctypedef int clockid_t
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(clockid_t, timespec*)
+    clockid_t CLOCK_REALTIME
+
+
+cdef extern from *:
+    """
+    #include <string.h>
+    #include <time.h>
+    #ifndef CLOCK_TAI
+    #define CLOCK_TAI 11  /* Linux */
+    #endif
+    """
+    clockid_t CLOCK_TAI
+    void* memmem(const void*, size_t, const void*, size_t) nogil
+
+
+cdef enum:
+    # Topic IDs up to this are looked up in an array. (The TMA's end at 27.)
+    MAX_INDEXED_TOPIC_ID = 255
+    # Unknown topic IDs that are remembered, so that a sender of nonsense
+    # cannot fill the memory.
+    MAX_UNSUPPORTED = 1000
+    # How much of a dropped frame is reported [bytes].
+    HEAD_LENGTH = 200
+
+# What FrameDecoder.process returns.
+# All complete frames were taken.
+NEED_MORE = 0
+# The producer's queue is full: call again when there is room.
+QUEUE_FULL = 1
+# `pending_frame` needs the topic's handler; then call again.
+NEED_HANDLER = 2
+# `pending_clock` is the TMA's time stamp of the next frame; then call again.
+NEED_CLOCK = 3
+# The drop callback asked to end.
+STOPPED = 4
+
+cdef const char* TOPIC_ID_KEY = b'"topicID"'
+cdef const char* TIMESTAMP = b"timestamp"
+cdef enum:
+    TOPIC_ID_KEY_LENGTH = 9
+    TIMESTAMP_LENGTH = 9
+
+
+cdef class FrameDecoder:
+    """Takes every complete frame from a buffer and hands its record to a producer.
+
+    Parameters
+    ----------
+    produce : `Callable`
+        ``produce(kafka_topic, value, key, partition, on_delivery)``; raises
+        BufferError where the producer's queue is full, any other exception
+        where it refuses the message.
+    on_delivery : `Callable`
+        Passed on to ``produce``.
+    on_drop : `Callable`
+        Called with an exception (mostly a `FrameError`) and the first bytes
+        of the frame for each one that is dropped. If it returns true,
+        `process` ends with ``STOPPED``.
+    on_unsupported : `Callable`
+        Called with each new topic ID that no codec was added for.
+
+    Attributes
+    ----------
+    frames : `int`
+        Frames received: published, dropped and of unsupported topics.
+    bytes : `int`
+        Length of these frames, without terminators [bytes].
+    published : `int`
+        Frames whose record the producer took.
+    preprocessed : `int`
+        Those of them that went through a dict.
+    dropped : `dict` [`DropReason`, `int`]
+        Frames dropped, by reason.
+    unsupported : `int`
+        Frames of unsupported topics.
+    unsupported_topic_ids : `set` [`int`]
+        The topic IDs of these (the first 1,000).
+    clock_is_due : `bool`
+        Is a time stamp for the clock offset wanted?
+    pending_frame : `bytes` or `None`
+        The frame for a handler.
+    pending_codec : `TopicCodec` or `None`
+        Its topic.
+    pending_clock : `float`
+        A time stamp of the TMA (TAI, unix seconds).
+    """
+
+    cdef readonly object produce
+    cdef readonly object on_delivery
+    cdef readonly object on_drop
+    cdef readonly object on_unsupported
+    cdef readonly int64_t frames
+    cdef readonly int64_t bytes
+    cdef readonly int64_t published
+    cdef readonly int64_t preprocessed
+    cdef readonly int64_t unsupported
+    cdef readonly dict dropped
+    cdef readonly set unsupported_topic_ids
+    cdef public bint clock_is_due
+    cdef readonly bytes pending_frame
+    cdef readonly TopicCodec pending_codec
+    cdef readonly double pending_clock
+    cdef readonly dict codecs
+    # A frame that waits for the clock offset to be written.
+    cdef bytes _held_frame
+    # A message that the producer had no room for.
+    cdef bytes _held_message
+    cdef TopicCodec _held_codec
+    cdef bint _stopped
+    cdef JsonScanner _scanner
+    cdef int _clock
+    cdef double _tai_minus_utc
+    cdef bint _clock_is_tai
+    cdef void* _by_id[MAX_INDEXED_TOPIC_ID + 1]
+
+    def __cinit__(self, produce, on_delivery, *, on_drop, on_unsupported) -> None:
+        self.produce = produce
+        self.on_delivery = on_delivery
+        self.on_drop = on_drop
+        self.on_unsupported = on_unsupported
+        self.dropped = dict.fromkeys(DropReason, 0)
+        self.unsupported_topic_ids = set()
+        self.codecs = {}
+        self._scanner.max_integer_digits = sys.get_int_max_str_digits()
+        self.set_clock(False, 37.0)
+
+    def set_clock(self, use_clock_tai: bool, tai_minus_utc: float) -> None:
+        """Choose how records are stamped.
+
+        Parameters
+        ----------
+        use_clock_tai : `bool`
+            Read TAI from the system's CLOCK_TAI? Else UTC from
+            CLOCK_REALTIME.
+        tai_minus_utc : `float`
+            TAI - UTC, to get the other one from that [seconds].
+        """
+        self._clock_is_tai = use_clock_tai
+        self._clock = CLOCK_TAI if use_clock_tai else CLOCK_REALTIME
+        self._tai_minus_utc = tai_minus_utc
+
+    def add_topic(self, codec: TopicCodec) -> None:
+        """Add or replace the codec of a topic."""
+        self.codecs[codec.topic_id] = codec
+        if 0 <= codec.topic_id <= MAX_INDEXED_TOPIC_ID:
+            self._by_id[codec.topic_id] = <void*>codec
+
+    def remove_topic(self, topic_id: int) -> None:
+        """Remove the codec of a topic, whose frames are then unsupported."""
+        if 0 <= topic_id <= MAX_INDEXED_TOPIC_ID:
+            self._by_id[topic_id] = NULL
+        del self.codecs[topic_id]
+
+    def process(self, buffer: FrameBuffer) -> int:
+        """Take frames until none is complete, or something has to be done first.
+
+        Returns
+        -------
+        state : `int`
+            ``NEED_MORE``, ``QUEUE_FULL``, ``NEED_HANDLER``, ``NEED_CLOCK``
+            or ``STOPPED``.
+        """
+        cdef const char* frame = NULL
+        cdef Py_ssize_t length = 0
+        cdef int state, code
+        cdef bytes held
+        self._stopped = False
+        if self.pending_frame is not None:
+            return NEED_HANDLER
+        if self._held_message is not None and not self._publish(self._held_codec, self._held_message):
+            return QUEUE_FULL
+        if self._held_frame is not None:
+            held = self._held_frame
+            self._held_frame = None
+            state = self._take(held, len(held), False)
+            if state != NEED_MORE:
+                return state
+        while not self._stopped:
+            code = buffer.next_frame_view(<const unsigned char**>&frame, &length)
+            if code == 0:
+                return NEED_MORE
+            self.frames += 1
+            self.bytes += length
+            if code == 2:
+                self._drop(
+                    FrameError(DropReason.TOO_LONG, f"{length} bytes, the limit is {buffer.limit}"),
+                    frame,
+                    min(length, HEAD_LENGTH),
+                )
+                continue
+            state = self._take(frame, length, True)
+            if state != NEED_MORE:
+                return state
+        return STOPPED
+
+    def finish_handler(self) -> None:
+        """Say that the topic's handler has published `pending_frame` itself."""
+        self.published += 1
+        self.preprocessed += 1
+        self.pending_frame = None
+        self.pending_codec = None
+
+    def drop_pending(self, error: BaseException) -> None:
+        """Say that `pending_frame` cannot be published."""
+        cdef bytes frame = self.pending_frame
+        self.pending_frame = None
+        self.pending_codec = None
+        self._drop(error, frame, len(frame))
+
+    def publish_pending(self, data: dict[str, object]) -> bool:
+        """Publish `pending_frame` with the members that a preprocessor left.
+
+        Returns
+        -------
+        is_published : `bool`
+            False if the producer's queue is full; the message is kept and
+            `process` tries again.
+        """
+        cdef TopicCodec codec = self.pending_codec
+        try:
+            codec.gather(data)
+        except FrameError as error:
+            self.drop_pending(error)
+            return True
+        self.pending_frame = None
+        self.pending_codec = None
+        self.preprocessed += 1
+        return self._publish(codec, self._encode(codec))
+
+    cdef int _take(self, const char* frame, Py_ssize_t length, bint ask_clock) except -1:
+        """Publish, hold or drop one frame."""
+        cdef TopicCodec codec = self._guess(frame, length)
+        cdef JsonScanner* scanner = &self._scanner
+        cdef int outcome = OUTCOME_UNEXPECTED
+        cdef bint clock_wanted = ask_clock and self.clock_is_due
+        if codec is not None and codec.fused and not (clock_wanted and codec.reports_clock):
+            outcome = codec.decode_learned(scanner, frame, length)
+        if outcome == OUTCOME_UNEXPECTED:
+            if scan_frame(scanner, frame, length) != OUTCOME_OK:
+                return self._drop(scan_error(scanner, frame, length), frame, length)
+            try:
+                topic_id = find_topic_id(scanner)
+            except FrameError as error:
+                return self._drop(error, frame, length)
+            codec = self.codecs.get(topic_id)
+            if codec is None:
+                self.unsupported += 1
+                if (
+                    topic_id not in self.unsupported_topic_ids
+                    and len(self.unsupported_topic_ids) < MAX_UNSUPPORTED
+                ):
+                    self.unsupported_topic_ids.add(topic_id)
+                    self.on_unsupported(topic_id)
+                return NEED_MORE
+            if clock_wanted and codec.reports_clock and self._read_clock():
+                self._held_frame = frame[:length]
+                return NEED_CLOCK
+            if not codec.fused:
+                self.pending_frame = frame[:length]
+                self.pending_codec = codec
+                return NEED_HANDLER
+            outcome = codec.decode_members(scanner, frame, length)
+        if outcome != OUTCOME_OK:
+            return self._drop(codec.error(outcome, scanner, frame), frame, length)
+        return NEED_MORE if self._publish(codec, self._encode(codec)) else QUEUE_FULL
+
+    cdef TopicCodec _guess(self, const char* frame, Py_ssize_t length):
+        """The codec of the topic whose ID the frame seems to have.
+
+        The learned order is then compared byte for byte, so a wrong guess
+        costs time only.
+        """
+        cdef const char* end = frame + length
+        cdef const char* p
+        cdef int topic_id = 0
+        if length > 16 and memcmp(frame + 1, TOPIC_ID_KEY, TOPIC_ID_KEY_LENGTH) == 0:
+            p = frame + 1
+        else:
+            p = <const char*>memmem(frame, length, TOPIC_ID_KEY, TOPIC_ID_KEY_LENGTH)
+            if p == NULL:
+                return None
+        p += TOPIC_ID_KEY_LENGTH
+        while p < end and (p[0] == c" " or p[0] == c":"):
+            p += 1
+        while p < end and c"0" <= p[0] <= c"9":
+            topic_id = topic_id * 10 + (p[0] - c"0")
+            if topic_id > MAX_INDEXED_TOPIC_ID:
+                return None
+            p += 1
+        if self._by_id[topic_id] == NULL:
+            return None
+        return <TopicCodec>self._by_id[topic_id]
+
+    cdef bint _read_clock(self) except -1:
+        """Does the scanned frame tell the TMA's time? Then note it."""
+        cdef Py_ssize_t i = find_member(&self._scanner, TIMESTAMP, TIMESTAMP_LENGTH)
+        cdef Member* member
+        if i < 0:
+            return False
+        member = &self._scanner.members[i]
+        if member.type != JSON_INTEGER and member.type != JSON_REAL:
+            return False
+        self.pending_clock = as_double(member.value, member.value_end)
+        if not isfinite(self.pending_clock):
+            return False
+        self.clock_is_due = False
+        return True
+
+    cdef bytes _encode(self, TopicCodec codec):
+        cdef timespec now
+        cdef double seconds
+        clock_gettime(self._clock, &now)
+        seconds = <double>now.tv_sec + 1e-9 * <double>now.tv_nsec
+        if self._clock_is_tai:
+            return codec.record.encode_values(seconds, seconds - self._tai_minus_utc)
+        return codec.record.encode_values(seconds + self._tai_minus_utc, seconds)
+
+    cdef bint _publish(self, TopicCodec codec, bytes message) except -1:
+        """Hand a message to the producer; False if its queue is full, then the message is held."""
+        self._held_message = None
+        try:
+            self.produce(codec.kafka_topic, message, b"", 0, self.on_delivery)
+        except BufferError:
+            self._held_message = message
+            self._held_codec = codec
+            return False
+        except Exception as error:
+            refusal = FrameError(DropReason.REFUSED, str(error), topic_id=codec.topic_id)
+            refusal.__cause__ = error
+            self._drop(refusal, b"", 0)
+            return True
+        self.published += 1
+        return True
+
+    cdef int _drop(self, object error, const char* frame, Py_ssize_t length) except -1:
+        """Count and report a dropped frame."""
+        reason = error.reason if isinstance(error, FrameError) else DropReason.HANDLER
+        self.dropped[reason] += 1
+        if self.on_drop(error, frame[:min(length, HEAD_LENGTH)]):
+            self._stopped = True
+        return NEED_MORE

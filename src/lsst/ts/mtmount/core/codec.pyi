@@ -1,0 +1,29 @@
+from collections.abc import Mapping
+from typing import Any
+
+from .record import Record
+
+class TopicCodec:
+    fused: bool
+    reports_clock: bool
+    @property
+    def topic_id(self) -> int: ...
+    @property
+    def kafka_topic(self) -> str: ...
+    @property
+    def record(self) -> Record: ...
+    @property
+    def members(self) -> tuple[str, ...]: ...
+    @property
+    def num_learned(self) -> int: ...
+    @property
+    def num_general(self) -> int: ...
+    def __init__(
+        self,
+        topic_id: int,
+        kafka_topic: str,
+        record: Record,
+        members: Mapping[str, tuple[str, int]],
+    ) -> None: ...
+    def decode_frame(self, frame: bytes) -> None: ...
+    def gather(self, data: dict[str, Any]) -> None: ...

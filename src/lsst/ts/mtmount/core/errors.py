@@ -1,0 +1,52 @@
+"""Why a frame is dropped."""
+
+import enum
+
+
+class DropReason(enum.StrEnum):
+    """Why a frame was dropped."""
+
+    NOT_UTF8 = "not UTF-8"
+    NOT_JSON = "not JSON"
+    NOT_OBJECT = "no JSON object"
+    NESTING = "nested too deeply"
+    TOO_LONG = "too long"
+    TOPIC_ID = "bad topicID"
+    MISSING_FIELD = "missing field"
+    BAD_VALUE = "bad value"
+    HANDLER = "handler failed"
+    REFUSED = "refused by the producer"
+
+
+class FrameError(ValueError):
+    """A frame that cannot be published.
+
+    Parameters
+    ----------
+    reason : `DropReason`
+        Why.
+    detail : `str`
+        What exactly, for people.
+    topic_id : `int` or `None`
+        The frame's topic, where it is known.
+    field : `str` or `None`
+        The wire member that is missing or bad.
+    offset : `int` or `None`
+        Where in the frame [bytes].
+    """
+
+    def __init__(
+        self,
+        reason: DropReason,
+        detail: str,
+        *,
+        topic_id: int | None = None,
+        field: str | None = None,
+        offset: int | None = None,
+    ) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+        self.topic_id = topic_id
+        self.field = field
+        self.offset = offset
