@@ -260,7 +260,10 @@ cdef class Record:
                     if kind == KIND_STRING:
                         if not isinstance(elements[i], str):
                             raise TypeError(f"{elements[i]!r} is no str")
-                        elements[i].encode()  # a lone surrogate has no UTF-8 form
+                        try:
+                            elements[i].encode()
+                        except UnicodeEncodeError as error:
+                            raise ValueError(str(error)) from None
                         strings[old.i] = elements[i]
                         did_change = did_change or self._strings[old.i] != elements[i]
                     else:
