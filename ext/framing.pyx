@@ -1,5 +1,364 @@
+"""The receive buffer: bytes come in in place, frames go out at their terminators."""
+
+from lsst.ts.mtmount.core.errors import DropReason, FrameError
+
+from cpython.buffer cimport (
+    PyBUF_SIMPLE,
+    PyBUF_WRITABLE,
+    PyBuffer_FillInfo,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.memoryview cimport PyMemoryView_FromObject
+from libc.string cimport memchr, memcmp, memcpy, memmove
+
+cdef enum:
+    # Decoders may read this far behind the last byte [bytes].
+    PADDING = 64
+    # The first block, and the one to which an idle buffer returns [bytes].
+    SMALL_RECEIVE = 64 * 1024
+    # What a busy sender is offered for one receive [bytes].
+    LARGE_RECEIVE = 256 * 1024
+    # Less room than this is not worth a receive [bytes].
+    LEAST_RECEIVE = 16 * 1024
+    # Unread bytes that are moved to the front without a thought [bytes].
+    CHEAP_MOVE = 4 * 1024
+
+
 cdef class Block:
-    pass
+    """A piece of memory; its memoryview shows one part of it."""
+
+    def __cinit__(self, Py_ssize_t capacity) -> None:
+        self.data = <unsigned char*>PyMem_Calloc(capacity + PADDING, 1)
+        if self.data == NULL:
+            raise MemoryError(f"no memory for a receive buffer of {capacity} bytes")
+        self.capacity = capacity
+
+    def __dealloc__(self) -> None:
+        PyMem_Free(self.data)
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags) -> None:
+        PyBuffer_FillInfo(buffer, self, self.data + self.lo, self.hi - self.lo, 0, flags)
+
+
 cdef class FrameBuffer:
+    """Received bytes, and a scan for the ends of frames that sees each byte once.
+
+    Parameters
+    ----------
+    terminator : `bytes`
+        What ends a frame: one or more bytes.
+    limit : `int`
+        The longest frame, without its terminator [bytes].
+
+    Raises
+    ------
+    TypeError
+        If ``terminator`` is no `bytes`.
+    ValueError
+        If ``terminator`` is empty or ``limit`` is not positive.
+
+    Notes
+    -----
+    Memory starts at 64 KiB. Where the sender fills what it is offered, 256 KiB
+    are offered. Beyond that memory grows only with unread bytes: `next_frame`
+    keeps them under ``limit`` and one receive; with the other methods it is
+    the caller who stops to receive.
+    """
+
+    def __cinit__(self, terminator: bytes = b"\r\n", limit: int = 65536) -> None:
+        if not terminator:
+            raise ValueError("terminator is empty")
+        if limit <= 0:
+            raise ValueError(f"limit={limit} is not positive")
+        self.terminator = terminator
+        self.limit = limit
+        self.block = Block(SMALL_RECEIVE)
+        self._terminator = <const unsigned char*>PyBytes_AS_STRING(terminator)
+        self._terminator_length = PyBytes_GET_SIZE(terminator)
+        self._receive_size = SMALL_RECEIVE
+        self._discarded = -1
+
+    def __len__(self) -> int:
+        """The number of unread bytes."""
+        return self.end - self.start
+
+    def get_buffer(self, Py_ssize_t sizehint=-1) -> memoryview:
+        """Offer memory to receive into.
+
+        Parameters
+        ----------
+        sizehint : `int`
+            How much is wanted [bytes]; -1: as is best. At most 256 KiB count.
+
+        Returns
+        -------
+        tail : `memoryview`
+            Writable memory, never empty. Pass the number of bytes received
+            to `buffer_updated`.
+        """
+        cdef Block block
+        self._make_room(min(max(sizehint, LEAST_RECEIVE), LARGE_RECEIVE))
+        block = self.block
+        block.lo = self.end
+        block.hi = block.capacity
+        self._offered = block.hi - block.lo
+        return PyMemoryView_FromObject(block)
+
+    def buffer_updated(self, Py_ssize_t nbytes) -> None:
+        """Take what was received into the last `get_buffer`.
+
+        Parameters
+        ----------
+        nbytes : `int`
+            Number of bytes received.
+
+        Raises
+        ------
+        ValueError
+            If that much was not offered, or `feed` was called since.
+        """
+        if not 0 <= nbytes <= self._offered:
+            raise ValueError(f"{nbytes} bytes received, {self._offered} offered")
+        if nbytes == self._offered:
+            self._receive_size = LARGE_RECEIVE
+        self._offered = 0
+        self.end += nbytes
+
+    def feed(self, data) -> None:
+        """Append bytes.
+
+        Parameters
+        ----------
+        data : bytes-like
+            The bytes; they are copied.
+        """
+        cdef Py_buffer view
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            self._offered = 0
+            self._make_room(view.len)
+            memcpy(self.block.data + self.end, view.buf, view.len)
+            self.end += view.len
+        finally:
+            PyBuffer_Release(&view)
+
+    def find(self, separator: bytes | None = None) -> int:
+        """Find a separator; a search without success is resumed where it stopped.
+
+        Parameters
+        ----------
+        separator : `bytes` or `None`
+            One or more bytes; `None`: the terminator.
+
+        Returns
+        -------
+        offset : `int`
+            From the first unread byte to the separator; -1 if there is none.
+
+        Raises
+        ------
+        ValueError
+            If ``separator`` is empty.
+        """
+        cdef bint is_other = separator is not None and separator != self.terminator
+        if is_other and separator != self._other:
+            if not separator:
+                raise ValueError("separator is empty")
+            self._other = separator
+            self._scanned = self.start
+        if is_other != self._scanned_is_other:
+            self._scanned_is_other = is_other
+            self._scanned = self.start
+        if not is_other:
+            return self._scan(self._terminator, self._terminator_length)
+        return self._scan(
+            <const unsigned char*>PyBytes_AS_STRING(self._other), PyBytes_GET_SIZE(self._other)
+        )
+
+    def take(self, Py_ssize_t n) -> bytes:
+        """Return and consume the first n unread bytes.
+
+        Raises
+        ------
+        ValueError
+            If n is negative or there are fewer.
+        """
+        data = self.peek(n)
+        self.consume(n)
+        return data
+
+    def peek(self, Py_ssize_t n) -> bytes:
+        """Return the first n unread bytes; they stay unread.
+
+        Raises
+        ------
+        ValueError
+            If n is negative or there are fewer.
+        """
+        self._check_unread(n)
+        return PyBytes_FromStringAndSize(<const char*>self.block.data + self.start, n)
+
+    def skip(self, Py_ssize_t n) -> None:
+        """Consume the first n unread bytes.
+
+        Raises
+        ------
+        ValueError
+            If n is negative or there are fewer.
+        """
+        self._check_unread(n)
+        self.consume(n)
+
+    def readinto(self, target) -> int:
+        """Consume as many bytes as fit into writable memory.
+
+        Parameters
+        ----------
+        target : writable bytes-like
+            Where the bytes go.
+
+        Returns
+        -------
+        nbytes : `int`
+            Number of bytes copied: the size of ``target``, or all there were.
+        """
+        cdef Py_buffer view
+        cdef Py_ssize_t n
+        PyObject_GetBuffer(target, &view, PyBUF_WRITABLE)
+        try:
+            n = min(view.len, self.end - self.start)
+            memcpy(view.buf, self.block.data + self.start, n)
+        finally:
+            PyBuffer_Release(&view)
+        self.consume(n)
+        return n
+
+    def next_frame(self) -> bytes | None:
+        """Return and consume the next frame, without its terminator.
+
+        Returns
+        -------
+        frame : `bytes` or `None`
+            `None` if no frame is complete.
+
+        Raises
+        ------
+        FrameError
+            If a frame was longer than the limit; it is consumed. (Its bytes
+            are dropped as they come, so this is raised at its terminator.)
+        """
+        cdef const unsigned char* frame = NULL
+        cdef Py_ssize_t length = 0
+        cdef int code = self.next_frame_view(&frame, &length)
+        if code == 0:
+            return None
+        if code == 2:
+            raise FrameError(DropReason.TOO_LONG, f"{length} bytes, the limit is {self.limit}")
+        return PyBytes_FromStringAndSize(<const char*>frame, length)
+
+    def _check_unread(self, Py_ssize_t n) -> None:
+        if not 0 <= n <= self.end - self.start:
+            raise ValueError(f"{n} bytes asked for, {self.end - self.start} are unread")
+
     cdef int next_frame_view(self, const unsigned char** frame, Py_ssize_t* length) noexcept nogil:
+        """Consume the next frame.
+
+        Returns 1: a frame; the pointer, into the buffer, is valid until the
+        next `get_buffer` or `feed`. 0: no frame is complete. 2: a frame over
+        the limit was dropped; the pointer is to its first FRAME_HEAD bytes,
+        or all if fewer, the length its whole length.
+        """
+        cdef Py_ssize_t found, unfinished
+        if self._scanned_is_other:
+            self._scanned_is_other = False
+            self._scanned = self.start
+        found = self._scan(self._terminator, self._terminator_length)
+        if found < 0:
+            # The terminator may have begun in the last bytes.
+            unfinished = self.end - self.start - (self._terminator_length - 1)
+            if unfinished > self.limit or (self._discarded >= 0 and unfinished > 0):
+                self._discard(unfinished)
+            return 0
+        if found > self.limit or self._discarded >= 0:
+            self._discard(found)
+            self.consume(self._terminator_length)
+            frame[0] = self._head
+            length[0] = self._discarded
+            self._discarded = -1
+            return 2
+        frame[0] = self.block.data + self.start
+        length[0] = found
+        self.consume(found + self._terminator_length)
+        return 1
+
+    cdef const unsigned char* unread(self, Py_ssize_t* length) noexcept nogil:
+        """All unread bytes; valid until the next `get_buffer` or `feed`."""
+        length[0] = self.end - self.start
+        return self.block.data + self.start
+
+    cdef void consume(self, Py_ssize_t n) noexcept nogil:
+        """Caller holds 0 <= n <= unread bytes.
+
+        Nothing moves here: pointers to consumed bytes and an offered tail
+        stay valid.
+        """
+        self.start += n
+
+    cdef Py_ssize_t _scan(self, const unsigned char* separator, Py_ssize_t length) noexcept nogil:
+        """Offset of the separator from the first unread byte, -1 if there is none."""
+        # memchr for the first byte: glibc's memmem looks at each byte of its own.
+        cdef const unsigned char* data = self.block.data
+        cdef const unsigned char* p = data + max(self._scanned, self.start)
+        cdef const unsigned char* behind = data + self.end - (length - 1)
+        while p < behind:
+            p = <const unsigned char*>memchr(p, separator[0], behind - p)
+            if p == NULL:
+                break
+            if memcmp(p + 1, separator + 1, length - 1) == 0:
+                self._scanned = p - data
+                return p - data - self.start
+            p += 1
+        self._scanned = max(self.end - (length - 1), self.start)
+        return -1
+
+    cdef void _discard(self, Py_ssize_t n) noexcept nogil:
+        """Drop n bytes of an over-long frame, but keep its head for a report."""
+        cdef Py_ssize_t kept
+        if self._discarded < 0:
+            self._discarded = 0
+            self._head_length = 0
+        kept = min(n, FRAME_HEAD - self._head_length)
+        memcpy(self._head + self._head_length, self.block.data + self.start, kept)
+        self._head_length += kept
+        self._discarded += n
+        self.consume(n)
+
+    cdef int _make_room(self, Py_ssize_t n) except -1:
+        """Have room for n more bytes behind the unread ones.
+
+        What is moved is small, or no more than what was consumed, or goes to
+        a block with as much room again: O(1) for each byte received.
+        """
+        cdef Block block = self.block
+        cdef Block other
+        cdef Py_ssize_t unread = self.end - self.start
+        cdef Py_ssize_t capacity = max(max(unread + n, 2 * unread), self._receive_size)
+        cdef bint is_short = block.capacity - self.end < n
+        cdef bint is_cheap = unread <= CHEAP_MOVE or (is_short and unread <= self.start)
+        cdef bint is_small = block.capacity < max(unread + n, self._receive_size)
+        cdef bint is_huge = block.capacity > 2 * max(capacity, LARGE_RECEIVE)
+        if is_small or is_huge or (is_short and not is_cheap):
+            other = Block(capacity)
+            memcpy(other.data, block.data + self.start, unread)
+            self.block = other
+        elif self.start > 0 and is_cheap:
+            memmove(block.data, block.data + self.start, unread)
+        else:
+            return 0
+        self._scanned = max(self._scanned - self.start, 0)
+        self.start = 0
+        self.end = unread
         return 0
