@@ -1,0 +1,45 @@
+"""The built-in SAL side: schemas, Kafka, events, log messages and time."""
+
+from .controller import Controller
+from .interface import (
+    FieldInfo,
+    Interface,
+    InterfaceError,
+    TopicInfo,
+    load_interface,
+    load_packaged_interface,
+)
+from .kafka_topics import KafkaSetupError
+from .log_handler import SalLogHandler
+from .publisher import PRODUCER_DEFAULTS, KafkaPublisher
+from .rate_limit import RateLimitedLog
+from .registry import RegisteredSchema, RegistryError, SchemaRegistry
+from .settings import KafkaSettings, SettingsError
+from .tai import TaiClock, current_tai, tai_from_utc, tai_minus_utc_at
+from .topic import SetWriteResult, WriteTopic
+
+__all__ = [
+    "PRODUCER_DEFAULTS",
+    "Controller",
+    "FieldInfo",
+    "Interface",
+    "InterfaceError",
+    "KafkaPublisher",
+    "KafkaSettings",
+    "KafkaSetupError",
+    "RateLimitedLog",
+    "RegisteredSchema",
+    "RegistryError",
+    "SalLogHandler",
+    "SchemaRegistry",
+    "SetWriteResult",
+    "SettingsError",
+    "TaiClock",
+    "TopicInfo",
+    "WriteTopic",
+    "current_tai",
+    "load_interface",
+    "load_packaged_interface",
+    "tai_from_utc",
+    "tai_minus_utc_at",
+]

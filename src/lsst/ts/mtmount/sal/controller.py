@@ -1,0 +1,173 @@
+"""The built-in SAL side of the telemetry client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from types import TracebackType
+
+from .interface import Interface, load_interface
+from .log_handler import SalLogHandler
+from .publisher import KafkaPublisher
+from .schema import COMPONENT
+from .settings import KafkaSettings
+from .tai import TaiClock
+from .topic import WriteTopic
+
+__all__ = ["Controller"]
+
+#: Upper bound for delivering what is queued when the controller is closed [s].
+CLOSE_TIMEOUT = 10.0
+
+#: Share of that for the log messages that are still to be queued.
+LOG_SHARE = 0.2
+
+
+class Controller:
+    """Publish telemetry, events and log messages of the SAL component.
+
+    To be made in a running event loop; it starts at once.
+
+    Parameters
+    ----------
+    name
+        Name of the SAL component.
+    settings
+        Where Kafka and the schema registry are; from the environment if None.
+    interface
+        The topics; see `load_interface` if None.
+    publisher
+        The publisher; one made from the settings if None.
+
+    Attributes
+    ----------
+    log : `logging.Logger`
+        The logger ``MTMount``. What reaches it, also by its children, is
+        published as ``evt_logMessage``, also what is logged before the start.
+    start_task : `asyncio.Task`
+        Done when messages can be published.
+    done_task : `asyncio.Future`
+        Done when closed.
+    isopen : `bool`
+        False once `close` is called.
+    interface : `Interface`
+        The topics.
+    publisher : `KafkaPublisher`
+        Where messages go.
+    clock : `TaiClock`
+        What time it is.
+    topics : `dict` [`str`, `WriteTopic`]
+        All topics by attribute name.
+    tel_..., evt_... : `WriteTopic`
+        The topics that the interface has.
+
+    Raises
+    ------
+    SettingsError
+        If an environment variable is missing or cannot be used.
+    InterfaceError
+        If the interface files cannot be understood.
+    ValueError
+        If the name is another component's.
+    """
+
+    def __init__(
+        self,
+        name: str = COMPONENT,
+        *,
+        settings: KafkaSettings | None = None,
+        interface: Interface | None = None,
+        publisher: KafkaPublisher | None = None,
+    ) -> None:
+        if name != COMPONENT:
+            raise ValueError(f"This controller is only for {COMPONENT}, not for {name!r}")
+        self.log = logging.getLogger(name)
+        if self.log.getEffectiveLevel() > logging.INFO:
+            self.log.setLevel(logging.INFO)
+        self._log_handler = SalLogHandler()
+        self.log.addHandler(self._log_handler)
+        try:
+            self.interface = load_interface(self.log) if interface is None else interface
+            if publisher is None:
+                publisher = KafkaPublisher(settings or KafkaSettings.from_environment(), self.log)
+        except BaseException:
+            self.log.removeHandler(self._log_handler)
+            raise
+        self.publisher = publisher
+        self.clock = TaiClock()
+        self.topics = {
+            attr_name: WriteTopic(info, publisher, self.clock)
+            for attr_name, info in self.interface.topics.items()
+        }
+        self.isopen = True
+        self.done_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.start_task = asyncio.create_task(self._start())
+
+    def __getattr__(self, name: str) -> WriteTopic:
+        # Only called for what is no ordinary attribute.
+        topics: dict[str, WriteTopic] = self.__dict__.get("topics", {})
+        if name in topics:
+            return topics[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.topics]
+
+    async def __aenter__(self) -> Controller:
+        try:
+            await self.start_task
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _start(self) -> None:
+        self.log.info(f"SAL interface: {self.interface.source}; publishing to {self.publisher.settings}")
+        await self.publisher.start(
+            [topic.info for topic in self.topics.values()], is_exact=self.interface.is_exact
+        )
+        for attr_name, topic in self.topics.items():
+            topic.prepare(self.publisher.schemas[attr_name])
+        if "evt_logLevel" in self.topics:
+            await self.evt_logLevel.set_write(
+                level=self.log.getEffectiveLevel(), subsystem="", force_output=True
+            )
+        if "evt_logMessage" in self.topics:
+            self._log_handler.start(self.evt_logMessage.set_write)
+
+    async def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109
+        """Publish what is queued, within a bound, and end.
+
+        Parameters
+        ----------
+        timeout
+            Upper bound for the delivery of what is queued [s].
+        """
+        if not self.isopen:
+            await asyncio.shield(self.done_task)
+            return
+        self.isopen = False
+        deadline = time.monotonic() + timeout
+        try:
+            self.start_task.cancel()
+            await asyncio.wait([self.start_task])
+            self.log.removeHandler(self._log_handler)
+            await self._log_handler.stop(LOG_SHARE * timeout)
+            await self.publisher.close(deadline - time.monotonic())
+            self._report_lost_records()
+        finally:
+            self.done_task.set_result(None)
+
+    def _report_lost_records(self) -> None:
+        handler = self._log_handler
+        if handler.num_dropped or handler.num_failed:
+            self.log.warning(
+                f"Log records that were not published: {handler.num_dropped} dropped, "
+                f"{handler.num_failed} failed (last error: {handler.last_error!r})"
+            )

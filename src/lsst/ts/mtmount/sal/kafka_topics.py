@@ -1,0 +1,165 @@
+"""Creation of the Kafka topics that are missing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from .schema import TopicInfo
+from .settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin._metadata import ClusterMetadata
+
+__all__ = ["KafkaSetupError", "create_missing_topics"]
+
+#: How long one question to the brokers may block [s]; after each, it is
+#: looked whether to give up.
+SLICE = 0.5
+
+
+class KafkaSetupError(RuntimeError):
+    """Kafka cannot be reached, or cannot be used as configured. The text shows no password."""
+
+
+def create_missing_topics(
+    settings: KafkaSettings,
+    topics: Iterable[TopicInfo],
+    producer: Producer,
+    log: logging.Logger,
+    *,
+    timeout: float,
+    stop: threading.Event,
+) -> None:
+    """Create those of the topics that Kafka does not have.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka is.
+    topics
+        The topics to have.
+    producer
+        The producer that will write to them.
+    log
+        Logger.
+    timeout
+        How long to wait for Kafka [s].
+    stop
+        Set by another thread: give up.
+
+    Raises
+    ------
+    KafkaSetupError
+        If Kafka does not answer in time, or refuses to create a topic.
+
+    Notes
+    -----
+    Existing topics are left as they are, whatever their configuration.
+
+    Kafka may create a topic when it is asked about it by name, with
+    partitions and clean-up policy of its own choice. So it is asked for the
+    list of all topics, which creates none.
+
+    Topics are created by the cluster's controller. A cluster that names no
+    controller (such as librdkafka's mock cluster) cannot be asked to create
+    topics; there, and only there, being asked about them has to do.
+    """
+    deadline = time.monotonic() + timeout
+    admin = _AdminConnection(settings, log)
+    metadata = admin.list_topics(deadline, timeout, stop)
+    missing = {
+        name: topic
+        for topic in topics
+        if (name := topic.kafka_topic(settings.subname)) not in metadata.topics
+    }
+    if not missing:
+        return
+    if metadata.controller_id in metadata.brokers:
+        admin.create_topics(missing, max(deadline - time.monotonic(), SLICE))
+    else:
+        log.info(
+            f"Kafka at {settings.broker_addr} names no controller: "
+            f"{len(missing)} missing topics are left to its automatic creation"
+        )
+        for name in missing:
+            _ask_about_topic(settings, producer, name, max(deadline - time.monotonic(), SLICE))
+
+
+class _AdminConnection:
+    """An admin client that explains what goes wrong."""
+
+    def __init__(self, settings: KafkaSettings, log: logging.Logger) -> None:
+        self._settings = settings
+        self._log = log
+        self._error: KafkaError | None = None
+        configuration = settings.client_configuration() | {"error_cb": self._keep_error, "log_level": 0}
+        try:
+            self._client = AdminClient(configuration)
+        except (KafkaException, TypeError, ValueError) as error:
+            raise KafkaSetupError(
+                settings.redact(f"The Kafka client settings are refused: {error}")
+            ) from None
+
+    def _keep_error(self, error: KafkaError) -> None:
+        # "All brokers are down" only sums up what was reported before.
+        if self._error is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._error = error
+
+    def list_topics(self, deadline: float, timeout: float, stop: threading.Event) -> ClusterMetadata:
+        """Return the cluster's metadata, as soon as it answers."""
+        while True:
+            try:
+                return self._client.list_topics(timeout=max(min(SLICE, deadline - time.monotonic()), 0.01))
+            except KafkaException as error:
+                reason = error.args[0]
+            self._client.poll(0)
+            is_refused = self._error is not None and self._error.code() in (
+                KafkaError._AUTHENTICATION,
+                KafkaError.SASL_AUTHENTICATION_FAILED,
+            )
+            if is_refused or stop.is_set() or time.monotonic() >= deadline:
+                detail = self._settings.redact((self._error or reason).str())
+                what = "refused the connection" if is_refused else f"did not answer within {timeout:g} s"
+                raise KafkaSetupError(f"Kafka at {self._settings.broker_addr} {what}: {detail}")
+
+    def create_topics(self, missing: dict[str, TopicInfo], timeout: float) -> None:
+        """Create topics, which another process may be doing at the same moment."""
+        requests = [
+            NewTopic(
+                name,
+                num_partitions=1,
+                replication_factor=self._settings.replication_factor,
+                config={"cleanup.policy": "compact"} if topic.is_event else {},
+            )
+            for name, topic in missing.items()
+        ]
+        futures = self._client.create_topics(requests, operation_timeout=timeout, request_timeout=timeout)
+        for name, future in futures.items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                    continue
+                reason = self._settings.redact(error.args[0].str())
+                raise KafkaSetupError(f"Kafka did not create the topic {name}: {reason}") from None
+            self._log.info(f"Created the Kafka topic {name}")
+
+
+def _ask_about_topic(settings: KafkaSettings, producer: Producer, name: str, timeout: float) -> None:
+    """Ask Kafka about one topic, which creates it if Kafka is configured so."""
+    try:
+        error = producer.list_topics(name, timeout=timeout).topics[name].error
+    except KafkaException as exception:
+        error = exception.args[0]
+    # A topic that was just created may have no leader yet.
+    if error is not None and error.code() != KafkaError.LEADER_NOT_AVAILABLE:
+        reason = settings.redact(error.str())
+        raise KafkaSetupError(f"Kafka has no topic {name} and did not create it: {reason}")

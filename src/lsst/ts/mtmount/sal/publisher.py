@@ -1,0 +1,338 @@
+"""The producer that all SAL messages go through."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from ..core import DeliveryLedger
+from .kafka_topics import KafkaSetupError, create_missing_topics
+from .rate_limit import RateLimitedLog
+from .registry import RegisteredSchema, SchemaRegistry
+from .schema import TopicInfo
+from .settings import KafkaSettings
+
+__all__ = ["PRODUCER_DEFAULTS", "KafkaPublisher", "Produce"]
+
+#: Properties of the producer that the YAML file of the producer may override.
+#: ``linger.ms``: how long messages gather before they are sent [ms].
+#: The two bounds of the queue limit the memory that an outage of Kafka takes:
+#: 32 MiB hold some five minutes of the TMA's telemetry.
+PRODUCER_DEFAULTS: Mapping[str, Any] = {
+    "linger.ms": 2,
+    "queue.buffering.max.messages": 100_000,
+    "queue.buffering.max.kbytes": 32 * 1024,
+}
+
+#: How often delivery reports are collected when nobody asks for them [s], and
+#: how often while somebody waits for room in the queue.
+SERVE_INTERVAL = 0.1
+BUSY_SERVE_INTERVAL = 0.005
+
+#: A full queue must shrink to this part before it counts as having room, so
+#: that those who wait do not stop again at once.
+ROOM_FRACTION = 0.75
+
+#: Upper bound for serving the reports of messages that were given up [s].
+PURGE_TIMEOUT = 2.0
+
+Produce = Callable[[str, bytes, bytes, int, Callable[[Any, Any], None]], None]
+
+
+class KafkaPublisher:
+    """Publish SAL messages with one Kafka producer.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka and the schema registry are.
+    log
+        Parent of the logger for what Kafka reports.
+    producer_defaults
+        Properties of the producer instead of `PRODUCER_DEFAULTS`, by name.
+        Those of the settings have priority.
+    start_timeout
+        How long `start` waits for Kafka, and for each answer of the registry [s].
+
+    Attributes
+    ----------
+    settings : `KafkaSettings`
+        Where Kafka and the schema registry are.
+    produce : `Callable`
+        The producer's own ``produce``, once started; to be called as
+        ``produce(kafka_topic, payload, key, 0, ledger)``. It raises
+        BufferError if the queue is full, and KafkaException if the message
+        cannot be sent at all.
+    ledger : `DeliveryLedger`
+        Counts the deliveries of messages that have no ledger of their own.
+    schemas : `dict` [`str`, `RegisteredSchema`]
+        Schema id and revision code by attribute name of the topic.
+    max_queued : `int`
+        The largest number of messages seen in the queue.
+    fatal_error : `KafkaError` or None
+        An error after which the producer cannot be used any more.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        log: logging.Logger,
+        *,
+        producer_defaults: Mapping[str, Any] | None = None,
+        start_timeout: float = 10.0,
+    ) -> None:
+        self.settings = settings
+        self.log = log.getChild("Kafka")
+        self.produce: Produce = self._refuse
+        self.ledger = DeliveryLedger(self.report_failure)
+        self.schemas: dict[str, RegisteredSchema] = {}
+        self.max_queued = 0
+        self.fatal_error: KafkaError | None = None
+        self._configuration = settings.producer_configuration(
+            {**PRODUCER_DEFAULTS, **(producer_defaults or {})}
+        )
+        self._start_timeout = start_timeout
+        self._limited_log = RateLimitedLog(self.log)
+        self._producer: Producer | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        # Who waits for room, and how long the queue may be then.
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    def __repr__(self) -> str:
+        return f"KafkaPublisher({self.settings.broker_addr!r}, is_running={self.is_running})"
+
+    def __len__(self) -> int:
+        """Return the number of messages in the queue or on their way."""
+        return 0 if self._producer is None else len(self._producer)
+
+    def __bool__(self) -> bool:
+        return True
+
+    @property
+    def is_running(self) -> bool:
+        """Whether messages can be produced."""
+        return self._producer is not None
+
+    @property
+    def schema_ids(self) -> dict[str, int]:
+        """Schema ids by attribute name of the topic."""
+        return {name: schema.schema_id for name, schema in self.schemas.items()}
+
+    async def start(self, topics: Iterable[TopicInfo], *, is_exact: bool = False) -> None:
+        """Create missing Kafka topics, get the schema ids and start the producer.
+
+        Parameters
+        ----------
+        topics
+            The topics that will be written.
+        is_exact
+            Are the schemas exactly the observatory's? See
+            `SchemaRegistry.provide_schema`.
+
+        Raises
+        ------
+        KafkaSetupError
+            If Kafka does not answer in time, or refuses the settings or to
+            create a topic.
+        RegistryError
+            If the schema registry cannot be reached, or refuses a schema.
+        RuntimeError
+            If started already.
+        """
+        if self._producer is not None:
+            raise RuntimeError("The publisher is started already")
+        stop = threading.Event()
+        try:
+            producer = await asyncio.to_thread(self._prepare, list(topics), is_exact, stop)
+        finally:
+            # If this task was cancelled, the thread is still at work.
+            stop.set()
+        self._producer = producer
+        self.produce = producer.produce
+        self._serve_again()
+
+    def _prepare(self, topics: list[TopicInfo], is_exact: bool, stop: threading.Event) -> Producer:
+        """Do the part of the start that blocks; called in a thread."""
+        try:
+            producer = Producer(
+                self._configuration | {"error_cb": self._report_error}, logger=_LibrdkafkaLog(self)
+            )
+        except (KafkaException, TypeError, ValueError) as error:
+            reason = self.settings.redact(str(error))
+            raise KafkaSetupError(f"The Kafka producer settings are refused: {reason}") from None
+        create_missing_topics(
+            self.settings, topics, producer, self.log, timeout=self._start_timeout, stop=stop
+        )
+        with SchemaRegistry(self.settings.registry_url, timeout=self._start_timeout) as registry:
+            for topic in topics:
+                if stop.is_set():
+                    break
+                self.schemas[topic.attr_name] = registry.provide_schema(
+                    topic, topic.subject(self.settings.subname), is_exact=is_exact
+                )
+        return producer
+
+    async def send(
+        self, kafka_topic: str, payload: bytes, key: bytes, ledger: DeliveryLedger | None = None
+    ) -> None:
+        """Hand a message to the producer; while its queue is full, wait.
+
+        Parameters
+        ----------
+        kafka_topic
+            Name of the Kafka topic.
+        payload, key
+            Value and key of the message.
+        ledger
+            Counts the delivery; `ledger` if None.
+
+        Raises
+        ------
+        RuntimeError
+            If the publisher is not running, or is closed meanwhile.
+        KafkaException
+            If the message cannot be sent at all.
+        """
+        while True:
+            try:
+                self.produce(kafka_topic, payload, key, 0, self.ledger if ledger is None else ledger)
+            except BufferError:
+                await self.wait_for_room()
+            else:
+                return
+
+    async def wait_for_room(self) -> None:
+        """Wait until a queue that was found full has shrunk.
+
+        Raises
+        ------
+        RuntimeError
+            If the publisher is closed meanwhile.
+        """
+        if self._producer is None:
+            raise RuntimeError("The Kafka publisher is not running")
+        room = asyncio.get_running_loop().create_future()
+        self._waiters.append((int(len(self) * ROOM_FRACTION), room))
+        self._serve_again()
+        await room
+
+    def serve(self) -> None:
+        """Handle the delivery reports and errors that have arrived."""
+        if self._producer is None:
+            return
+        self.max_queued = max(self.max_queued, len(self._producer))
+        self._producer.poll(0)
+        self._limited_log.flush()
+        if self._waiters:
+            num_queued = len(self._producer)
+            for level, room in self._waiters:
+                if num_queued <= level and not room.done():
+                    room.set_result(None)
+            self._waiters = [waiter for waiter in self._waiters if not waiter[1].done()]
+
+    def _serve_again(self) -> None:
+        """Serve now, and again after the interval."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._producer is None:
+            return
+        # Armed first: an exception below must not end the series.
+        interval = BUSY_SERVE_INTERVAL if self._waiters else SERVE_INTERVAL
+        self._timer = asyncio.get_running_loop().call_later(interval, self._serve_again)
+        self.serve()
+
+    async def flush(self, timeout: float) -> int:  # noqa: ASYNC109
+        """Wait until all messages are delivered or given up.
+
+        Parameters
+        ----------
+        timeout
+            Upper bound [s].
+
+        Returns
+        -------
+        num_left : `int`
+            Messages still in the queue or on their way.
+        """
+        if self._producer is None:
+            return 0
+        return await asyncio.to_thread(self._producer.flush, max(timeout, 0.0))
+
+    async def close(self, timeout: float) -> int:  # noqa: ASYNC109
+        """Flush, and stop. What cannot be delivered in time is given up, reported and counted.
+
+        Parameters
+        ----------
+        timeout
+            Upper bound for the flush [s].
+
+        Returns
+        -------
+        num_lost : `int`
+            Messages that were given up.
+        """
+        producer, self._producer = self._producer, None
+        self.produce = self._refuse
+        if self._timer is not None:
+            self._timer.cancel()
+        for _, room in self._waiters:
+            if not room.done():
+                room.set_exception(RuntimeError("The Kafka publisher was closed"))
+        self._waiters.clear()
+        if producer is None:
+            return 0
+        num_lost = await asyncio.to_thread(_end_producer, producer, max(timeout, 0.0))
+        self._limited_log.flush(force=True)
+        if num_lost:
+            self.log.error(
+                f"{num_lost} messages were not delivered to Kafka within {timeout:g} s, and are lost"
+            )
+        return num_lost
+
+    def report_failure(self, error: KafkaError, message: Message) -> None:
+        """Report that a message was given up. For ledgers: see `DeliveryLedger`."""
+        self._limited_log.log(
+            "delivery failed",
+            logging.ERROR,
+            self.settings.redact(f"A message for {message.topic()} was not delivered: {error.str()}"),
+        )
+
+    def _report_error(self, error: KafkaError) -> None:
+        """Report an error that concerns no single message."""
+        if error.fatal():
+            self.fatal_error = error
+        self._limited_log.log(
+            f"Kafka error {error.name()}",
+            logging.CRITICAL if error.fatal() else logging.ERROR,
+            self.settings.redact(f"Kafka: {error.str()}"),
+        )
+
+    def _refuse(self, *arguments: object) -> None:
+        raise RuntimeError("The Kafka publisher is not running")
+
+
+class _LibrdkafkaLog:
+    """Takes librdkafka's own log lines, as its ``logger``."""
+
+    def __init__(self, publisher: KafkaPublisher) -> None:
+        self._redact = publisher.settings.redact
+        self._limited_log = publisher._limited_log
+
+    def log(self, level: int, message: str, facility: str, client: str, text: str) -> None:
+        """Log a line; librdkafka's facility is a fixed word such as FAIL."""
+        self._limited_log.log(f"librdkafka {facility}", level, self._redact(f"librdkafka {facility}: {text}"))
+
+
+def _end_producer(producer: Producer, timeout: float) -> int:
+    """Flush, give up what is left, and return how many messages that were; called in a thread."""
+    num_left = producer.flush(timeout)
+    if num_left:
+        producer.purge()
+        # Serves the reports of the purged messages, so that they are counted.
+        producer.flush(PURGE_TIMEOUT)
+    return num_left

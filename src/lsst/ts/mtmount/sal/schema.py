@@ -1,0 +1,165 @@
+"""SAL topics and their Avro schemas."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .fields import PRIVATE_FIELDS, FieldInfo
+
+__all__ = ["COMPONENT", "TopicInfo", "compute_rev_code", "have_same_substance", "make_attr_name"]
+
+#: Name of the SAL component that all topics belong to.
+COMPONENT = "MTMount"
+
+# SAL's prefix of the names of events, and what a controller has instead.
+EVENT_PREFIX = "logevent_"
+ATTR_EVENT_PREFIX = "evt_"
+ATTR_TELEMETRY_PREFIX = "tel_"
+
+# Order of the members in the schema of a topic and of a field. The revision
+# code is a digest of the text, so the order matters.
+SCHEMA_MEMBERS = ("type", "name", "namespace", "fields", "description")
+FIELD_MEMBERS = ("name", "type", "default", "description", "units")
+
+
+def make_attr_name(sal_name: str) -> str:
+    """Return the name that a topic has in a controller, such as ``tel_azimuth``."""
+    if sal_name.startswith(EVENT_PREFIX):
+        return ATTR_EVENT_PREFIX + sal_name.removeprefix(EVENT_PREFIX)
+    return ATTR_TELEMETRY_PREFIX + sal_name
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """One SAL topic of the component: a telemetry topic or an event.
+
+    Parameters
+    ----------
+    sal_name
+        SAL name: ``azimuth``, ``logevent_clockOffset``.
+    fields
+        The topic's own fields in the order of the record.
+    description
+        What the topic tells.
+    private_fields
+        The fields in front of the topic's own ones.
+
+    Raises
+    ------
+    ValueError
+        If two fields have the same name.
+    """
+
+    sal_name: str
+    fields: tuple[FieldInfo, ...]
+    description: str = ""
+    private_fields: tuple[FieldInfo, ...] = PRIVATE_FIELDS
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for field in self.private_fields + self.fields:
+            if field.name in seen:
+                raise ValueError(f"topic {self.sal_name!r} has two fields of the name {field.name!r}")
+            seen.add(field.name)
+
+    @cached_property
+    def attr_name(self) -> str:
+        """Name of the topic's attribute of a controller: ``tel_azimuth``, ``evt_clockOffset``."""
+        return make_attr_name(self.sal_name)
+
+    @property
+    def is_event(self) -> bool:
+        """Whether this is an event, not telemetry."""
+        return self.sal_name.startswith(EVENT_PREFIX)
+
+    def kafka_topic(self, subname: str) -> str:
+        """Return the name of the Kafka topic in a name space (``LSST_TOPIC_SUBNAME``)."""
+        return f"lsst.{subname}.{COMPONENT}.{self.sal_name}"
+
+    def subject(self, subname: str) -> str:
+        """Return the schema registry subject in a name space (``LSST_TOPIC_SUBNAME``)."""
+        return f"{self.kafka_topic(subname)}-value"
+
+    def message_key(self) -> bytes:
+        """Return the key of the topic's Kafka messages."""
+        if self.is_event:
+            return f'{{ "name": "{COMPONENT}", "topic": "{self.sal_name}" }}'.encode()
+        return b""
+
+    def avro_schema(self) -> dict[str, Any]:
+        """Return the Avro schema, its members in the order that the revision code needs."""
+        return {
+            "type": "record",
+            "name": self.sal_name,
+            "namespace": f"lsst.sal.{COMPONENT}",
+            "fields": [field.avro_schema() for field in self.private_fields + self.fields],
+            "description": self.description,
+        }
+
+    @cached_property
+    def rev_code(self) -> str:
+        """Revision code of the schema, the value of ``private_revCode``."""
+        return compute_rev_code(self.avro_schema())
+
+    def record_fields(self) -> list[tuple[str, str, int]]:
+        """Return name, Avro type and element count of the topic's own fields."""
+        return [(field.name, field.avro_type, field.count) for field in self.fields]
+
+
+def compute_rev_code(schema: Mapping[str, Any]) -> str:
+    """Return the revision code of an Avro schema.
+
+    That is the first 8 hexadecimal digits of the MD5 of the schema as JSON
+    text with an indent of 4. A registry may return the members of a schema in
+    another order than they were registered in, so they are put into SAL's
+    order first.
+
+    Parameters
+    ----------
+    schema
+        Avro schema of a SAL topic.
+    """
+    ordered = _reorder(schema, SCHEMA_MEMBERS)
+    ordered["fields"] = [_reorder(field, FIELD_MEMBERS) for field in schema["fields"]]
+    text = json.dumps(ordered, indent=4)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:8]
+
+
+def have_same_substance(schema: Any, other: Any) -> bool:
+    """Tell whether two Avro records are written alike, whatever their descriptions.
+
+    That is: the same fields of the same types in the same order. What is no
+    record is like nothing.
+    """
+    substance = _substance(schema)
+    return substance is not None and substance == _substance(other)
+
+
+def _reorder(members: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]:
+    """Return the members in the given order; unknown ones follow as they come."""
+    return {
+        **{name: members[name] for name in order if name in members},
+        **{name: value for name, value in members.items() if name not in order},
+    }
+
+
+def _substance(schema: Any) -> list[tuple[Any, Any]] | None:
+    """Return the names and types of a record's fields, None if it is no record."""
+    try:
+        return [(field["name"], _plain_type(field["type"])) for field in schema["fields"]]
+    except (KeyError, TypeError):
+        return None
+
+
+def _plain_type(avro_type: Any) -> Any:
+    """Reduce a type to what matters for the encoding: ``{"type": "int"}`` is ``"int"``."""
+    if isinstance(avro_type, Mapping):
+        if avro_type.get("type") == "array":
+            return "array", _plain_type(avro_type.get("items"))
+        return avro_type.get("type") if avro_type.keys() == {"type"} else dict(avro_type)
+    return avro_type

@@ -1,0 +1,254 @@
+"""From environment variables to Kafka configuration.
+
+Passwords are in here and must not get out: `KafkaSettings` shows none, and
+`KafkaSettings.redact` takes them out of texts of other origin.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["KafkaSettings", "SettingsError"]
+
+Configuration = dict[str, Any]
+
+DEFAULT_BROKER_ADDR = "broker:29092"
+DEFAULT_REGISTRY_URL = "http://schema-registry:8081"
+DEFAULT_SECURITY_PROTOCOL = "SASL_PLAINTEXT"
+DEFAULT_SECURITY_MECHANISM = "SCRAM-SHA-512"
+DEFAULT_REPLICATION_FACTOR = 1
+DEFAULT_ACKS = "1"
+
+#: Other names that librdkafka knows for properties that are decided here. They
+#: are replaced, so that "the later one wins" does not depend on the name used.
+ALIASES = {
+    "metadata.broker.list": "bootstrap.servers",
+    "request.required.acks": "acks",
+    "queue.buffering.max.ms": "linger.ms",
+    "sasl.mechanism": "sasl.mechanisms",
+}
+
+#: What is hidden in a configuration that is shown.
+SECRET_PROPERTY = re.compile(r"password|secret|token|jaas|key\.pem|oauthbearer\.config", re.IGNORECASE)
+HIDDEN = "***"
+
+#: Kafka allows these characters in a topic name.
+SUBNAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+class SettingsError(ValueError):
+    """A setting is missing or cannot be used. The text names it and shows no password."""
+
+
+@dataclass(frozen=True, repr=False)
+class KafkaSettings:
+    """Where Kafka and the schema registry are, and how to use them.
+
+    Parameters
+    ----------
+    subname
+        Name space of the Kafka topics: ``lsst.<subname>.MTMount.<sal topic>``.
+    broker_addr
+        Bootstrap servers.
+    registry_url
+        URL of the schema registry; it may contain a user name and a password.
+    replication_factor
+        Of topics that are created.
+    acks
+        Acknowledgements that the producer waits for. None: librdkafka's
+        ``all`` if the producer is idempotent, else 1.
+    username, password
+        SASL is used if both are there.
+    security_protocol, security_mechanism
+        How to log in with SASL.
+    producer_overrides, client_overrides
+        Further librdkafka properties: of the producer, of all clients.
+
+    Raises
+    ------
+    SettingsError
+        If a value cannot be used.
+    """
+
+    subname: str
+    broker_addr: str = DEFAULT_BROKER_ADDR
+    registry_url: str = DEFAULT_REGISTRY_URL
+    replication_factor: int = DEFAULT_REPLICATION_FACTOR
+    acks: str | None = None
+    username: str | None = None
+    password: str | None = None
+    security_protocol: str = DEFAULT_SECURITY_PROTOCOL
+    security_mechanism: str = DEFAULT_SECURITY_MECHANISM
+    producer_overrides: Configuration = field(default_factory=dict)
+    client_overrides: Configuration = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not SUBNAME.fullmatch(self.subname):
+            raise SettingsError(
+                f"LSST_TOPIC_SUBNAME={self.subname!r}: only letters, digits, '.', '_' and '-' may be in it"
+            )
+        if self.replication_factor < 1:
+            raise SettingsError(f"LSST_KAFKA_REPLICATION_FACTOR={self.replication_factor} is less than 1")
+        if self.acks is not None and self.acks != "all" and not re.fullmatch(r"-?\d+", self.acks):
+            raise SettingsError(f"LSST_KAFKA_PRODUCER_WAIT_ACKS={self.acks!r} is neither a number nor 'all'")
+        try:
+            url = urlsplit(self.registry_url)
+            usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise SettingsError("LSST_SCHEMA_REGISTRY_URL is no URL of the form http://host:port")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> KafkaSettings:
+        """Make the settings that the environment variables ask for.
+
+        Parameters
+        ----------
+        environ
+            Environment variables. An empty one counts as unset.
+
+        Raises
+        ------
+        SettingsError
+            If a variable is missing or cannot be used, or a YAML file that
+            one names cannot be read.
+        """
+
+        def get(name: str, default: str) -> str:
+            return environ.get(name) or default
+
+        subname = environ.get("LSST_TOPIC_SUBNAME")
+        if not subname:
+            raise SettingsError("The environment variable LSST_TOPIC_SUBNAME must be set")
+        replication_factor = get("LSST_KAFKA_REPLICATION_FACTOR", str(DEFAULT_REPLICATION_FACTOR))
+        try:
+            replicas = int(replication_factor)
+        except ValueError:
+            raise SettingsError(
+                f"LSST_KAFKA_REPLICATION_FACTOR={replication_factor!r} is no number"
+            ) from None
+        return cls(
+            subname=subname,
+            broker_addr=get("LSST_KAFKA_BROKER_ADDR", DEFAULT_BROKER_ADDR),
+            registry_url=get("LSST_SCHEMA_REGISTRY_URL", DEFAULT_REGISTRY_URL),
+            replication_factor=replicas,
+            acks=environ.get("LSST_KAFKA_PRODUCER_WAIT_ACKS") or None,
+            username=environ.get("LSST_KAFKA_SECURITY_USERNAME") or None,
+            password=environ.get("LSST_KAFKA_SECURITY_PASSWORD") or None,
+            security_protocol=get("LSST_KAFKA_SECURITY_PROTOCOL", DEFAULT_SECURITY_PROTOCOL),
+            security_mechanism=get("LSST_KAFKA_SECURITY_MECHANISM", DEFAULT_SECURITY_MECHANISM),
+            producer_overrides=_read_yaml(environ, "LSST_KAFKA_PRODUCER_CONFIGURATION"),
+            client_overrides=_read_yaml(environ, "LSST_KAFKA_BROKER_CLIENT_CONFIGURATION"),
+        )
+
+    def client_configuration(self) -> Configuration:
+        """Return the configuration of an admin client or a consumer."""
+        configuration: Configuration = {"bootstrap.servers": self.broker_addr}
+        if self.username and self.password:
+            configuration |= {
+                "security.protocol": self.security_protocol,
+                "sasl.mechanisms": self.security_mechanism,
+                "sasl.username": self.username,
+                "sasl.password": self.password,
+            }
+        return configuration | _use_canonical_names(self.client_overrides)
+
+    def producer_configuration(self, defaults: Mapping[str, Any] | None = None) -> Configuration:
+        """Return the configuration of the producer.
+
+        Parameters
+        ----------
+        defaults
+            Properties that everything else overrides.
+        """
+        overrides = _use_canonical_names(self.producer_overrides) | self.client_configuration()
+        configuration = _use_canonical_names(defaults or {})
+        if self.acks is not None:
+            configuration["acks"] = self.acks
+        elif "acks" not in overrides:
+            # librdkafka refuses an idempotent producer with fewer acknowledgements.
+            is_idempotent = _is_true(overrides.get("enable.idempotence", False))
+            configuration["acks"] = "all" if is_idempotent else DEFAULT_ACKS
+        return configuration | overrides
+
+    def redact(self, text: str) -> str:
+        """Return a text without the passwords that are in the settings."""
+        for secret in self._list_secrets():
+            text = text.replace(secret, HIDDEN)
+        return text
+
+    def _list_secrets(self) -> list[str]:
+        secrets = {self.password, *_split_registry_secrets(self.registry_url)}
+        for overrides in (self.producer_overrides, self.client_overrides):
+            secrets |= {str(value) for name, value in overrides.items() if SECRET_PROPERTY.search(name)}
+        # The longest first: one may contain another.
+        return sorted((secret for secret in secrets if secret), key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        def show(overrides: Configuration) -> Configuration:
+            return {
+                name: HIDDEN if SECRET_PROPERTY.search(name) else value for name, value in overrides.items()
+            }
+
+        shown = {
+            **vars(self),
+            "registry_url": self.redact(self.registry_url),
+            "password": HIDDEN if self.password else None,
+            "producer_overrides": show(self.producer_overrides),
+            "client_overrides": show(self.client_overrides),
+        }
+        return f"KafkaSettings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def _split_registry_secrets(url: str) -> set[str | None]:
+    """Return the password in a URL: as it is written there, and as it is meant."""
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return set()
+    return {password, unquote(password)} if password else set()
+
+
+def _use_canonical_names(configuration: Mapping[str, Any]) -> Configuration:
+    return {ALIASES.get(name, name): value for name, value in configuration.items()}
+
+
+def _is_true(value: Any) -> bool:
+    """Tell whether librdkafka takes a value as true."""
+    return str(value).lower() in ("true", "t", "1")
+
+
+def _read_yaml(environ: Mapping[str, str], variable: str) -> Configuration:
+    """Read librdkafka properties from the YAML file that a variable names, if it is set."""
+    path = environ.get(variable)
+    if not path:
+        return {}
+    # Imported only here: few installations need it, and it takes memory.
+    try:
+        import yaml
+    except ImportError:
+        raise SettingsError(f"{variable} is set, but PyYAML is not installed") from None
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{variable}={path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # The error's own text may quote the file, and with it a password.
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1})" if mark else ""
+        raise SettingsError(f"{variable}={path} is no YAML{place}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{variable}={path} does not hold a mapping of properties")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, str | int | float | bool):
+            raise SettingsError(f"{variable}={path}: property {name!r} has no plain value")
+    return content

@@ -1,0 +1,103 @@
+"""International atomic time (TAI), in which SAL counts.
+
+TAI is UTC plus the leap seconds. All times here are unix seconds.
+"""
+
+from __future__ import annotations
+
+import bisect
+import time
+
+__all__ = ["LEAP_SECONDS", "TaiClock", "current_tai", "tai_from_utc", "tai_minus_utc_at"]
+
+#: UTC from which on TAI minus UTC has a value [unix s, s].
+#: Source: leap-seconds.list of the IERS (https://hpiers.obspm.fr/iers/bul/bulc/ntp/leap-seconds.list),
+#: its NTP times less 2,208,988,800 s. The last leap second so far is that of 2016-12-31.
+LEAP_SECONDS = (
+    (63072000, 10),  # 1972-01-01
+    (78796800, 11),  # 1972-07-01
+    (94694400, 12),  # 1973-01-01
+    (126230400, 13),  # 1974-01-01
+    (157766400, 14),  # 1975-01-01
+    (189302400, 15),  # 1976-01-01
+    (220924800, 16),  # 1977-01-01
+    (252460800, 17),  # 1978-01-01
+    (283996800, 18),  # 1979-01-01
+    (315532800, 19),  # 1980-01-01
+    (362793600, 20),  # 1981-07-01
+    (394329600, 21),  # 1982-07-01
+    (425865600, 22),  # 1983-07-01
+    (489024000, 23),  # 1985-07-01
+    (567993600, 24),  # 1988-01-01
+    (631152000, 25),  # 1990-01-01
+    (662688000, 26),  # 1991-01-01
+    (709948800, 27),  # 1992-07-01
+    (741484800, 28),  # 1993-07-01
+    (773020800, 29),  # 1994-07-01
+    (820454400, 30),  # 1996-01-01
+    (867715200, 31),  # 1997-07-01
+    (915148800, 32),  # 1999-01-01
+    (1136073600, 33),  # 2006-01-01
+    (1230768000, 34),  # 2009-01-01
+    (1341100800, 35),  # 2012-07-01
+    (1435708800, 36),  # 2015-07-01
+    (1483228800, 37),  # 2017-01-01
+)
+
+_STARTS = [start for start, _ in LEAP_SECONDS]
+
+#: How far CLOCK_TAI may be from the table [s]: far more than the time between
+#: two readings of a clock, far less than one leap second.
+CLOCK_TOLERANCE = 0.25
+
+
+def tai_minus_utc_at(utc: float) -> float:
+    """Return TAI minus UTC [s] at a time [UTC unix s].
+
+    Raises
+    ------
+    ValueError
+        If the time is before 1972, when UTC had no whole leap seconds yet.
+    """
+    index = bisect.bisect_right(_STARTS, utc) - 1
+    if index < 0:
+        raise ValueError(f"UTC {utc} is before 1972")
+    return float(LEAP_SECONDS[index][1])
+
+
+def tai_from_utc(utc: float) -> float:
+    """Return the TAI unix time [s] of a UTC unix time [s]."""
+    return utc + tai_minus_utc_at(utc)
+
+
+class TaiClock:
+    """How this computer tells TAI.
+
+    Linux has a clock of its own for TAI, which is right only where the system
+    has set its offset from UTC. It is used only if it agrees with the table
+    of leap seconds; otherwise TAI is UTC plus `tai_minus_utc`.
+
+    Attributes
+    ----------
+    use_clock_tai : `bool`
+        Is ``CLOCK_TAI`` right here?
+    tai_minus_utc : `float`
+        TAI minus UTC now [s].
+    """
+
+    def __init__(self) -> None:
+        utc = time.time()
+        self.tai_minus_utc = tai_minus_utc_at(utc)
+        offset = time.clock_gettime(time.CLOCK_TAI) - utc
+        self.use_clock_tai = abs(offset - self.tai_minus_utc) < CLOCK_TOLERANCE
+
+    def now(self) -> float:
+        """Return the current TAI [unix s]."""
+        if self.use_clock_tai:
+            return time.clock_gettime(time.CLOCK_TAI)
+        return time.time() + self.tai_minus_utc
+
+
+def current_tai() -> float:
+    """Return the current TAI [unix s] by the table of leap seconds."""
+    return tai_from_utc(time.time())
