@@ -77,6 +77,15 @@ cdef class Record:
     origin : `int`
         Value of private_origin: the process id.
 
+    Attributes
+    ----------
+    num_encoded : `int`
+        Messages written so far.
+    snd_stamp : `float`
+        Time of the last message (TAI, unix seconds).
+    efd_stamp : `float`
+        The same instant (UTC, unix seconds).
+
     Raises
     ------
     ValueError
@@ -111,9 +120,10 @@ cdef class Record:
                 for i in range(count):
                     self.slots[first + i].i = self.spare[first + i].i = len(self._strings)
                     self._strings.append("")
-        self._prefix = b"" if schema_id is None else b"\0" + int(schema_id).to_bytes(4, "big")
-        self._tail = encoded_string(rev_code) + encoded_string(identity) + encoded_varint(origin)
+        self._identity = identity
+        self._origin = origin
         self._plan()
+        self.set_schema(schema_id, rev_code)
 
     def __dealloc__(self) -> None:
         PyMem_Free(self.slots)
@@ -154,16 +164,22 @@ cdef class Record:
                 literals += b"\0"
         self._literals = literals
         self._num_ops = len(runs)
-        # The four stamps come first; seqNum is added at each encoding.
-        self._fixed_size = len(self._prefix) + 32 + len(self._tail)
+        self._body_size = 0
         self._has_variable_size = False
         widths = {<int>OP_LITERAL: 1, <int>OP_DOUBLES: 8, <int>OP_FLOATS: 4, <int>OP_BOOLEANS: 1}
         for i, (code, first, count) in enumerate(runs):
             self._ops[i] = Op(code, first, count)
             if code in widths:
-                self._fixed_size += widths[code] * count
+                self._body_size += widths[code] * count
             else:
                 self._has_variable_size = True
+
+    def set_schema(self, schema_id: int | None, rev_code: str) -> None:
+        """Change what the schema registry decides; see the parameters of the class."""
+        self._prefix = b"" if schema_id is None else b"\0" + int(schema_id).to_bytes(4, "big")
+        self._tail = encoded_string(rev_code) + encoded_string(self._identity) + encoded_varint(self._origin)
+        # The four stamps stand between them; seqNum is added at each encoding.
+        self._fixed_size = len(self._prefix) + 32 + len(self._tail) + self._body_size
 
     @property
     def seq_num(self) -> int:
@@ -318,6 +334,8 @@ cdef class Record:
         cdef double stamps[4]
         memcpy(out, PyBytes_AS_STRING(self._prefix), length)
         out += length
+        self.snd_stamp = snd_stamp
+        self.efd_stamp = efd_stamp
         stamps[0] = snd_stamp
         stamps[1] = 0.0
         stamps[2] = efd_stamp
@@ -364,6 +382,8 @@ cdef class Record:
                     memcpy(out, text, length)
                     out += length
         self._seq_num = seq_num
+        self.snd_stamp = snd_stamp
+        self.efd_stamp = efd_stamp
         self.num_encoded += 1
         return payload
 

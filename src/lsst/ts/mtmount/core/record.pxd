@@ -37,6 +37,10 @@ cdef struct Op:
 cdef class Record:
     cdef readonly tuple field_names
     cdef readonly int64_t num_encoded
+    cdef readonly double snd_stamp
+    cdef readonly double efd_stamp
+    cdef readonly double snd_stamp
+    cdef readonly double efd_stamp
     cdef dict _fields
     cdef list _strings
     # `slots` is the topic's state. `spare` is where a decoder gathers the
@@ -46,8 +50,11 @@ cdef class Record:
     cdef Py_ssize_t num_slots
     cdef Op* _ops
     cdef Py_ssize_t _num_ops
+    cdef Py_ssize_t _body_size
     cdef Py_ssize_t _fixed_size
     cdef bint _has_variable_size
+    cdef str _identity
+    cdef int32_t _origin
     cdef bytes _prefix
     cdef bytes _tail
     cdef bytes _literals
