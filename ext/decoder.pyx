@@ -94,6 +94,8 @@ cdef class FrameDecoder:
 
     Attributes
     ----------
+    produce : `Callable`
+        The parameter; may be replaced.
     frames : `int`
         Frames received: published, dropped and of unsupported topics.
     bytes : `int`
@@ -102,6 +104,11 @@ cdef class FrameDecoder:
         Frames whose record the producer took.
     preprocessed : `int`
         Those of them that went through a dict.
+    handled : `int`
+        Frames that a handler dealt with itself.
+    pending : `int`
+        Frames that wait for a handler, for the clock offset or for room in
+        the producer's queue: 0 or 1.
     dropped : `dict` [`DropReason`, `int`]
         Frames dropped, by reason.
     unsupported : `int`
@@ -118,7 +125,7 @@ cdef class FrameDecoder:
         A time stamp of the TMA (TAI, unix seconds).
     """
 
-    cdef readonly object produce
+    cdef public object produce
     cdef readonly object on_delivery
     cdef readonly object on_drop
     cdef readonly object on_unsupported
@@ -126,6 +133,7 @@ cdef class FrameDecoder:
     cdef readonly int64_t bytes
     cdef readonly int64_t published
     cdef readonly int64_t preprocessed
+    cdef readonly int64_t handled
     cdef readonly int64_t unsupported
     cdef readonly dict dropped
     cdef readonly set unsupported_topic_ids
@@ -227,17 +235,29 @@ cdef class FrameDecoder:
         return STOPPED
 
     def finish_handler(self) -> None:
-        """Say that the topic's handler has published `pending_frame` itself."""
-        self.published += 1
-        self.preprocessed += 1
+        """Say that a handler has dealt with `pending_frame` itself."""
+        self.handled += 1
         self.pending_frame = None
         self.pending_codec = None
 
+    @property
+    def pending(self) -> int:
+        """Frames that wait for something: 0 or 1."""
+        return (
+            self.pending_frame is not None
+            or self._held_frame is not None
+            or self._held_message is not None
+        )
+
     def drop_pending(self, error: BaseException) -> None:
-        """Say that `pending_frame` cannot be published."""
-        cdef bytes frame = self.pending_frame
+        """Drop the frame that waits for something, if one does."""
+        cdef bytes frame = self.pending_frame or self._held_frame or b""
+        if not self.pending:
+            return
         self.pending_frame = None
         self.pending_codec = None
+        self._held_frame = None
+        self._held_message = None
         self._drop(error, frame, len(frame))
 
     def publish_pending(self, data: dict[str, object]) -> bool:
@@ -257,7 +277,6 @@ cdef class FrameDecoder:
             return True
         self.pending_frame = None
         self.pending_codec = None
-        self.preprocessed += 1
         return self._publish(codec, self._encode(codec))
 
     cdef int _take(self, const char* frame, Py_ssize_t length, bint ask_clock) except -1:
@@ -363,6 +382,7 @@ cdef class FrameDecoder:
             self._drop(refusal, b"", 0)
             return True
         self.published += 1
+        self.preprocessed += not codec.fused
         return True
 
     cdef int _drop(self, object error, const char* frame, Py_ssize_t length) except -1:

@@ -382,8 +382,6 @@ cdef class Record:
                     memcpy(out, text, length)
                     out += length
         self._seq_num = seq_num
-        self.snd_stamp = snd_stamp
-        self.efd_stamp = efd_stamp
         self.num_encoded += 1
         return payload
 

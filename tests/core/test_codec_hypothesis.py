@@ -37,7 +37,7 @@ def assert_same(frames: list[bytes]) -> None:
         except BadFrameError as refusal:
             with pytest.raises(FrameError):
                 codec.decode_frame(frame)
-                raise AssertionError(f"{frame!r} was taken; the oracle: {refusal}")
+                raise AssertionError(f"{frame!r} was taken; the oracle: {refusal}") from refusal
         else:
             codec.decode_frame(frame)
         codec.record.seq_num = 0

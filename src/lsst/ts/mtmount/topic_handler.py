@@ -46,9 +46,16 @@ class TelemetryTopicHandler:
         field_dict: Mapping[str, Functor],
         preprocessor: Preprocessor | None = None,
     ) -> None:
+        #: Called after each change of an attribute.
+        self.on_change: Callable[[], object] | None = None
         self.topic = topic
         self.field_dict = field_dict
         self.preprocessor = preprocessor
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name != "on_change" and self.on_change is not None:
+            self.on_change()
 
     async def __call__(self, data: dict[str, Any]) -> None:
         """Preprocess the data of one frame, and set and write the SAL topic.

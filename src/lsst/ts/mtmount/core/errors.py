@@ -16,6 +16,7 @@ class DropReason(enum.StrEnum):
     BAD_VALUE = "bad value"
     HANDLER = "handler failed"
     REFUSED = "refused by the producer"
+    CLOSED = "client closed"
 
 
 class FrameError(ValueError):

@@ -39,8 +39,6 @@ cdef class Record:
     cdef readonly int64_t num_encoded
     cdef readonly double snd_stamp
     cdef readonly double efd_stamp
-    cdef readonly double snd_stamp
-    cdef readonly double efd_stamp
     cdef dict _fields
     cdef list _strings
     # `slots` is the topic's state. `spare` is where a decoder gathers the

@@ -1,0 +1,29 @@
+"""Constants of the TMA's telemetry protocol and of its client."""
+
+__all__ = [
+    "CLOCK_OFFSET_EVENT_INTERVAL",
+    "CLOCK_OFFSET_TOPIC_IDS",
+    "LINE_TERMINATOR",
+    "MAX_FRAME_LENGTH",
+    "TELEMETRY_PORT",
+    "TELEMETRY_TIMEOUT",
+]
+
+#: Port of the TMA's telemetry server.
+TELEMETRY_PORT = 50035
+
+#: What ends each frame.
+LINE_TERMINATOR = b"\r\n"
+
+#: Longest time between two frames [seconds].
+TELEMETRY_TIMEOUT = 1
+
+#: Shortest time between two clockOffset events [seconds].
+CLOCK_OFFSET_EVENT_INTERVAL = 1
+
+#: Topics whose time stamps tell the TMA's clock: azimuthDrives, azimuth,
+#: elevationDrives and elevation, which the TMA sends in every tick.
+CLOCK_OFFSET_TOPIC_IDS = frozenset({5, 6, 14, 15})
+
+#: Longest frame that is decoded [bytes]; the TMA's longest is about 19 kB.
+MAX_FRAME_LENGTH = 1 << 20
