@@ -1,0 +1,228 @@
+"""ctypes structures, copied straight between their own memory and the receive buffer."""
+
+import ctypes
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.string cimport memcpy
+
+from lsst.ts.mtmount.core.framing cimport FrameBuffer
+
+# Kinds of NumPy for the type codes of simple ctypes; the size comes from
+# ctypes. Those of pointers and Python objects mean nothing on another machine.
+cdef dict KINDS = {
+    **dict.fromkeys("bhilq", "i"),
+    **dict.fromkeys("BHILQ", "u"),
+    **dict.fromkeys("fdg", "f"),
+    "?": "b",
+    "c": "S",
+}
+
+
+cdef int check_struct(object struct) except -1:
+    if not isinstance(struct, (ctypes.Structure, ctypes.Union)):
+        raise TypeError(f"{type(struct).__name__} is no ctypes.Structure")
+    return 0
+
+
+def read_struct(buffer: FrameBuffer, struct: ctypes.Structure) -> None:
+    """Fill a structure with the first unread bytes, which are consumed.
+
+    Parameters
+    ----------
+    buffer : `FrameBuffer`
+        Received bytes.
+    struct : `ctypes.Structure`
+        Structure to set.
+
+    Raises
+    ------
+    TypeError
+        If ``struct`` is no `ctypes.Structure`.
+    ValueError
+        If there are fewer bytes than ``ctypes.sizeof(struct)``; nothing is
+        consumed.
+    """
+    cdef Py_buffer view
+    cdef Py_ssize_t num_unread = 0
+    cdef const unsigned char* unread
+    check_struct(struct)
+    PyObject_GetBuffer(struct, &view, PyBUF_WRITABLE)
+    try:
+        unread = buffer.unread(&num_unread)
+        if view.len > num_unread:
+            raise ValueError(f"{type(struct).__name__} has {view.len} bytes, {num_unread} are unread")
+        memcpy(view.buf, unread, view.len)
+        buffer.consume(view.len)
+    finally:
+        PyBuffer_Release(&view)
+
+
+def encode_structs(structs: tuple[ctypes.Structure, ...]) -> bytes:
+    """Return the memory of structures, one behind the other.
+
+    Parameters
+    ----------
+    structs : `tuple` [`ctypes.Structure`, ...]
+        The structures.
+
+    Raises
+    ------
+    TypeError
+        If one is no `ctypes.Structure`.
+    """
+    cdef Py_buffer view
+    cdef Py_ssize_t size = 0
+    cdef Py_ssize_t offset = 0
+    cdef bytes data
+    for struct in structs:
+        check_struct(struct)
+        size += ctypes.sizeof(struct)
+    data = PyBytes_FromStringAndSize(NULL, size)
+    for struct in structs:
+        PyObject_GetBuffer(struct, &view, PyBUF_SIMPLE)
+        try:
+            # Another thread may have resized a structure since.
+            if view.len > size - offset:
+                raise ValueError(f"{type(struct).__name__} was resized meanwhile")
+            memcpy(PyBytes_AS_STRING(data) + offset, view.buf, view.len)
+            offset += view.len
+        finally:
+            PyBuffer_Release(&view)
+    if offset != size:
+        raise ValueError("a structure was resized meanwhile")
+    return data
+
+
+def make_dtype(ctype) -> object:
+    """Describe a ctypes structure to NumPy.
+
+    Parameters
+    ----------
+    ctype : `type`
+        Subclass of `ctypes.Structure`, or the type of one of its fields.
+
+    Returns
+    -------
+    dtype : `numpy.dtype`
+        With the same names, offsets, byte orders and size.
+
+    Raises
+    ------
+    TypeError
+        For bit fields, pointers, wide characters and Python objects.
+    """
+    # Here, because NumPy takes 13 MB that most programs need not.
+    import numpy
+
+    if issubclass(ctype, ctypes.Array):
+        return numpy.dtype((make_dtype(ctype._type_), (ctype._length_,)))
+    if issubclass(ctype, (ctypes.Structure, ctypes.Union)):
+        names, formats, offsets = [], [], []
+        for name, field_type in list_fields(ctype):
+            names.append(name)
+            formats.append(make_dtype(field_type))
+            offsets.append(getattr(ctype, name).offset)
+        return numpy.dtype(
+            {"names": names, "formats": formats, "offsets": offsets, "itemsize": ctypes.sizeof(ctype)}
+        )
+    code = getattr(ctype, "_type_", None)
+    kind = KINDS.get(code) if isinstance(code, str) else None
+    if kind is None:
+        raise TypeError(f"{ctype.__name__} has no counterpart in NumPy")
+    # A type has both orders as attributes, one of which is the type itself.
+    is_big = getattr(ctype, "__ctype_be__", None) is ctype
+    return numpy.dtype(f"{'>' if is_big else '<'}{kind}{ctypes.sizeof(ctype)}")
+
+
+cdef list list_fields(object ctype):
+    """Names and types of all fields, those of base classes first."""
+    cdef list fields = []
+    for base in reversed(ctype.__mro__):
+        for field in base.__dict__.get("_fields_", ()):
+            if len(field) != 2:
+                raise TypeError(f"{ctype.__name__}.{field[0]} is a bit field")
+            fields.append(field)
+    return fields
+
+
+cdef class StructArrayReader:
+    """Reads consecutive structures of one type into a NumPy array.
+
+    Parameters
+    ----------
+    struct_type : `type`
+        Subclass of `ctypes.Structure`.
+
+    Attributes
+    ----------
+    dtype : `numpy.dtype`
+        What `make_dtype` made of it.
+    itemsize : `int`
+        Size of one structure [bytes].
+
+    Raises
+    ------
+    TypeError
+        If ``struct_type`` is no subclass of `ctypes.Structure`, or NumPy has
+        no counterpart for a field.
+    ValueError
+        If the structure is empty.
+    """
+
+    cdef readonly object dtype
+    cdef readonly Py_ssize_t itemsize
+
+    def __cinit__(self, struct_type) -> None:
+        if not issubclass(struct_type, (ctypes.Structure, ctypes.Union)):
+            raise TypeError(f"{struct_type.__name__} is no ctypes.Structure")
+        self.itemsize = ctypes.sizeof(struct_type)
+        if self.itemsize == 0:
+            raise ValueError(f"{struct_type.__name__} is empty")
+        self.dtype = make_dtype(struct_type)
+
+    def read(self, buffer: FrameBuffer, Py_ssize_t count=-1) -> object:
+        """Return and consume structures.
+
+        Parameters
+        ----------
+        buffer : `FrameBuffer`
+            Received bytes.
+        count : `int`
+            Number of structures; -1: as many as are complete.
+
+        Returns
+        -------
+        array : `numpy.ndarray`
+            One-dimensional, writable, with memory of its own.
+
+        Raises
+        ------
+        ValueError
+            If fewer are complete, or ``count`` is less than -1; nothing is
+            consumed.
+        """
+        cdef Py_buffer view
+        cdef Py_ssize_t num_unread = 0
+        cdef const unsigned char* unread
+        cdef Py_ssize_t complete = len(buffer) // self.itemsize
+        if count == -1:
+            count = complete
+        self._check_complete(count, complete)
+        import numpy
+
+        array = numpy.empty(count * self.itemsize, dtype=numpy.uint8)
+        PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
+        try:
+            # NumPy has run other code: look at the buffer only now.
+            unread = buffer.unread(&num_unread)
+            self._check_complete(count, num_unread // self.itemsize)
+            memcpy(view.buf, unread, view.len)
+            buffer.consume(view.len)
+        finally:
+            PyBuffer_Release(&view)
+        return array.view(self.dtype)
+
+    def _check_complete(self, Py_ssize_t count, Py_ssize_t complete) -> None:
+        if not 0 <= count <= complete:
+            raise ValueError(f"{count} structures asked for, {complete} are complete")
