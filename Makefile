@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := $(wildcard ext/*.pyx ext/*.hpp src/lsst/ts/mtmount/core/*.pxd)
 
-.PHONY: env build test test-slow demo lint clean
+.PHONY: env build test test-slow test-kafka kafka demo lint clean
 
 env: $(VENV)/.made
 build: $(VENV)/.built
@@ -25,6 +25,14 @@ test: build
 
 test-slow: build
 	$(BIN)/python -m pytest -m "slow"
+
+# A real Kafka and schema registry, fetched once; needs Java 17 and Maven.
+test-kafka: build
+	$(BIN)/python -m pytest -m "kafka"
+
+# Runs them until Ctrl-C, e.g. KAFKA_OPTIONS="--brokers 3 --sasl --tls".
+kafka: build
+	$(BIN)/python -m tests.integration.kafka $(KAFKA_OPTIONS)
 
 demo: build
 	$(BIN)/python -m lsst.ts.mtmount.commands.demo

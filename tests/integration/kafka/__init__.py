@@ -1,0 +1,20 @@
+"""A real Apache Kafka and a real schema registry for the integration tests."""
+
+from .artifacts import ArtifactError, find_missing_tool
+from .cluster import KafkaCluster
+from .process import ServerError
+from .registry import ApicurioRegistry
+from .small_disk import SmallDisk
+from .topics import create_topic, find_leader, read_topic
+
+__all__ = [
+    "ApicurioRegistry",
+    "ArtifactError",
+    "KafkaCluster",
+    "ServerError",
+    "SmallDisk",
+    "create_topic",
+    "find_leader",
+    "find_missing_tool",
+    "read_topic",
+]
