@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -238,31 +239,33 @@ def test_broken_settings_are_reported_with_the_log(kafka_tools: None) -> None:
         KafkaCluster(properties={"num.network.threads": "none"}).start()
 
 
-def test_brokers_end_with_a_killed_session(kafka_tools: None) -> None:
-    program = [sys.executable, "-m", "tests.integration.kafka", "--no-registry"]
+@contextmanager
+def run_program(folder: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """Run the program of ``make kafka``, with temporary files in a folder; give the variables it prints."""
+    command = [sys.executable, "-m", "tests.integration.kafka", "--no-registry"]
+    environment = os.environ | {"TMPDIR": str(folder)}
     root = Path(__file__).parents[2]
-    with subprocess.Popen(program, cwd=root, stdout=subprocess.PIPE, text=True) as session:
-        assert session.stdout is not None
-        lines = iter(session.stdout.readline, "# Kafka runs until Ctrl-C.\n")
-        variables = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
-        servers = psutil.Process(session.pid).children(recursive=True)
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, env=environment) as program:
+        assert program.stdout is not None
+        lines = iter(program.stdout.readline, "# Kafka runs until Ctrl-C.\n")
+        yield program, dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
+
+
+def test_brokers_end_with_a_killed_session(kafka_tools: None, tmp_path: Path) -> None:
+    with run_program(tmp_path) as (program, variables):
+        servers = psutil.Process(program.pid).children(recursive=True)
         assert variables["LSST_TOPIC_SUBNAME"] == "test"
         assert [server.name() for server in servers] == ["java"]
-        session.send_signal(signal.SIGKILL)
+        program.kill()
     gone, alive = psutil.wait_procs(servers, timeout=30)
     assert len(gone) == 1
     assert not alive
 
 
 def test_program_ends_orderly_on_interrupt(kafka_tools: None, tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "tests.integration.kafka", "--no-registry"]
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(program, cwd=root, stdout=subprocess.PIPE, text=True, env=environment) as session:
-        assert session.stdout is not None
-        for line in iter(session.stdout.readline, "# Kafka runs until Ctrl-C.\n"):
-            assert line.startswith("export ")
-        session.send_signal(signal.SIGINT)
-        assert session.stdout.readline() == "# Kafka has ended.\n"
-    assert session.returncode == 0
+    with run_program(tmp_path) as (program, _):
+        assert program.stdout is not None
+        program.send_signal(signal.SIGINT)
+        assert program.stdout.readline() == "# Kafka has ended.\n"
+    assert program.returncode == 0
     assert list(tmp_path.iterdir()) == []
