@@ -1,0 +1,134 @@
+"""One client's stream: the next ticks of a ring, stamped with the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .ring import NUM_AGES, STAMP_WIDTH, FrameRing
+
+__all__ = ["MAX_CHUNK_TICKS", "STAMP_AGE", "FrameStream", "StreamTotals"]
+
+#: Most ticks that are stamped and handed over at once: about 260 kB of all
+#: topics. More would age in memory, fewer would cost more calls.
+MAX_CHUNK_TICKS = 20
+
+#: How much older each age of a time stamp is than the one before [s]: the
+#: members of a frame were read up to 7.5 ms before it is sent.
+STAMP_AGE = 0.0005
+
+
+@dataclass
+class StreamTotals:
+    """What was sent, by one stream or by several.
+
+    Parameters
+    ----------
+    frames : `numpy.ndarray`
+        Frames handed over whole, for each of the ring's topics.
+    num_bytes : `int`
+        Bytes handed over, those of incomplete frames included.
+    ticks : `int`
+        Ticks begun.
+    late_ticks : `int`
+        Ticks begun later than they should have been.
+    """
+
+    frames: NDArray[np.int64]
+    num_bytes: int = 0
+    ticks: int = 0
+    late_ticks: int = 0
+
+
+class FrameStream:
+    """Frames of a ring, over and over, with current time stamps.
+
+    Parameters
+    ----------
+    ring : `FrameRing`
+        What is streamed. Any number of streams may share it.
+    totals : `StreamTotals`
+        Where to count. Any number of streams may share it.
+    max_frames : `int`, optional
+        The stream ends after so many frames.
+
+    Attributes
+    ----------
+    next_tick : `int`
+        Number of the tick that comes next.
+    """
+
+    def __init__(self, ring: FrameRing, totals: StreamTotals, max_frames: int | None = None) -> None:
+        self.next_tick = 0
+        self._ring = ring
+        self._totals = totals
+        self._frames_left = max_frames
+        self._chunk = bytearray(ring.find_largest_run(MAX_CHUNK_TICKS))
+        # First frame of the chunk, and the one after its last.
+        self._chunk_frames = (0, 0)
+        # Element i is a time stamp at byte i of the chunk. The elements overlap,
+        # so that one assignment writes time stamps to any offsets.
+        self._stamps: NDArray[np.bytes_] = np.ndarray(
+            (len(self._chunk) - STAMP_WIDTH + 1,), f"S{STAMP_WIDTH}", buffer=self._chunk, strides=(1,)
+        )
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the stream has come to its end."""
+        return self._frames_left == 0
+
+    def prepare(self, num_ticks: int, tai: float) -> memoryview:
+        """Prepare the frames of the next ticks.
+
+        Parameters
+        ----------
+        num_ticks : `int`
+            Number of ticks. Fewer are prepared where it is more than
+            `MAX_CHUNK_TICKS`, or at the end of the ring or of the stream.
+        tai : `float`
+            Time of sending [TAI unix s].
+
+        Returns
+        -------
+        chunk : `memoryview`
+            Whole frames, valid until the next call; none if no frame is due
+            in these ticks.
+        """
+        ring = self._ring
+        tick = self.next_tick % ring.num_ticks
+        num_ticks = min(num_ticks, MAX_CHUNK_TICKS, ring.num_ticks - tick)
+        begin, end = int(ring.tick_frames[tick]), int(ring.tick_frames[tick + num_ticks])
+        if self._frames_left is not None:
+            end = min(end, begin + self._frames_left)
+            self._frames_left -= end - begin
+        start, stop = int(ring.frame_starts[begin]), int(ring.frame_starts[end])
+        chunk = memoryview(self._chunk)[: stop - start]
+        chunk[:] = memoryview(ring.data)[start:stop]
+        stamps = slice(ring.frame_stamps[begin], ring.frame_stamps[end])
+        self._stamps[ring.stamp_starts[stamps] - start] = _format_stamps(tai)[ring.stamp_ages[stamps]]
+        self.next_tick += num_ticks
+        self._totals.ticks += num_ticks
+        self._chunk_frames = (begin, end)
+        return chunk
+
+    def account(self, num_bytes: int) -> None:
+        """Count what was handed over of the chunk prepared last.
+
+        Parameters
+        ----------
+        num_bytes : `int`
+            Number of bytes. A frame that is not whole among them is not counted.
+        """
+        ring = self._ring
+        begin, end = self._chunk_frames
+        starts = ring.frame_starts[begin : end + 1]
+        whole = begin + int(np.searchsorted(starts, starts[0] + num_bytes, side="right")) - 1
+        self._totals.frames += ring.frame_counts[whole] - ring.frame_counts[begin]
+        self._totals.num_bytes += num_bytes
+
+
+def _format_stamps(tai: float) -> NDArray[np.bytes_]:
+    """Format the time stamps of all ages, youngest first."""
+    return np.array([b"%.6f" % (tai - age * STAMP_AGE) for age in range(NUM_AGES)], f"S{STAMP_WIDTH}")
