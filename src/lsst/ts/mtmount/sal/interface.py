@@ -135,7 +135,7 @@ def describe_differences(found: Mapping[str, TopicInfo], packaged: Interface) ->
         if common != [field_name for field_name in actual if field_name in expected]:
             yield f"{name} has its fields in another order; the interface's is used"
         if counts := _list_changes(common, expected, actual, "count"):
-            yield f"{name} has other element counts: {counts}; the TMA's elements are written"
+            yield f"{name} has other counts: {counts}; the TMA's elements are written"
         if types := _list_changes(common, expected, actual, "sal_type"):
             yield f"{name} has other types: {types}; the interface's are used"
 

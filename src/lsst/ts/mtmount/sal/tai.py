@@ -85,7 +85,14 @@ class TaiClock:
         TAI minus UTC now [s].
     """
 
+    use_clock_tai: bool
+    tai_minus_utc: float
+
     def __init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again: the system may set its clocks while the program runs."""
         utc = time.time()
         self.tai_minus_utc = tai_minus_utc_at(utc)
         offset = time.clock_gettime(time.CLOCK_TAI) - utc

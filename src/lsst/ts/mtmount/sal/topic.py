@@ -67,7 +67,14 @@ class WriteTopic:
         self.info = info
         self.kafka_topic = info.kafka_topic(publisher.settings.subname)
         self.key = info.message_key()
-        self.record = self._make_record(None, info.rev_code)
+        self._origin = os.getpid()
+        self.record = Record(
+            info.record_fields(),
+            schema_id=None,
+            rev_code=info.rev_code,
+            identity=COMPONENT,
+            origin=self._origin,
+        )
         self.ledger: DeliveryLedger = publisher.ledger
         self._publisher = publisher
         self._clock = clock
@@ -113,7 +120,7 @@ class WriteTopic:
         return self._data
 
     def prepare(self, schema: RegisteredSchema) -> None:
-        """Make the record one that can be published.
+        """Make it ready to be published.
 
         Parameters
         ----------
@@ -200,15 +207,6 @@ class WriteTopic:
         await self._publisher.send(self.kafka_topic, payload, self.key, self.ledger)
         return data
 
-    def _make_record(self, schema_id: int | None, rev_code: str) -> Record:
-        return Record(
-            self.info.record_fields(),
-            schema_id=schema_id,
-            rev_code=rev_code,
-            identity=COMPONENT,
-            origin=os.getpid(),
-        )
-
     def _make_data(self) -> Any:
         record = self.record
         return self.DataType(
@@ -218,7 +216,7 @@ class WriteTopic:
             private_seqNum=record.seq_num,
             private_revCode=self._rev_code,
             private_identity=COMPONENT,
-            private_origin=os.getpid(),
+            private_origin=self._origin,
             **record.values(),
         )
 

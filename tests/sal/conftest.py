@@ -1,0 +1,19 @@
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """Port of a server that accepts connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
