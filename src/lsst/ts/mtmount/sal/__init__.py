@@ -1,5 +1,6 @@
 """The built-in SAL side: schemas, Kafka, events, log messages and time."""
 
+from .backend import BACKENDS, make_controller
 from .controller import Controller
 from .interface import (
     FieldInfo,
@@ -19,6 +20,7 @@ from .tai import TaiClock, current_tai, tai_from_utc, tai_minus_utc_at
 from .topic import SetWriteResult, WriteTopic
 
 __all__ = [
+    "BACKENDS",
     "PRODUCER_DEFAULTS",
     "Controller",
     "FieldInfo",
@@ -40,6 +42,7 @@ __all__ = [
     "current_tai",
     "load_interface",
     "load_packaged_interface",
+    "make_controller",
     "tai_from_utc",
     "tai_minus_utc_at",
 ]

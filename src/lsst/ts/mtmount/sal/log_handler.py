@@ -137,6 +137,10 @@ class SalLogHandler(logging.Handler):
                 await publish(**fields)
             except Exception as error:
                 self._count_failure(error)
+            except asyncio.CancelledError:
+                with self._waiting_lock:
+                    self.num_failed += 1
+                raise
             # Publishing hardly ever waits: let others have their turn.
             await asyncio.sleep(0)
 
