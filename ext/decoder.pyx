@@ -279,6 +279,16 @@ cdef class FrameDecoder:
         self.pending_codec = None
         return self._publish(codec, self._encode(codec))
 
+    def drop_all(self, buffer: FrameBuffer, error: BaseException) -> None:
+        """Drop the frame that waits for something, and all complete ones."""
+        cdef const char* frame = NULL
+        cdef Py_ssize_t length = 0
+        self.drop_pending(error)
+        while buffer.next_frame_view(<const unsigned char**>&frame, &length) != 0:
+            self.frames += 1
+            self.bytes += length
+            self._drop(error, frame, min(length, HEAD_LENGTH))
+
     cdef int _take(self, const char* frame, Py_ssize_t length, bint ask_clock) except -1:
         """Publish, hold or drop one frame."""
         cdef TopicCodec codec = self._guess(frame, length)

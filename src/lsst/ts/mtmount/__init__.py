@@ -1,0 +1,1 @@
+"""High-throughput telemetry client of the mount of the Simonyi Survey Telescope."""

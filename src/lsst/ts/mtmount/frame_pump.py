@@ -183,12 +183,17 @@ class FramePump:
             self.decoder.finish_handler()
 
     def close(self, buffer: FrameBuffer) -> None:
-        """Count as dropped what was read and can no longer be published."""
-        error = FrameError(DropReason.CLOSED, "the client was closed before the frame could be published")
+        """Count as dropped what was read and can no longer be published.
+
+        Parameters
+        ----------
+        buffer : `FrameBuffer`
+            What was received.
+        """
         self.strict = False
-        self.decoder.drop_pending(error)
-        for topic_id in list(self.decoder.codecs):
-            self.decoder.remove_topic(topic_id)
+        self.decoder.drop_all(
+            buffer, FrameError(DropReason.CLOSED, "closed before the frame could be published")
+        )
         self.limited_log.flush(force=True)
 
     def _is_standard(self, topic_id: int, handler: Handler) -> bool:

@@ -263,8 +263,12 @@ class TelemetryClient(Client):
     async def heartbeat_loop(self) -> None:
         """Output telemetryClientHeartbeat telemetry at regular intervals."""
         while self.connected:
-            await self.controller.tel_telemetryClientHeartbeat.write()
-            self._refresh_clock()
+            try:
+                await self.controller.tel_telemetryClientHeartbeat.write()
+                self._refresh_clock()
+            except Exception as error:
+                # One heartbeat less is no reason to stop the telemetry.
+                self._pump.limited_log.log("Heartbeat failed", logging.ERROR, f"Heartbeat failed: {error!r}")
             self._pump.limited_log.flush()
             await asyncio.sleep(self.heartbeat_interval)
 
@@ -276,27 +280,181 @@ class TelemetryClient(Client):
         """
         loop = asyncio.get_running_loop()
         self.set_frame_sink(self._take_frames)
+        self.stream_ended.add_done_callback(lambda _: self._attention.set())
         error: Exception | None = None
         try:
             while error is None:
-                remaining = self._last_frame_time + TELEMETRY_TIMEOUT - loop.time()
-                if await self._wait_for_attention(remaining):
-                    self._attention.clear()
+                deadline = self._last_frame_time + TELEMETRY_TIMEOUT
+                if await self._wait_for_attention(deadline - loop.time()):
                     if self._pump_state != NEED_MORE:
                         error = await self._do_pending()
                     elif self.stream_ended.done():
-                        error = ConnectionError("connection lost")
+                        error = ConnectionError("the TMA closed the connection")
                 elif self._saw_frame():
-                    continue
-                elif loop.time() - self._last_frame_time - TELEMETRY_TIMEOUT > STALLED_LOOP:
-                    # The loop was stalled, not the TMA: give what waits in
-                    # the socket a chance.
+                    self._last_frame_time = max(self._last_frame_time, self.last_receive_time)
+                elif loop.time() > deadline + STALLED_LOOP:
+                    # The loop was stalled, which is no fault of the TMA's:
+                    # what waits in the socket gets a chance.
                     self._last_frame_time = loop.time() - TELEMETRY_TIMEOUT + STALLED_LOOP
                 else:
                     error = TimeoutError(f"no telemetry for {TELEMETRY_TIMEOUT} s")
+            self.log.error(f"Ending: {error}")
         except Exception as exception:
             self.log.exception("The read loop failed")
             error = exception
-        else:
-            self.log.error(f"Ending: {error}")
         self._begin_end(error)
+
+    def signal_handler(self) -> None:
+        """Handle signals such as SIGTERM."""
+        self.log.info("Got a signal to end")
+        self._begin_end(None)
+
+    def log_counters(self) -> None:
+        """Log what became of every frame so far; called on SIGUSR1."""
+        self.log.info(f"Counters: {json.dumps(self.counters.as_dict())}")
+
+    async def close(self) -> None:
+        """Stop reading, publish that, let Kafka take what is queued, and end.
+
+        Bounded by ``flush_timeout``. Also closes the controller.
+        """
+        self._begin_end(None)
+        assert self._end_task is not None
+        await asyncio.shield(self._end_task)
+
+    def _take_frames(self) -> bool:
+        """Publish what is whole in the buffer; called after each receive.
+
+        Returns
+        -------
+        may_go_on : `bool`
+            False if the read loop has something to do first.
+        """
+        self._pump_state = self._pump.take_frames(self._buffer)
+        if self._pump_state == NEED_MORE:
+            return True
+        self._attention.set()
+        return False
+
+    async def _wait_for_attention(self, timeout: float) -> bool:
+        """Wait until the read loop has something to do; False if it has not by then."""
+        try:
+            async with asyncio.timeout(max(timeout, 0)):
+                await self._attention.wait()
+        except TimeoutError:
+            return False
+        self._attention.clear()
+        return True
+
+    def _saw_frame(self) -> bool:
+        """Did any frame come since this was last asked?"""
+        num_frames = self._pump.decoder.frames
+        is_new = num_frames != self._num_frames_seen
+        self._num_frames_seen = num_frames
+        return is_new
+
+    async def _do_pending(self) -> Exception | None:
+        """Do what the frames wait for, and go on with them.
+
+        Returns
+        -------
+        error : `Exception` or `None`
+            Why the client has to end.
+        """
+        if self._pump_state == QUEUE_FULL:
+            self._pump.limited_log.log(
+                "Kafka queue full",
+                logging.WARNING,
+                "The Kafka producer's queue is full; reading telemetry is paused",
+            )
+            await self.controller.publisher.wait_for_room()
+        elif self._pump_state == NEED_HANDLER:
+            await self._pump.handle_pending()
+        elif self._pump_state == NEED_CLOCK:
+            await self._write_clock_offset(self._pump.decoder.pending_clock)
+        else:
+            return self._pump.fatal_error
+        # The pause was this client's, not the TMA's.
+        self._last_frame_time = asyncio.get_running_loop().time()
+        self._pump_state = NEED_MORE
+        self.resume_frames()
+        return None
+
+    async def _write_clock_offset(self, timestamp: float) -> None:
+        """Publish how far the TMA's clock is from ours, and wait with the next one."""
+        await self.controller.evt_clockOffset.set_write(offset=timestamp - self.controller.clock.now())
+        self.next_clock_offset_task = asyncio.create_task(self._wait_for_next_clock_offset())
+
+    async def _wait_for_next_clock_offset(self) -> None:
+        await asyncio.sleep(CLOCK_OFFSET_EVENT_INTERVAL)
+        self._pump.decoder.clock_is_due = True
+
+    def _refresh_clock(self) -> None:
+        """Tell the decoder how to stamp records; leap seconds may come."""
+        clock = self.controller.clock
+        clock.refresh()
+        self._pump.decoder.set_clock(clock.use_clock_tai, clock.tai_minus_utc)
+
+    def _begin_end(self, error: Exception | None) -> None:
+        """Begin to end the client, once."""
+        if self._end_task is None:
+            self._end_task = asyncio.create_task(self._end(error))
+
+    async def _end(self, error: Exception | None) -> None:
+        """Stop, publish that, flush, and set ``done_task`` done."""
+        loop = asyncio.get_running_loop()
+        try:
+            for signal_number in self._signals:
+                loop.remove_signal_handler(signal_number)
+            tasks = [self.start_task, self.heartbeat_task, self.read_task, self.next_clock_offset_task]
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            self.set_frame_sink(None)
+            try:
+                # Publishing the event may have to wait for room in the queue.
+                async with asyncio.timeout(self.flush_timeout):
+                    await self.disconnect()
+            except Exception:
+                self.log.exception("Could not disconnect cleanly")
+            self._pump.close(self._buffer)
+            await self.controller.close(timeout=self.flush_timeout)
+            self.log.info(f"Counters: {json.dumps(self.counters.as_dict())}")
+        except Exception as exception:
+            self.log.exception("Could not end cleanly")
+            error = error or exception
+        finally:
+            self._set_done(error)
+
+
+def _make_done_task() -> asyncio.Task[None]:
+    """Make a task that has nothing to do, so that attributes are never None."""
+    return asyncio.create_task(asyncio.sleep(0))
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="run_mtmount_telemetry_client",
+        description="Read telemetry from the TMA and publish it as SAL messages.",
+    )
+    parser.add_argument("--host", required=True, help="IP address of the TMA's telemetry server")
+    parser.add_argument("--port", type=int, default=TELEMETRY_PORT, help="port (default: %(default)s)")
+    parser.add_argument(
+        "--loglevel",
+        type=int,
+        default=logging.INFO,
+        help="log level (DEBUG=10, INFO=20, WARNING=30; 0: that of the parent; default: %(default)s)",
+    )
+    parser.add_argument(
+        "--sal-backend",
+        choices=["auto", "salobj", "builtin"],
+        default="auto",
+        help="what publishes events and log messages (default: salobj where it is installed)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="end at the first frame that cannot be decoded"
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="at the end, write the counters as JSON to this file"
+    )
+    return parser.parse_args()
