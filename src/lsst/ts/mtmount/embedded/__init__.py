@@ -1,0 +1,29 @@
+"""A Kafka broker and a schema registry inside this process, for demo and tests.
+
+The broker is the mock cluster of librdkafka: a part of the client library that
+speaks the Kafka protocol over loopback TCP, so that any Kafka client can attach,
+also one of another process. ``python -m lsst.ts.mtmount.embedded`` serves both
+until SIGTERM, and prints the environment variables that name them.
+
+Notes
+-----
+Where the mock cluster differs from Apache Kafka:
+
+* A topic comes into being when metadata of it is asked for with leave to create
+  it, as producers do. Requests to create topics (those of an admin client) are
+  not answered; `EmbeddedKafka.create_topics` creates topics.
+* A topic has 4 partitions. SAL topics have one: produce to partition 0.
+* A partition keeps about 5 MB; the oldest records go. A reader must keep up, or
+  count by offsets (`RecordReader.missed` tells what it did not get).
+* A fetch that finds nothing new is answered when its longest wait is over, also
+  if a record arrives meanwhile: the latency of a reader is up to its setting
+  ``fetch.wait.max.ms`` (500 ms by default).
+* Nothing is compacted, nothing is kept on disk, and nobody is authenticated.
+"""
+
+from .broker import EmbeddedBroker
+from .kafka import EmbeddedKafka
+from .registry import EmbeddedRegistry
+from .schema_store import RequestRefusedError, SchemaStore
+
+__all__ = ["EmbeddedBroker", "EmbeddedKafka", "EmbeddedRegistry", "RequestRefusedError", "SchemaStore"]

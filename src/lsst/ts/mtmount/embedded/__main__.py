@@ -1,0 +1,32 @@
+"""Serve an embedded broker and registry until SIGTERM or SIGINT.
+
+Prints the environment variables that name them, one a line, ready for ``export``.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+
+from . import EmbeddedKafka
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m lsst.ts.mtmount.embedded", description=__doc__)
+    parser.add_argument(
+        "--subname", default="embedded", help="name space of the Kafka topics (default: %(default)s)"
+    )
+    args = parser.parse_args(argv)
+    # Blocked before any thread starts, so that they are kept for sigwait.
+    signals = (signal.SIGTERM, signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    with EmbeddedKafka() as kafka:
+        for name, value in kafka.environment(args.subname).items():
+            print(f"{name}={value}", flush=True)
+        signal.sigwait(signals)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
