@@ -3,6 +3,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from lsst.ts.mtmount.sal import KafkaSettings
+
+
+@pytest.fixture
+def settings(sal_environment: str) -> KafkaSettings:
+    """Settings for the embedded broker, in a name space that no other test uses."""
+    return KafkaSettings.from_environment()
+
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:

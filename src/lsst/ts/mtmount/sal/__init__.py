@@ -1,6 +1,6 @@
 """The built-in SAL side: schemas, Kafka, events, log messages and time."""
 
-from .backend import BACKENDS, make_controller
+from .backend import make_controller
 from .controller import Controller
 from .interface import (
     FieldInfo,
@@ -20,7 +20,6 @@ from .tai import TaiClock, current_tai, tai_from_utc, tai_minus_utc_at
 from .topic import SetWriteResult, WriteTopic
 
 __all__ = [
-    "BACKENDS",
     "PRODUCER_DEFAULTS",
     "Controller",
     "FieldInfo",

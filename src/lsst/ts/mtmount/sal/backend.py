@@ -1,30 +1,23 @@
-"""Choice of the SAL side."""
-
-from __future__ import annotations
+"""Which SAL side serves the client: this package's own, or the installed salobj."""
 
 from .controller import Controller
 
-__all__ = ["BACKENDS", "make_controller"]
-
-#: Names of the SAL sides. ``auto``: the best one that is installed.
-BACKENDS = ("auto", "builtin")
+__all__ = ["make_controller"]
 
 
 def make_controller(backend: str = "auto") -> Controller:
-    """Make the controller of a SAL side; it starts at once.
+    """Make the controller of a backend.
 
     Parameters
     ----------
-    backend
-        One of `BACKENDS`.
+    backend : `str`
+        ``"builtin"``, or ``"auto"``, which is the same.
 
     Raises
     ------
     ValueError
-        If there is no such SAL side.
-    SettingsError, InterfaceError
-        See `Controller`.
+        If the backend is unknown.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"There is no SAL side {backend!r}, only {', '.join(BACKENDS)}")
+    if backend not in ("auto", "builtin"):
+        raise ValueError(f"backend={backend!r} is none of 'auto', 'builtin'")
     return Controller()

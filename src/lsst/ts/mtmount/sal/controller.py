@@ -82,6 +82,7 @@ class Controller:
     ) -> None:
         if name != COMPONENT:
             raise ValueError(f"This controller is only for {COMPONENT}, not for {name!r}")
+        self.done_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.log = logging.getLogger(name)
         if self.log.getEffectiveLevel() > logging.INFO:
             self.log.setLevel(logging.INFO)
@@ -101,7 +102,6 @@ class Controller:
             for attr_name, info in self.interface.topics.items()
         }
         self.isopen = True
-        self.done_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.start_task = asyncio.create_task(self._start())
 
     def __getattr__(self, name: str) -> WriteTopic:

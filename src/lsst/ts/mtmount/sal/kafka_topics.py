@@ -18,7 +18,7 @@ from .settings import KafkaSettings
 if TYPE_CHECKING:
     from confluent_kafka.admin._metadata import ClusterMetadata
 
-__all__ = ["KafkaSetupError", "create_missing_topics"]
+__all__ = ["KafkaSetupError", "create_missing_topics", "describe_error"]
 
 #: How long one question to the brokers may block [s]; after each, it is
 #: looked whether to give up.
@@ -27,6 +27,12 @@ SLICE = 0.5
 
 class KafkaSetupError(RuntimeError):
     """Kafka cannot be reached, or cannot be used as configured. The text shows no password."""
+
+
+def describe_error(error: Exception) -> str:
+    """Return the text of an error, Kafka's own without its code."""
+    reason = error.args[0] if error.args else error
+    return reason.str() if isinstance(reason, KafkaError) else str(reason)
 
 
 def create_missing_topics(
@@ -104,9 +110,8 @@ class _AdminConnection:
         try:
             self._client = AdminClient(configuration)
         except (KafkaException, TypeError, ValueError) as error:
-            raise KafkaSetupError(
-                settings.redact(f"The Kafka client settings are refused: {error}")
-            ) from None
+            reason = settings.redact(describe_error(error))
+            raise KafkaSetupError(f"The Kafka client settings are refused: {reason}") from None
 
     def _keep_error(self, error: KafkaError) -> None:
         # "All brokers are down" only sums up what was reported before.
@@ -148,7 +153,7 @@ class _AdminConnection:
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                     continue
-                reason = self._settings.redact(error.args[0].str())
+                reason = self._settings.redact(describe_error(error))
                 raise KafkaSetupError(f"Kafka did not create the topic {name}: {reason}") from None
             self._log.info(f"Created the Kafka topic {name}")
 

@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..core import DeliveryLedger
-from .kafka_topics import KafkaSetupError, create_missing_topics
+from .kafka_topics import KafkaSetupError, create_missing_topics, describe_error
 from .rate_limit import RateLimitedLog
 from .registry import RegisteredSchema, SchemaRegistry
 from .schema import TopicInfo
@@ -73,7 +73,7 @@ class KafkaPublisher:
     schemas : `dict` [`str`, `RegisteredSchema`]
         Schema id and revision code by attribute name of the topic.
     max_queued : `int`
-        The largest number of messages seen in the queue.
+        The largest length seen.
     fatal_error : `KafkaError` or None
         An error after which the producer cannot be used any more.
     """
@@ -107,7 +107,7 @@ class KafkaPublisher:
         return f"KafkaPublisher({self.settings.broker_addr!r}, is_running={self.is_running})"
 
     def __len__(self) -> int:
-        """Return the number of messages in the queue or on their way."""
+        """Return the number of messages whose delivery report was not handled yet."""
         return 0 if self._producer is None else len(self._producer)
 
     def __bool__(self) -> bool:
@@ -163,7 +163,7 @@ class KafkaPublisher:
                 self._configuration | {"error_cb": self._report_error}, logger=_LibrdkafkaLog(self)
             )
         except (KafkaException, TypeError, ValueError) as error:
-            reason = self.settings.redact(str(error))
+            reason = self.settings.redact(describe_error(error))
             raise KafkaSetupError(f"The Kafka producer settings are refused: {reason}") from None
         create_missing_topics(
             self.settings, topics, producer, self.log, timeout=self._start_timeout, stop=stop
@@ -225,11 +225,11 @@ class KafkaPublisher:
         """Handle the delivery reports and errors that have arrived."""
         if self._producer is None:
             return
-        self.max_queued = max(self.max_queued, len(self._producer))
         self._producer.poll(0)
         self._limited_log.flush()
+        num_queued = len(self._producer)
+        self.max_queued = max(self.max_queued, num_queued)
         if self._waiters:
-            num_queued = len(self._producer)
             for level, room in self._waiters:
                 if num_queued <= level and not room.done():
                     room.set_result(None)
