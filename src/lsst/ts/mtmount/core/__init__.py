@@ -12,6 +12,7 @@ try:
     from .framing import FrameBuffer
     from .ledger import DeliveryLedger
     from .record import Record
+    from .structs import StructArrayReader, encode_structs, make_dtype, read_struct
 except ModuleNotFoundError as error:
     raise ImportError(
         f"the compiled core of lsst.ts.mtmount is missing ({error}); build it with 'pip install .'"
@@ -31,6 +32,10 @@ __all__ = [
     "FrameError",
     "Record",
     "ScalarFunctor",
+    "StructArrayReader",
     "TopicCodec",
+    "encode_structs",
+    "make_dtype",
     "member_names",
+    "read_struct",
 ]
