@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from .constants import CLOCK_OFFSET_TOPIC_IDS
 from .core import (
@@ -17,8 +17,8 @@ from .core import (
     TopicCodec,
 )
 from .counters import Counters
-from .sal.rate_limit import RateLimitedLog
 from .sal.publisher import KafkaPublisher
+from .sal.rate_limit import RateLimitedLog
 from .telemetry_map import TELEMETRY_MAP, Functor
 from .topic_handler import Handler, Preprocessor, TelemetryTopicHandler, TopicHandlers, WritableTopic
 
@@ -200,9 +200,7 @@ class FramePump:
         """Does the handler do no more than its preprocessor and what the core does?"""
         topic, fields = self._standard[topic_id]
         return (
-            type(handler) is TelemetryTopicHandler
-            and handler.topic is topic
-            and handler.field_dict is fields
+            type(handler) is TelemetryTopicHandler and handler.topic is topic and handler.field_dict is fields
         )
 
     def _choose_path(self, topic_id: int) -> None:

@@ -2,12 +2,10 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
 import logging
 import signal
-import sys
-from collections.abc import Sequence
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +28,8 @@ __all__ = ["TelemetryClient"]
 
 #: How long the end of the program may wait for Kafka to take what is queued [seconds].
 DEFAULT_FLUSH_TIMEOUT = 10.0
+
+HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 #: A timer that fires later than this tells that the event loop was stalled [seconds].
 STALLED_LOOP = 0.2
@@ -73,6 +73,9 @@ class TelemetryClient(Client):
         Topic IDs seen that are none of the TMA's.
     counters : `Counters`
         What became of every frame so far.
+    failure : `Exception` or `None`
+        Why the client ended by itself. ``done_task`` raises it if the client
+        could not start, or failed; not if the telemetry ended.
     heartbeat_interval : `float`
         Time between two telemetryClientHeartbeat messages [seconds].
     heartbeat_task, read_task, next_clock_offset_task : `asyncio.Task`
@@ -131,9 +134,9 @@ class TelemetryClient(Client):
         # Set when the read loop has something to do, and why.
         self._attention = asyncio.Event()
         self._pump_state = NEED_MORE
-        self._last_frame_time = loop.time()
+        self._last_frame_time = time.monotonic()
         self._num_frames_seen = 0
-        self._signals = [signal.SIGINT, signal.SIGTERM]
+        self.failure: Exception | None = None
         super().__init__(
             host=host,
             port=port,
@@ -143,7 +146,7 @@ class TelemetryClient(Client):
             terminator=LINE_TERMINATOR,
             limit=MAX_FRAME_LENGTH,
         )
-        for signal_number in self._signals:
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signal_number, self.signal_handler)
         loop.add_signal_handler(signal.SIGUSR1, self.log_counters)
 
@@ -158,30 +161,33 @@ class TelemetryClient(Client):
             not connect, lost the connection or saw no telemetry.
         """
         args = _parse_arguments()
+        # Only what was asked for: a subclass may know nothing of our additions.
+        options: dict[str, Any] = {"strict": True} if args.strict else {}
+        if args.sal_backend != "auto":
+            options["sal_backend"] = args.sal_backend
         prefix = "MTMount telemetry client"
         print(f"{prefix}: host={args.host}; port={args.port}", flush=True)
         print(f"{prefix} starting", flush=True)
         client: TelemetryClient | None = None
-        dead_letters = contextlib.ExitStack()
         try:
-            client = cls(host=args.host, port=args.port, strict=args.strict, sal_backend=args.sal_backend)
+            client = cls(host=args.host, port=args.port, **options)
             client.log.setLevel(args.loglevel)
             await client.start_task
             if not client.done_task.done():
                 print(f"{prefix} running", flush=True)
             await client.done_task
+            failure = client.failure
         except Exception as error:
-            print(f"{prefix} failed: {error!r}", flush=True)
+            failure = error
+        if client is not None:
+            await client.close()
+            if args.report is not None:
+                args.report.write_text(json.dumps(client.counters.as_dict(), indent=2) + "\n")
+        if failure is not None:
+            print(f"{prefix} failed: {failure!r}", flush=True)
             return 1
-        else:
-            print(f"{prefix} done", flush=True)
-            return 0
-        finally:
-            dead_letters.close()
-            if client is not None:
-                await client.close()
-                if args.report is not None:
-                    args.report.write_text(json.dumps(client.counters.as_dict(), indent=2) + "\n")
+        print(f"{prefix} done", flush=True)
+        return 0
 
     @property
     def topic_handlers(self) -> Any:
@@ -236,15 +242,20 @@ class TelemetryClient(Client):
             await self.controller.evt_telemetryConnected.set_write(connected=False)
             async with asyncio.timeout(self.connection_timeout):
                 await super().start()
+        except asyncio.CancelledError:
+            if self._end_task is None:
+                raise
+            # Ended while starting, which is no failure.
+            return
         except Exception as error:
             if isinstance(error, TimeoutError):
                 error = ConnectionError(
                     f"no connection to {self.host}:{self.port} within {self.connection_timeout:g} s"
                 )
             self.log.error(f"Could not start: {error!r}")
-            self._begin_end(error)
+            self._begin_end(error, is_exception=True)
             return
-        self._last_frame_time = asyncio.get_running_loop().time()
+        self._last_frame_time = time.monotonic()
         self._refresh_clock()
         self._pump.decoder.clock_is_due = True
         self.heartbeat_task = asyncio.create_task(self.heartbeat_loop())
@@ -278,31 +289,33 @@ class TelemetryClient(Client):
         Frames are taken as they arrive, in `_take_frames`; this loop does
         what cannot be done without waiting, and watches that frames come.
         """
-        loop = asyncio.get_running_loop()
         self.set_frame_sink(self._take_frames)
         self.stream_ended.add_done_callback(lambda _: self._attention.set())
         error: Exception | None = None
         try:
             while error is None:
                 deadline = self._last_frame_time + TELEMETRY_TIMEOUT
-                if await self._wait_for_attention(deadline - loop.time()):
+                if await self._wait_for_attention(deadline - time.monotonic()):
                     if self._pump_state != NEED_MORE:
                         error = await self._do_pending()
                     elif self.stream_ended.done():
                         error = ConnectionError("the TMA closed the connection")
                 elif self._saw_frame():
                     self._last_frame_time = max(self._last_frame_time, self.last_receive_time)
-                elif loop.time() > deadline + STALLED_LOOP:
+                elif time.monotonic() > deadline + STALLED_LOOP:
                     # The loop was stalled, which is no fault of the TMA's:
                     # what waits in the socket gets a chance.
-                    self._last_frame_time = loop.time() - TELEMETRY_TIMEOUT + STALLED_LOOP
+                    self._last_frame_time = time.monotonic() - TELEMETRY_TIMEOUT + STALLED_LOOP
                 else:
                     error = TimeoutError(f"no telemetry for {TELEMETRY_TIMEOUT} s")
             self.log.error(f"Ending: {error}")
+            # The end of the telemetry is no fault of the client's.
+            is_exception = not isinstance(error, (ConnectionError, TimeoutError))
         except Exception as exception:
             self.log.exception("The read loop failed")
             error = exception
-        self._begin_end(error)
+            is_exception = True
+        self._begin_end(error, is_exception=is_exception)
 
     def signal_handler(self) -> None:
         """Handle signals such as SIGTERM."""
@@ -336,10 +349,10 @@ class TelemetryClient(Client):
         self._attention.set()
         return False
 
-    async def _wait_for_attention(self, timeout: float) -> bool:
+    async def _wait_for_attention(self, patience: float) -> bool:
         """Wait until the read loop has something to do; False if it has not by then."""
         try:
-            async with asyncio.timeout(max(timeout, 0)):
+            async with asyncio.timeout(max(patience, 0)):
                 await self._attention.wait()
         except TimeoutError:
             return False
@@ -375,7 +388,7 @@ class TelemetryClient(Client):
         else:
             return self._pump.fatal_error
         # The pause was this client's, not the TMA's.
-        self._last_frame_time = asyncio.get_running_loop().time()
+        self._last_frame_time = time.monotonic()
         self._pump_state = NEED_MORE
         self.resume_frames()
         return None
@@ -395,16 +408,29 @@ class TelemetryClient(Client):
         clock.refresh()
         self._pump.decoder.set_clock(clock.use_clock_tai, clock.tai_minus_utc)
 
-    def _begin_end(self, error: Exception | None) -> None:
-        """Begin to end the client, once."""
+    def _on_sink_error(self, error: Exception) -> None:
+        self.log.error("Taking frames failed", exc_info=error)
+        self._begin_end(error, is_exception=True)
+
+    def _begin_end(self, failure: Exception | None, *, is_exception: bool = False) -> None:
+        """Begin to end the client, once.
+
+        Parameters
+        ----------
+        failure : `Exception` or `None`
+            Why, unless somebody wants it.
+        is_exception : `bool`
+            Does ``done_task`` get it as its exception?
+        """
         if self._end_task is None:
-            self._end_task = asyncio.create_task(self._end(error))
+            self.failure = failure
+            self._end_task = asyncio.create_task(self._end(failure if is_exception else None))
 
     async def _end(self, error: Exception | None) -> None:
         """Stop, publish that, flush, and set ``done_task`` done."""
         loop = asyncio.get_running_loop()
         try:
-            for signal_number in self._signals:
+            for signal_number in HANDLED_SIGNALS:
                 loop.remove_signal_handler(signal_number)
             tasks = [self.start_task, self.heartbeat_task, self.read_task, self.next_clock_offset_task]
             for task in tasks:
@@ -422,7 +448,7 @@ class TelemetryClient(Client):
             self.log.info(f"Counters: {json.dumps(self.counters.as_dict())}")
         except Exception as exception:
             self.log.exception("Could not end cleanly")
-            error = error or exception
+            self.failure = error = error or exception
         finally:
             self._set_done(error)
 
@@ -451,9 +477,7 @@ def _parse_arguments() -> argparse.Namespace:
         default="auto",
         help="what publishes events and log messages (default: salobj where it is installed)",
     )
-    parser.add_argument(
-        "--strict", action="store_true", help="end at the first frame that cannot be decoded"
-    )
+    parser.add_argument("--strict", action="store_true", help="end at the first frame that cannot be decoded")
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="at the end, write the counters as JSON to this file"
     )

@@ -1,0 +1,62 @@
+"""What all tests share."""
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from lsst.ts.mtmount.embedded import EmbeddedKafka
+from lsst.ts.mtmount.sal.interface import load_packaged_interface
+
+from .kafka_reader import KafkaReader
+
+_subnames = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def embedded_kafka() -> Iterator[EmbeddedKafka]:
+    """A broker and a schema registry for the whole session."""
+    with EmbeddedKafka() as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def sal_environment(embedded_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Set the LSST_... variables to the embedded Kafka, and a name space of the test's own.
+
+    Returns what comes before the SAL name in the names of the Kafka topics.
+    """
+    subname = f"test{os.getpid()}_{next(_subnames)}"
+    for name in [name for name in os.environ if name.startswith("LSST_")]:
+        monkeypatch.delenv(name)
+    for name, value in embedded_kafka.environment(subname).items():
+        monkeypatch.setenv(name, value)
+    return f"lsst.{subname}.MTMount."
+
+
+@pytest.fixture
+async def kafka_reader(embedded_kafka: EmbeddedKafka, sal_environment: str) -> AsyncIterator[KafkaReader]:
+    """A reader of everything that a client publishes in this test."""
+    reader = KafkaReader(
+        embedded_kafka.bootstrap_servers,
+        embedded_kafka.registry_url,
+        sal_environment,
+        [topic.sal_name for topic in load_packaged_interface().topics.values()],
+    )
+    yield reader
+    reader.close()
+
+
+@pytest.fixture(autouse=True)
+def no_unhandled_loop_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test in which asyncio's exception handler had something to say."""
+    yield
+    unhandled = [
+        record.getMessage()
+        for record in caplog.get_records("call")
+        if record.name == asyncio.__name__ and record.levelno >= logging.ERROR
+    ]
+    assert not unhandled
