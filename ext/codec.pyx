@@ -110,7 +110,11 @@ cdef object find_topic_id(JsonScanner* scanner):
     if member.type == JSON_INTEGER:
         if read_integer(member.value, member.value_end, &integer):
             return integer
-        return int(member.value[:member.value_end - member.value])
+        try:
+            return int(member.value[:member.value_end - member.value])
+        except ValueError as error:
+            # sys.set_int_max_str_digits was called since the limit was read.
+            raise FrameError(DropReason.TOPIC_ID, f"topicID: {error}") from None
     if member.type == JSON_REAL:
         number = as_double(member.value, member.value_end)
         if not isinf(number) and number == trunc(number):
@@ -139,7 +143,8 @@ cdef class TopicCodec:
     AttributeError
         If the record lacks a field.
     ValueError
-        If an index is beyond a field's elements.
+        If an index is beyond a field's elements, or a member's name is not
+        ASCII or over 127 characters long.
     """
 
     def __cinit__(
@@ -160,8 +165,8 @@ cdef class TopicCodec:
             kind, first, count = record.locate(field)
             if not 0 <= index < count:
                 raise ValueError(f"member {name!r}: field {field!r} has no element {index}")
-            if len(name.encode()) > MAX_NAME:
-                raise ValueError(f"member {name!r}: the name is too long")
+            if not name.isascii() or len(name) > MAX_NAME:
+                raise ValueError(f"member {name!r}: the name is not ASCII, or too long")
             wire.slot = first + index
             wire.kind = kind
             wire.is_element = count > 1

@@ -148,11 +148,12 @@ cdef class FrameDecoder:
     cdef bytes _held_message
     cdef TopicCodec _held_codec
     cdef bint _stopped
+    cdef bint _is_processing
     cdef JsonScanner _scanner
     cdef int _clock
     cdef double _tai_minus_utc
     cdef bint _clock_is_tai
-    cdef void* _by_id[MAX_INDEXED_TOPIC_ID + 1]
+    cdef list _by_id
 
     def __cinit__(self, produce, on_delivery, *, on_drop, on_unsupported) -> None:
         self.produce = produce
@@ -162,6 +163,7 @@ cdef class FrameDecoder:
         self.dropped = dict.fromkeys(DropReason, 0)
         self.unsupported_topic_ids = set()
         self.codecs = {}
+        self._by_id = [None] * (MAX_INDEXED_TOPIC_ID + 1)
         self._scanner.max_integer_digits = sys.get_int_max_str_digits()
         self.set_clock(False, 37.0)
 
@@ -184,12 +186,12 @@ cdef class FrameDecoder:
         """Add or replace the codec of a topic."""
         self.codecs[codec.topic_id] = codec
         if 0 <= codec.topic_id <= MAX_INDEXED_TOPIC_ID:
-            self._by_id[codec.topic_id] = <void*>codec
+            self._by_id[codec.topic_id] = codec
 
     def remove_topic(self, topic_id: int) -> None:
         """Remove the codec of a topic, whose frames are then unsupported."""
         if 0 <= topic_id <= MAX_INDEXED_TOPIC_ID:
-            self._by_id[topic_id] = NULL
+            self._by_id[topic_id] = None
         del self.codecs[topic_id]
 
     def process(self, buffer: FrameBuffer) -> int:
@@ -200,7 +202,21 @@ cdef class FrameDecoder:
         state : `int`
             ``NEED_MORE``, ``QUEUE_FULL``, ``NEED_HANDLER``, ``NEED_CLOCK``
             or ``STOPPED``.
+
+        Raises
+        ------
+        RuntimeError
+            If a callback of `process` calls it: its frames would overtake.
         """
+        if self._is_processing:
+            raise RuntimeError("process was called by one of its own callbacks")
+        self._is_processing = True
+        try:
+            return self._process(buffer)
+        finally:
+            self._is_processing = False
+
+    cdef int _process(self, FrameBuffer buffer) except -1:
         cdef const char* frame = NULL
         cdef Py_ssize_t length = 0
         cdef int state, code
@@ -235,7 +251,9 @@ cdef class FrameDecoder:
         return STOPPED
 
     def finish_handler(self) -> None:
-        """Say that a handler has dealt with `pending_frame` itself."""
+        """Say that a handler has dealt with `pending_frame` itself, if it is still pending."""
+        if self.pending_frame is None:
+            return
         self.handled += 1
         self.pending_frame = None
         self.pending_codec = None
@@ -349,8 +367,6 @@ cdef class FrameDecoder:
             if topic_id > MAX_INDEXED_TOPIC_ID:
                 return None
             p += 1
-        if self._by_id[topic_id] == NULL:
-            return None
         return <TopicCodec>self._by_id[topic_id]
 
     cdef bint _read_clock(self) except -1:

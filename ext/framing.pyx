@@ -140,7 +140,8 @@ cdef class FrameBuffer:
         try:
             self._offered = 0
             self._make_room(view.len)
-            memcpy(self.block.data + self.end, view.buf, view.len)
+            # The bytes may be our own: a slice of what `get_buffer` returned.
+            memmove(self.block.data + self.end, view.buf, view.len)
             self.end += view.len
         finally:
             PyBuffer_Release(&view)
@@ -230,7 +231,7 @@ cdef class FrameBuffer:
         PyObject_GetBuffer(target, &view, PyBUF_WRITABLE)
         try:
             n = min(view.len, self.end - self.start)
-            memcpy(view.buf, self.block.data + self.start, n)
+            memmove(view.buf, self.block.data + self.start, n)
         finally:
             PyBuffer_Release(&view)
         self.consume(n)

@@ -40,7 +40,7 @@ struct Member {
     const char* key;  // between the quotes, escapes as they are
     const char* value;
     const char* value_end;
-    uint32_t key_length;
+    std::size_t key_length;
     bool key_has_escape;
     JsonType type;
 };
@@ -78,7 +78,7 @@ class JsonScanner {
                 member.key = p + 1;
                 p = scan_string(p, &member.key_has_escape);
                 if (p == nullptr) return false;
-                member.key_length = static_cast<uint32_t>(p - 1 - member.key);
+                member.key_length = static_cast<std::size_t>(p - 1 - member.key);
                 p = skip_space(p);
                 if (p == end_ || *p != ':') return fail(JSON_SYNTAX, p), false;
                 member.value = p = skip_space(p + 1);

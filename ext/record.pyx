@@ -260,6 +260,8 @@ cdef class Record:
             place = self.locate(name)
             if value is not None:
                 located.append((name, value, place))
+        # A decoder leaves the state before last there, or parts of a bad frame.
+        memcpy(self.spare, self.slots, self.num_slots * sizeof(Slot))
         try:
             for name, value, (kind, first, count) in located:
                 if count == 1:

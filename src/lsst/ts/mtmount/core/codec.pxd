@@ -1,4 +1,4 @@
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 from libcpp cimport bool as cpp_bool
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -31,7 +31,7 @@ cdef extern from "json.hpp" namespace "mtmount" nogil:
         const char* key
         const char* value
         const char* value_end
-        uint32_t key_length
+        size_t key_length
         cpp_bool key_has_escape
         JsonType type
 
@@ -41,7 +41,7 @@ cdef extern from "json.hpp" namespace "mtmount" nogil:
         Py_ssize_t error_offset
         cpp_bool has_non_ascii
         Py_ssize_t max_integer_digits
-        cpp_bool scan_object(const char*, size_t)
+        cpp_bool scan_object(const char*, size_t) except +
         void open(const char*, const char*)
         const char* scan_value(const char*, JsonType*, int)
 
