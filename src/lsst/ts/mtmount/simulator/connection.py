@@ -24,6 +24,9 @@ WAKE_INTERVAL = 0.001
 #: than grouping ticks and rounding timers up can add.
 MIN_LATENESS = 5 * WAKE_INTERVAL
 
+#: What rounding may add to a time, or take from it [ticks].
+ROUNDING = 1e-6
+
 #: How long a client may take to read the rest and to close [s].
 LINGER_TIMEOUT = 10.0
 
@@ -65,8 +68,7 @@ class Pace:
         """Number of ticks after which the stream ends, which may be infinity."""
         if math.isinf(self.rate) or math.isinf(self.duration):
             return self.max_ticks
-        # What rounding adds to a whole number of ticks is no further tick.
-        return min(self.max_ticks, math.ceil(round(self.duration / self.interval, 6)))
+        return min(self.max_ticks, math.ceil(self.duration / self.interval - ROUNDING))
 
     def is_over(self, elapsed: float, tick: int) -> bool:
         """Tell whether the stream has ended, if ``tick`` comes next.
@@ -91,7 +93,8 @@ class Pace:
         """Count the ticks from ``tick`` on that are due after a wake-up: at least 1."""
         if math.isinf(self.rate):
             return int(min(MAX_CHUNK_TICKS, self.end - tick))
-        return max(1, int(min(math.floor(elapsed / self.interval) + 1, self.end)) - tick)
+        num_due = math.floor(elapsed / self.interval + ROUNDING) + 1
+        return max(1, int(min(num_due, self.end)) - tick)
 
     def count_late(self, elapsed: float, tick: int, num_ticks: int) -> int:
         """Count which of ``num_ticks`` ticks from ``tick`` on begin late now."""

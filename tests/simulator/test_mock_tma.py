@@ -1,0 +1,122 @@
+import argparse
+import asyncio
+import json
+import math
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from lsst.ts.mtmount.commands.mock_tma import main, parse_rate
+
+from .helpers import TIMEOUT, count_due, count_topics, parse_frames, read_to_end
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "lsst.ts.mtmount.commands.mock_tma"),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@asynccontextmanager
+async def running(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """Run the program on any free port; yield the process and the port that it prints."""
+    process = await start("--port", "0", *arguments)
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            assert process.stdout is not None
+            first_line = (await process.stdout.readline()).decode()
+            assert first_line.startswith("run_mock_tma_telemetry: host=127.0.0.1; port=")
+            yield process, int(first_line.split("port=")[1].split(";")[0])
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_sends_a_stream_and_ends(tmp_path: Path) -> None:
+    report_path = tmp_path / "report.json"
+    arguments = ("--rate", "100", "--duration", "0.1", "--report", str(report_path))
+    async with running(*arguments) as (process, port):
+        data = await read_to_end(port)
+        output, errors = await process.communicate()
+    assert process.returncode == 0
+    assert errors == b""
+    assert count_topics(parse_frames(data)) == count_due(200)
+    report = json.loads(report_path.read_text())
+    assert report["frames"] == sum(count_due(200).values())
+    assert report["bytes"] == len(data)
+    assert report["ticks"] == 200
+    assert report["clients"] == 1
+    assert report["rate"] == 100
+    assert len(report["frames_by_topic"]) == 26
+    assert report["frames_by_topic"]["azimuth"] == 200
+    assert report["frames_by_topic"]["oilSupplySystem"] == 2
+    assert f"sent {report['frames']} frames ({len(data)} bytes) in 200 ticks" in output.decode()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_signals_end_it(signum: signal.Signals) -> None:
+    async with running("--topics", "azimuth,15", "--rate", "max") as (process, port):
+        reading = asyncio.create_task(read_to_end(port))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await reader.readuntil(b"\r\n")
+        writer.close()
+        process.send_signal(signum)
+        output, errors = await process.communicate()
+        frames = count_topics(parse_frames(await reading))
+    assert process.returncode == 0
+    assert errors == b""
+    assert frames.keys() <= {6, 15}
+    assert "azimuth " in output.decode()
+    assert "to 2 clients" in output.decode()
+
+
+async def test_signal_without_client() -> None:
+    async with running() as (process, _):
+        process.terminate()
+        output, errors = await process.communicate()
+    assert process.returncode == 0
+    assert errors == b""
+    assert "sent 0 frames (0 bytes) in 0 ticks" in output.decode()
+
+
+def test_parse_rate() -> None:
+    assert parse_rate("2.5") == 2.5
+    assert parse_rate("max") == math.inf
+    for text in ("0", "-1", "nan", "inf", "fast", ""):
+        with pytest.raises(argparse.ArgumentTypeError):
+            parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rate", "0"], "--rate"),
+        (["--topics", "1,nonsense"], "unknown topics: nonsense"),
+        (["--duration", "-1"], "duration=-1"),
+        (["--seed", "-1"], "seed=-1"),
+        (["--port", "x"], "--port"),
+    ],
+)
+def test_usage_errors(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+async def test_address_in_use() -> None:
+    async with running() as (_, port), asyncio.timeout(TIMEOUT):
+        process = await start("--port", str(port))
+        output, errors = await process.communicate()
+    assert process.returncode == 1
+    assert output == b""
+    assert b"run_mock_tma_telemetry: failed: " in errors
