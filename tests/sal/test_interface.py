@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lsst.ts.mtmount.sal import FieldInfo, Interface, InterfaceError, load_interface, load_packaged_interface
+from lsst.ts.mtmount.sal.interface_xml import find_private_fields
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
 from .interface_files import (
@@ -93,11 +94,16 @@ def test_private_fields_come_from_the_package_of_the_folder(
     ]
 
 
-def test_a_private_field_without_description_makes_all_unknown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["FIELDS = [", 'name="private_origin"', "\n"])
+def test_private_fields_are_described_all_or_none(tmp_path: Path, change: str) -> None:
     folder = write_package(tmp_path)
     source = folder.parents[1] / "topic_info.py"
-    source.write_text(source.read_text().replace('name="private_origin"', 'name="private_other"'))
+    source.write_text(source.read_text().replace(change, "\0" if change == "\n" else "other"))
     assert not load(folder).is_exact
+
+
+def test_folder_may_be_close_to_the_root() -> None:
+    assert find_private_fields(Path("/")) is None
 
 
 LOAD_AND_SHOW = """

@@ -98,7 +98,8 @@ def find_private_fields(folder: Path) -> tuple[FieldInfo, ...] | None:
     if installed := find_installed_interface():
         folders.append(installed)
     for interfaces in folders:
-        package = interfaces.parents[len(PACKAGE_INTERFACES.parts) - 1]
+        # The counterpart of PACKAGE_INTERFACES.
+        package = interfaces.parent.parent
         fields = _read_private_fields(package / PACKAGE_PRIVATE_FIELDS)
         if fields is not None:
             return fields
@@ -211,10 +212,12 @@ def _read_private_fields(source: Path) -> tuple[FieldInfo, ...] | None:
     They are looked for as calls with the constant keyword arguments ``name``
     and ``description``.
     """
-    if not source.is_file():
+    try:
+        module = ast.parse(source.read_bytes(), filename=str(source))
+    except (OSError, SyntaxError, ValueError):
         return None
     descriptions: dict[str, str] = {}
-    for node in ast.walk(ast.parse(source.read_bytes(), filename=str(source))):
+    for node in ast.walk(module):
         if isinstance(node, ast.Call):
             arguments = {
                 keyword.arg: keyword.value.value

@@ -102,7 +102,7 @@ class WriteTopic:
         """A dataclass with the fields of the topic, the private ones included."""
         # Made on demand: the largest topic has several hundred fields.
         return dataclasses.make_dataclass(
-            f"{COMPONENT}_{self.info.sal_name}",
+            self.attr_name,
             [_make_member(field) for field in self.info.private_fields + self.info.fields],
         )
 
