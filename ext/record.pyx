@@ -65,7 +65,8 @@ cdef class Record:
     ----------
     fields : `Sequence` [`tuple` [`str`, `str`, `int`]]
         Name, Avro type and element count of each of the topic's own fields,
-        in the order of the schema. A count over 1 makes an array. The eight
+        in the order of the schema. A count over 1 makes an array; a fourth
+        item, `True`, makes an array also of a single element. The eight
         private fields in front of them are implied.
     schema_id : `int` or `None`
         Schema registry id for the Confluent framing (a zero byte and the id
@@ -97,8 +98,9 @@ cdef class Record:
     ) -> None:
         cdef Py_ssize_t first = 0
         self._fields = {}
+        self._arrays = set()
         self._strings = []
-        for name, avro_type, count in fields:
+        for name, avro_type, count, *is_array in fields:
             if avro_type not in KINDS:
                 raise ValueError(f"field {name!r} has the unknown Avro type {avro_type!r}")
             if count < 1:
@@ -106,6 +108,8 @@ cdef class Record:
             if name in self._fields:
                 raise ValueError(f"field {name!r} is there twice")
             self._fields[name] = (<int>KINDS[avro_type], first, count)
+            if count > 1 or any(is_array):
+                self._arrays.add(name)
             first += count
         self.field_names = tuple(self._fields)
         self.num_slots = first
@@ -153,13 +157,13 @@ cdef class Record:
             else:
                 runs.append([code, first, count])
 
-        for kind, first, count in self._fields.values():
-            if count > 1:
+        for name, (kind, first, count) in self._fields.items():
+            if name in self._arrays:
                 head = encoded_varint(count)
                 add(<int>OP_LITERAL, len(literals), len(head))
                 literals += head
             add(<int>op_codes[kind], first, count)
-            if count > 1:
+            if name in self._arrays:
                 add(<int>OP_LITERAL, len(literals), 1)
                 literals += b"\0"
         self._literals = literals
@@ -209,7 +213,7 @@ cdef class Record:
         """
         cdef Py_ssize_t first, i
         kind, first, count = self.locate(name)
-        if count == 1:
+        if name not in self._arrays:
             return self._value(kind, &self.slots[first])
         return [self._value(kind, &self.slots[first + i]) for i in range(count)]
 
@@ -231,7 +235,8 @@ cdef class Record:
         Parameters
         ----------
         fields : `dict` [`str`, `Any`]
-            New values by field name; a sequence for an array.
+            New values by field name; a sequence for an array. (What the TMA
+            sends as a scalar may be set so where it is an array of one.)
 
         Returns
         -------
@@ -264,7 +269,7 @@ cdef class Record:
         memcpy(self.spare, self.slots, self.num_slots * sizeof(Slot))
         try:
             for name, value, (kind, first, count) in located:
-                if count == 1:
+                if count == 1 and (name not in self._arrays or not hasattr(value, "__len__")):
                     elements = (value,)
                 elif isinstance(value, (str, bytes, dict)):
                     raise TypeError(f"{value!r} is no sequence of {count} values")

@@ -181,3 +181,24 @@ def test_record_without_own_fields() -> None:
     record = Record([], schema_id=None, rev_code=REV_CODE, origin=ORIGIN)
     assert decode(record.encode(STAMP, UTC), [])["private_seqNum"] == 1
     assert record.values() == {}
+
+
+def test_array_of_one_element() -> None:
+    fields = [("one", "double", 1, True), ("count", "int", 1, True), ("plain", "double", 1, False)]
+    record = Record(fields, schema_id=None, rev_code=REV_CODE, origin=ORIGIN)
+    assert record.values() == {"one": [0.0], "count": [0], "plain": 0.0}
+    # As the TMA has it, and as an array.
+    assert record.set_fields({"one": 1.5, "count": [7], "plain": 2.5})
+    assert record.set_field("count", np.array([8]))
+    source = io.BytesIO(record.encode(STAMP, UTC))
+    schema = avro_schema([("one", "double", 2), ("count", "int", 2), ("plain", "double", 1)])
+    data = fastavro.schemaless_reader(source, schema, None)
+    assert source.read() == b""
+    assert isinstance(data, dict)
+    assert (data["one"], data["count"], data["plain"]) == ([1.5], [8], 2.5)
+    for bad in ([1.0, 2.0], [], "1", b"1"):
+        with pytest.raises((TypeError, ValueError), match="one"):
+            record.set_field("one", bad)
+    assert record.get_field("one") == [1.5]
+    with pytest.raises(TypeError, match="plain"):
+        record.set_field("plain", [1.0])

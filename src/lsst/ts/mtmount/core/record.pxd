@@ -40,6 +40,7 @@ cdef class Record:
     cdef readonly double snd_stamp
     cdef readonly double efd_stamp
     cdef dict _fields
+    cdef set _arrays
     cdef list _strings
     # `slots` is the topic's state. `spare` is where a decoder gathers the
     # next one; slots that no decoder fills hold the same in both.

@@ -13,7 +13,7 @@ class Record:
     seq_num: int
     def __init__(
         self,
-        fields: Iterable[tuple[str, str, int]],
+        fields: Iterable[tuple[str, str, int] | tuple[str, str, int, bool]],
         *,
         schema_id: int | None,
         rev_code: str,
