@@ -103,27 +103,28 @@ async def test_nothing_can_be_sent_before_the_start_and_after_the_end(settings: 
 
 
 async def test_full_queue_waits_and_nothing_is_lost(settings: KafkaSettings) -> None:
-    num_messages = 500
+    capacity, num_messages = 10, 100
     async with started(
-        settings, producer_defaults={"queue.buffering.max.messages": 10, "linger.ms": 0}
+        settings, producer_defaults={"queue.buffering.max.messages": capacity, "linger.ms": 20}
     ) as publisher:
         name = TOPICS[0].kafka_topic(settings.subname)
+        for _ in range(capacity):
+            publisher.produce(name, b"x", b"", 0, publisher.ledger)
         with pytest.raises(BufferError):
-            for _ in range(num_messages):
-                publisher.produce(name, b"x", b"", 0, publisher.ledger)
-        num_sent = len(publisher)
-        assert num_sent == 10
+            publisher.produce(name, b"x", b"", 0, publisher.ledger)
         async with asyncio.timeout(TIMEOUT):
             await asyncio.gather(*(publisher.send(name, b"x", b"") for _ in range(num_messages)))
         # The messages, and the reports about others that were not handled yet.
-        assert 10 <= publisher.max_queued <= 20
+        assert 0 < publisher.max_queued <= 2 * capacity
         await publisher.flush(TIMEOUT)
-        assert publisher.ledger.acknowledged == num_messages + num_sent
-    assert count_messages(settings, "brake") == num_messages + num_sent
+        assert publisher.ledger.acknowledged == capacity + num_messages
+    assert count_messages(settings, "brake") == capacity + num_messages
 
 
 async def test_close_does_not_leave_those_who_wait_for_room(settings: KafkaSettings) -> None:
-    async with started(settings, producer_defaults={"queue.buffering.max.messages": 1}) as publisher:
+    async with started(
+        settings, producer_defaults={"queue.buffering.max.messages": 1, "linger.ms": 60_000}
+    ) as publisher:
         name = TOPICS[0].kafka_topic(settings.subname)
         publisher.produce(name, b"x", b"", 0, publisher.ledger)
         waiting = asyncio.create_task(publisher.send(name, b"y", b""))
@@ -155,7 +156,7 @@ async def test_broker_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:
     try:
         with EmbeddedKafka() as kafka:
             settings = KafkaSettings.from_environment(kafka.environment())
-            publisher = KafkaPublisher(settings, LOG, producer_defaults={"message.timeout.ms": 200})
+            publisher = KafkaPublisher(settings, LOG, producer_defaults={"message.timeout.ms": 1000})
             await publisher.start(TOPICS)
             name = TOPICS[0].kafka_topic(settings.subname)
             await publisher.send(name, b"x", b"")
@@ -184,9 +185,13 @@ async def test_close_is_bounded_and_accounts_for_what_is_lost(
     for _ in range(3):
         publisher.produce(name, b"x", b"", 0, publisher.ledger)
     assert len(publisher) == 3
-    assert await publisher.close(0) == 3
-    assert (publisher.ledger.acknowledged, publisher.ledger.failed) == (0, 3)
-    assert "3 messages were not delivered to Kafka within 0 s, and are lost" in caplog.text
+    num_lost = await publisher.close(0)
+    # Even the shortest flush sends something, of which an answer may arrive.
+    ledger = publisher.ledger
+    assert ledger.acknowledged + ledger.failed == 3
+    assert num_lost == ledger.failed == publisher.num_failed
+    if num_lost:
+        assert f"{num_lost} messages were not delivered to Kafka within 0 s, and are lost" in caplog.text
 
 
 async def test_flush_does_not_block_the_loop(settings: KafkaSettings) -> None:

@@ -31,7 +31,7 @@ PRODUCER_DEFAULTS: Mapping[str, Any] = {
 
 #: How often delivery reports are collected when nobody asks for them [s], and
 #: how often while somebody waits for room in the queue.
-SERVE_INTERVAL = 0.1
+SERVE_INTERVAL = 1.0
 BUSY_SERVE_INTERVAL = 0.005
 
 #: A full queue must shrink to this part before it counts as having room, so
@@ -72,6 +72,8 @@ class KafkaPublisher:
         Counts the deliveries of messages that have no ledger of their own.
     schemas : `dict` [`str`, `RegisteredSchema`]
         Schema id and revision code by attribute name of the topic.
+    num_failed : `int`
+        Messages given up, over all ledgers that call `report_failure`.
     max_queued : `int`
         The largest length seen.
     fatal_error : `KafkaError` or None
@@ -91,6 +93,7 @@ class KafkaPublisher:
         self.produce: Produce = self._refuse
         self.ledger = DeliveryLedger(self.report_failure)
         self.schemas: dict[str, RegisteredSchema] = {}
+        self.num_failed = 0
         self.max_queued = 0
         self.fatal_error: KafkaError | None = None
         self._configuration = settings.producer_configuration(
@@ -286,7 +289,7 @@ class KafkaPublisher:
         self._waiters.clear()
         if producer is None:
             return 0
-        num_lost = await asyncio.to_thread(_end_producer, producer, max(timeout, 0.0))
+        num_lost = await asyncio.to_thread(self._end, producer, max(timeout, 0.0))
         self._limited_log.flush(force=True)
         if num_lost:
             self.log.error(
@@ -294,8 +297,19 @@ class KafkaPublisher:
             )
         return num_lost
 
+    def _end(self, producer: Producer, timeout: float) -> int:
+        """Flush, give up what is left, and return how many messages that were; called in a thread."""
+        num_left = producer.flush(timeout)
+        num_failed = self.num_failed
+        if num_left:
+            producer.purge()
+            # Serves the reports of the purged messages, so that they are counted.
+            producer.flush(PURGE_TIMEOUT)
+        return self.num_failed - num_failed
+
     def report_failure(self, error: KafkaError, message: Message) -> None:
-        """Report that a message was given up. For ledgers: see `DeliveryLedger`."""
+        """Count and report a message that was given up; what ledgers call. See `DeliveryLedger`."""
+        self.num_failed += 1
         self._limited_log.log(
             "delivery failed",
             logging.ERROR,
@@ -326,13 +340,3 @@ class _LibrdkafkaLog:
     def log(self, level: int, message: str, facility: str, client: str, text: str) -> None:
         """Log a line; librdkafka's facility is a fixed word such as FAIL."""
         self._limited_log.log(f"librdkafka {facility}", level, self._redact(f"librdkafka {facility}: {text}"))
-
-
-def _end_producer(producer: Producer, timeout: float) -> int:
-    """Flush, give up what is left, and return how many messages that were; called in a thread."""
-    num_left = producer.flush(timeout)
-    if num_left:
-        producer.purge()
-        # Serves the reports of the purged messages, so that they are counted.
-        producer.flush(PURGE_TIMEOUT)
-    return num_left

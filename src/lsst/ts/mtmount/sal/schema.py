@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +48,9 @@ class TopicInfo:
         What the topic tells.
     private_fields
         The fields in front of the topic's own ones.
+    wire_counts
+        Element counts of the fields as the TMA sends them, by field name. An
+        array is written with as many elements, whatever its own count.
 
     Raises
     ------
@@ -59,13 +62,14 @@ class TopicInfo:
     fields: tuple[FieldInfo, ...]
     description: str = ""
     private_fields: tuple[FieldInfo, ...] = PRIVATE_FIELDS
+    wire_counts: Mapping[str, int] = field(default_factory=dict, hash=False, compare=False)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
-        for field in self.private_fields + self.fields:
-            if field.name in seen:
-                raise ValueError(f"topic {self.sal_name!r} has two fields of the name {field.name!r}")
-            seen.add(field.name)
+        for info in self.private_fields + self.fields:
+            if info.name in seen:
+                raise ValueError(f"topic {self.sal_name!r} has two fields of the name {info.name!r}")
+            seen.add(info.name)
 
     @cached_property
     def attr_name(self) -> str:
@@ -97,7 +101,7 @@ class TopicInfo:
             "type": "record",
             "name": self.sal_name,
             "namespace": f"lsst.sal.{COMPONENT}",
-            "fields": [field.avro_schema() for field in self.private_fields + self.fields],
+            "fields": [info.avro_schema() for info in self.private_fields + self.fields],
             "description": self.description,
         }
 
@@ -106,9 +110,20 @@ class TopicInfo:
         """Revision code of the schema, the value of ``private_revCode``."""
         return compute_rev_code(self.avro_schema())
 
-    def record_fields(self) -> list[tuple[str, str, int]]:
-        """Return name, Avro type and element count of the topic's own fields."""
-        return [(field.name, field.avro_type, field.count) for field in self.fields]
+    def record_fields(self) -> list[tuple[str, str, int, bool]]:
+        """Return name, Avro type and element count of the topic's own fields, and whether it is an array.
+
+        The counts are those of the values that are written; see ``wire_counts``.
+        """
+        return [
+            (
+                info.name,
+                info.avro_type,
+                self.wire_counts.get(info.name, info.count) if info.count > 1 else 1,
+                info.count > 1,
+            )
+            for info in self.fields
+        ]
 
 
 def compute_rev_code(schema: Mapping[str, Any]) -> str:
