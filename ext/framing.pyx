@@ -68,7 +68,7 @@ cdef class FrameBuffer:
     the caller who stops to receive.
     """
 
-    def __cinit__(self, terminator: bytes = b"\r\n", limit: int = 65536) -> None:
+    def __cinit__(self, terminator: bytes = b"\r\n", Py_ssize_t limit=65536) -> None:
         if not terminator:
             raise ValueError("terminator is empty")
         if limit <= 0:
@@ -84,6 +84,10 @@ cdef class FrameBuffer:
     def __len__(self) -> int:
         """The number of unread bytes."""
         return self.end - self.start
+
+    def __sizeof__(self) -> int:
+        """The memory taken, received bytes included [bytes]."""
+        return object.__sizeof__(self) + self.block.capacity + PADDING
 
     def get_buffer(self, Py_ssize_t sizehint=-1) -> memoryview:
         """Offer memory to receive into.
@@ -312,17 +316,20 @@ cdef class FrameBuffer:
         """Offset of the separator from the first unread byte, -1 if there is none."""
         # memchr for the first byte: glibc's memmem looks at each byte of its own.
         cdef const unsigned char* data = self.block.data
-        cdef const unsigned char* p = data + max(self._scanned, self.start)
-        cdef const unsigned char* behind = data + self.end - (length - 1)
-        while p < behind:
-            p = <const unsigned char*>memchr(p, separator[0], behind - p)
-            if p == NULL:
+        cdef const unsigned char* hit
+        cdef Py_ssize_t position = max(self._scanned, self.start)
+        cdef Py_ssize_t stop = self.end - (length - 1)
+        while position < stop:
+            hit = <const unsigned char*>memchr(data + position, separator[0], stop - position)
+            if hit == NULL:
+                position = stop
                 break
-            if memcmp(p + 1, separator + 1, length - 1) == 0:
-                self._scanned = p - data
-                return p - data - self.start
-            p += 1
-        self._scanned = max(self.end - (length - 1), self.start)
+            position = hit - data
+            if memcmp(hit + 1, separator + 1, length - 1) == 0:
+                self._scanned = position
+                return position - self.start
+            position += 1
+        self._scanned = position
         return -1
 
     cdef void _discard(self, Py_ssize_t n) noexcept nogil:

@@ -6,7 +6,6 @@ programs do not use it, so it is not imported for this: its client class is an
 """
 
 import importlib.abc
-import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -39,7 +38,11 @@ def _register(client_class: type, tcpip: ModuleType) -> None:
 
 
 class _TcpipFinder(importlib.abc.MetaPathFinder):
-    """Waits for the import of ``lsst.ts.tcpip``, then steps aside."""
+    """Waits for the import of ``lsst.ts.tcpip``.
+
+    It stays where it is for good: to remove it while another thread imports
+    something would make that one skip a finder.
+    """
 
     def __init__(self, client_class: type) -> None:
         self._client_class = client_class
@@ -47,34 +50,32 @@ class _TcpipFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Have the others find the module, and see to it that it is loaded by `_TcpipLoader`."""
         if fullname != TCPIP:
             return None
-        sys.meta_path.remove(self)
-        try:
-            spec = importlib.util.find_spec(fullname)
-        finally:
-            sys.meta_path.insert(0, self)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _TcpipLoader(spec.loader, self, self._client_class)
-        return spec
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _TcpipLoader(spec.loader, self._client_class)
+                return spec
+        return None
 
 
 class _TcpipLoader(importlib.abc.Loader):
     """Loads the module as its own loader does, then registers the class."""
 
-    def __init__(self, loader: importlib.abc.Loader, finder: _TcpipFinder, client_class: type) -> None:
+    def __init__(self, loader: importlib.abc.Loader, client_class: type) -> None:
         self._loader = loader
-        self._finder = finder
         self._client_class = client_class
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Create the module."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        """Execute the module; from then on it has its own loader only."""
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        # Only now: an import that failed may be tried again.
-        if self._finder in sys.meta_path:
-            sys.meta_path.remove(self._finder)
         _register(self._client_class, module)
