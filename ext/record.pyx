@@ -203,6 +203,11 @@ cdef class Record:
         except KeyError:
             raise AttributeError(f"the topic has no field {field_name!r}") from None
 
+    def holds_numbers(self, name: str, count: int) -> bool:
+        """Tell whether there is a field of that name for so many numbers (or booleans)."""
+        kind, first, num_elements = self._fields.get(name, (<int>KIND_STRING, 0, 0))
+        return kind != KIND_STRING and num_elements == count
+
     def get_field(self, name: str) -> object:
         """Return the value of a field; a list if it is an array.
 

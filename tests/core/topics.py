@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsst.ts.mtmount.core import Record, TopicCodec, member_names
-from lsst.ts.mtmount.sal.interface import load_packaged_interface
+from lsst.ts.mtmount.sal.interface import TopicInfo, load_packaged_interface
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
 from ..oracle import PlainTopic
@@ -51,9 +51,15 @@ def make_codec(
 
 
 @cache
+def packaged_topics() -> Mapping[str, TopicInfo]:
+    return load_packaged_interface().topics
+
+
+@cache
 def packaged_fields(topic_id: int) -> tuple[tuple[str, str, int], ...]:
     name = RAW_TELEMETRY_MAP[topic_id][0]
-    return tuple(load_packaged_interface().topics[f"tel_{name}"].record_fields())
+    fields = packaged_topics()[f"tel_{name}"].record_fields()
+    return tuple((name, avro_type, count) for name, avro_type, count, _ in fields)
 
 
 def packaged_codec(topic_id: int, schema_id: int | None = None) -> TopicCodec:

@@ -3,6 +3,7 @@
 Texts and units are of this project's own making.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -30,6 +31,20 @@ PRIVATE_NAMES = (
 def packaged_fields() -> dict[str, list[FieldInfo]]:
     """Return the fields of the packaged topics, by SAL name, to be changed."""
     return {topic.sal_name: list(topic.fields) for topic in load_packaged_interface().topics.values()}
+
+
+def packaged_count(sal_name: str, field_name: str) -> int:
+    (count,) = (field.count for field in packaged_fields()[sal_name] if field.name == field_name)
+    return count
+
+
+def change_field(
+    topics: dict[str, list[FieldInfo]], sal_name: str, field_name: str, **changes: int | str
+) -> None:
+    """Change the field of a topic; the topic's other fields stay."""
+    fields = topics[sal_name]
+    (index,) = (index for index, field in enumerate(fields) if field.name == field_name)
+    fields[index] = dataclasses.replace(fields[index], **changes)  # type: ignore[arg-type]
 
 
 def item_xml(field: FieldInfo) -> str:

@@ -16,6 +16,8 @@ from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 from .interface_files import (
     GENERIC_CATEGORIES,
     PRIVATE_NAMES,
+    change_field,
+    packaged_count,
     packaged_fields,
     write_interface,
     write_package,
@@ -201,7 +203,7 @@ def test_extra_field(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     topics = packaged_fields()
     topics["azimuth"].insert(3, FieldInfo("wobble", "long long", 2, "deg", "New."))
     interface = load(write_interface(tmp_path / "xml", topics))
-    assert interface.topics["tel_azimuth"].record_fields()[3] == ("wobble", "long", 2)
+    assert interface.topics["tel_azimuth"].record_fields()[3] == ("wobble", "long", 2, True)
     assert warnings(caplog) == ["tel_azimuth also has wobble; left at zero"]
 
 
@@ -218,10 +220,40 @@ def test_changed_count_and_type(tmp_path: Path, caplog: pytest.LogCaptureFixture
     current, *others = topics["azimuthDrives"]
     topics["azimuthDrives"] = [dataclasses.replace(current, count=18, sal_type="float"), *others]
     interface = load(write_interface(tmp_path / "xml", topics))
-    assert interface.topics["tel_azimuthDrives"].record_fields()[0] == ("current", "float", 18)
+    topic = interface.topics["tel_azimuthDrives"]
+    # The schema is the interface's, the elements are the TMA's.
+    assert topic.fields[0].count == 18
+    assert topic.record_fields()[0] == ("current", "float", 16, True)
     assert warnings(caplog) == [
         "tel_azimuthDrives has other counts: current 18 instead of 16; the TMA's elements are written",
         "tel_azimuthDrives has other types: current float instead of double; the interface's are used",
+    ]
+
+
+def test_scalars_and_arrays_changed_places(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    topics = packaged_fields()
+    change_field(topics, "azimuthDrives", "current", count=1)
+    change_field(topics, "azimuth", "timestamp", count=3)
+    change_field(topics, "azimuth", "actualTorque", sal_type="string")
+    # These two are not on the wire.
+    change_field(topics, "capacitorBank", "fuseCapacitorBank", count=5)
+    change_field(topics, "logevent_clockOffset", "offset", sal_type="float")
+    interface = load(write_interface(tmp_path / "xml", topics))
+    records = {
+        name: {field: place for field, *place in topic.record_fields()}
+        for name, topic in interface.topics.items()
+    }
+    assert records["tel_azimuthDrives"]["current"] == ["double", 1, False]
+    assert records["tel_azimuth"]["timestamp"] == ["double", 1, True]
+    assert records["tel_capacitorBank"]["fuseCapacitorBank"][1:] == [5, True]
+    assert sorted(warnings(caplog)) == [
+        "evt_clockOffset has other types: offset float instead of double; the interface's are used",
+        "tel_azimuth has other counts: timestamp 3 instead of 1; the TMA's elements are written",
+        "tel_azimuth has strings where the TMA sends numbers: "
+        "actualTorque string instead of double; not written",
+        "tel_azimuthDrives has scalars where the TMA sends arrays: current 1 instead of 16; not written",
+        "tel_capacitorBank has other counts: fuseCapacitorBank 5 instead of "
+        f"{packaged_count('capacitorBank', 'fuseCapacitorBank')}; the interface's are used",
     ]
 
 

@@ -67,7 +67,7 @@ def test_rev_code_survives_a_registry_that_reorders() -> None:
 
 
 def test_record_fields() -> None:
-    assert TOPIC.record_fields() == [("pressure", "double", 2), ("isClosed", "boolean", 1)]
+    assert TOPIC.record_fields() == [("pressure", "double", 2, True), ("isClosed", "boolean", 1, False)]
 
 
 def test_names_must_be_unique() -> None:

@@ -109,7 +109,10 @@ class FramePump:
                 continue
             topic = topics[sal_topic]
             fields = {
-                name: functor for name, functor in field_dict.items() if name in topic.record.field_names
+                name: functor
+                for name, functor in field_dict.items()
+                # Another SAL interface may not have all that the TMA sends.
+                if topic.record.holds_numbers(name, functor.num_elements)
             }
             codec = TopicCodec(
                 topic_id,

@@ -11,10 +11,11 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .differences import fit_to_wire, warn_of_differences
 from .fields import PRIVATE_FIELDS, FieldInfo
 from .interface_xml import (
     InterfaceError,
@@ -23,7 +24,7 @@ from .interface_xml import (
     list_missing_files,
     read_interface,
 )
-from .schema import TopicInfo, make_attr_name
+from .schema import TopicInfo
 
 __all__ = [
     "FieldInfo",
@@ -105,48 +106,16 @@ def load_interface(log: logging.Logger, environ: Mapping[str, str] = os.environ)
     found = read_interface(
         folder, [topic.sal_name for topic in packaged.topics.values()], private_fields or PRIVATE_FIELDS
     )
-    for difference in describe_differences(found, packaged):
-        log.warning(f"The SAL interface in {folder} differs from what was expected: {difference}")
+    warn_of_differences(found, packaged.topics.values(), str(folder), log)
     return Interface(
         # In the order of the packaged tables, whatever the order of the files.
-        {name: found[topic.sal_name] for name, topic in packaged.topics.items() if topic.sal_name in found},
+        {
+            name: fit_to_wire(found[topic.sal_name])
+            for name, topic in packaged.topics.items()
+            if topic.sal_name in found
+        },
         str(folder),
         is_exact=private_fields is not None,
-    )
-
-
-def describe_differences(found: Mapping[str, TopicInfo], packaged: Interface) -> Iterator[str]:
-    """Describe how topics, by SAL name, differ from the packaged ones.
-
-    Descriptions and units are not compared: they do not change what is written.
-    """
-    for topic in packaged.topics.values():
-        name = make_attr_name(topic.sal_name)
-        if topic.sal_name not in found:
-            yield f"there is no {name}; it is not published"
-            continue
-        expected = {field.name: field for field in topic.fields}
-        actual = {field.name: field for field in found[topic.sal_name].fields}
-        common = [field_name for field_name in expected if field_name in actual]
-        if missing := [field_name for field_name in expected if field_name not in actual]:
-            yield f"{name} lacks {', '.join(missing)}; not written"
-        if extra := [field_name for field_name in actual if field_name not in expected]:
-            yield f"{name} also has {', '.join(extra)}; left at zero"
-        if common != [field_name for field_name in actual if field_name in expected]:
-            yield f"{name} has its fields in another order; the interface's is used"
-        if counts := _list_changes(common, expected, actual, "count"):
-            yield f"{name} has other counts: {counts}; the TMA's elements are written"
-        if types := _list_changes(common, expected, actual, "sal_type"):
-            yield f"{name} has other types: {types}; the interface's are used"
-
-
-def _list_changes(
-    names: list[str], expected: Mapping[str, FieldInfo], actual: Mapping[str, FieldInfo], attribute: str
-) -> str:
-    return ", ".join(
-        f"{name} {getattr(actual[name], attribute)} instead of {getattr(expected[name], attribute)}"
-        for name in names
-        if getattr(actual[name], attribute) != getattr(expected[name], attribute)
     )
 
 

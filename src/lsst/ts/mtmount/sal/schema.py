@@ -62,7 +62,7 @@ class TopicInfo:
     fields: tuple[FieldInfo, ...]
     description: str = ""
     private_fields: tuple[FieldInfo, ...] = PRIVATE_FIELDS
-    wire_counts: Mapping[str, int] = field(default_factory=dict, hash=False, compare=False)
+    wire_counts: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
