@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of all values (default: %(default)s)")
     parser.add_argument("--report", type=Path, help="file to write the counts to at the end, as JSON")
+    parser.add_argument("--record", type=Path, help="file to write everything to that is sent")
+    parser.add_argument(
+        "--stay-open",
+        action="store_true",
+        help="at the end of a stream, let the client close the connection",
+    )
     return parser
 
 
@@ -126,21 +133,34 @@ async def run(simulator: TmaSimulator) -> dict[str, Any]:
     return make_report(simulator, loop.time() - start)
 
 
-async def amain(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Run the program; return its exit status."""
+def make_simulator(
+    args: argparse.Namespace, parser: argparse.ArgumentParser, record: Callable[[memoryview], object] | None
+) -> TmaSimulator:
+    """Make the simulator that the command line asks for."""
     try:
-        simulator = TmaSimulator(
+        return TmaSimulator(
             host=args.host,
             port=args.port,
             rate=args.rate,
             topics=args.topics,
             duration=args.duration,
             seed=args.seed,
+            record=record,
+            stay_open=args.stay_open,
         )
     except ValueError as error:
         parser.error(str(error))
+
+
+async def amain(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the program; return its exit status."""
     try:
-        report = await run(simulator)
+        with contextlib.ExitStack() as stack:
+            record = None
+            if args.record is not None:
+                # Unbuffered: who follows the file sees what was sent as soon as it was.
+                record = stack.enter_context(args.record.open("wb", buffering=0)).write
+            report = await run(make_simulator(args, parser, record))
     except OSError as error:
         print(f"{NAME}: failed: {error}", file=sys.stderr)
         return 1

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..sal.tai import TaiClock
@@ -119,6 +120,11 @@ class Connection:
         Where to count late ticks.
     clock : `TaiClock`
         Clock for the time stamps.
+    record : callable, optional
+        Called with all bytes that were handed over, as they are.
+    stay_open : `bool`
+        At the end of the stream, do not close this side before the client
+        closes its own?
 
     Attributes
     ----------
@@ -127,7 +133,15 @@ class Connection:
     """
 
     def __init__(
-        self, sock: socket.socket, stream: FrameStream, pace: Pace, totals: StreamTotals, clock: TaiClock
+        self,
+        sock: socket.socket,
+        stream: FrameStream,
+        pace: Pace,
+        totals: StreamTotals,
+        clock: TaiClock,
+        *,
+        record: Callable[[memoryview], object] | None = None,
+        stay_open: bool = False,
     ) -> None:
         self.is_complete = False
         self._sock = sock
@@ -135,6 +149,8 @@ class Connection:
         self._pace = pace
         self._totals = totals
         self._clock = clock
+        self._record = record
+        self._stay_open = stay_open
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._is_stopping = False
@@ -149,7 +165,8 @@ class Connection:
         self._loop.add_reader(self._sock, self._discard_input)
         try:
             await self._send_ticks()
-            self._sock.shutdown(socket.SHUT_WR)
+            if not self._stay_open:
+                self._sock.shutdown(socket.SHUT_WR)
             await self._wait_for_peer(self._loop.time() + LINGER_TIMEOUT)
         except OSError as error:
             LOG.info("Client lost: %s", error)
@@ -190,6 +207,8 @@ class Connection:
                     await self._wait_for_room()
         finally:
             self._stream.account(num_sent)
+            if self._record is not None:
+                self._record(chunk[:num_sent])
 
     def _discard_input(self) -> None:
         """Read what the client sends, which the TMA ignores, until it closes."""

@@ -7,7 +7,7 @@ import logging
 import math
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -54,6 +54,12 @@ class TmaSimulator:
         A stream ends after so many frames.
     seed : `int`
         What all values depend on; 0 or more.
+    record : callable, optional
+        Called with all bytes that were handed over, right after that. Those
+        of several clients come in turns, in pieces of any size.
+    stay_open : `bool`
+        At the end of a stream, leave the connection open until the client
+        closes it, within a bound?
 
     Attributes
     ----------
@@ -83,8 +89,8 @@ class TmaSimulator:
     **Time stamps.** The frames of one tick, or of up to 20 ticks where many are
     due, get the current TAI when the first of them is about to be handed over.
 
-    **End.** A stream ends with a whole tick: the server closes its side, and
-    waits, within a bound, for the client to close.
+    **End.** A stream ends with a whole tick: the server closes its side (unless
+    it is to stay open), and waits, within a bound, for the client to close.
 
     **Counts.** A frame counts as sent when the operating system has taken all
     of its bytes.
@@ -101,6 +107,8 @@ class TmaSimulator:
         max_ticks: int | None = None,
         max_frames: int | None = None,
         seed: int = 0,
+        record: Callable[[memoryview], object] | None = None,
+        stay_open: bool = False,
     ) -> None:
         if math.isnan(rate) or rate < 0:
             raise ValueError(f"rate={rate} is not 0 or more")
@@ -113,6 +121,8 @@ class TmaSimulator:
         self._requested_port = port
         self._pace = Pace(rate or math.inf, duration or math.inf, max_ticks or math.inf)
         self._max_frames = max_frames
+        self._record = record
+        self._stay_open = stay_open
         self._ring = render_ring(select_topics(topics), seed)
         self.topics = self._ring.topics
         self._totals = StreamTotals(np.zeros(len(self.topics), np.int64))
@@ -238,7 +248,15 @@ class TmaSimulator:
             # One write is one tick: it must not wait for the acknowledgement of the last.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stream = FrameStream(self._ring, self._totals, self._max_frames)
-            connection = Connection(sock, stream, self._pace, self._totals, self._clock)
+            connection = Connection(
+                sock,
+                stream,
+                self._pace,
+                self._totals,
+                self._clock,
+                record=self._record,
+                stay_open=self._stay_open,
+            )
             self.num_clients += 1
             self._connections[connection] = asyncio.create_task(self._run(connection))
 
