@@ -29,6 +29,10 @@ __all__ = ["TelemetryClient"]
 #: How long the end of the program may wait for Kafka to take what is queued [seconds].
 DEFAULT_FLUSH_TIMEOUT = 10.0
 
+#: Delivery reports are collected after so many published frames, or by the
+#: publisher's own slow timer.
+FRAMES_PER_SERVE = 500
+
 HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 #: A timer that fires later than this tells that the event loop was stalled [seconds].
@@ -136,6 +140,7 @@ class TelemetryClient(Client):
         self._pump_state = NEED_MORE
         self._last_frame_time = time.monotonic()
         self._num_frames_seen = 0
+        self._num_published_at_serve = 0
         self.failure: Exception | None = None
         super().__init__(
             host=host,
@@ -344,6 +349,11 @@ class TelemetryClient(Client):
             False if the read loop has something to do first.
         """
         self._pump_state = self._pump.take_frames(self._buffer)
+        num_published = self._pump.decoder.published
+        if num_published - self._num_published_at_serve >= FRAMES_PER_SERVE:
+            # Reports that nobody collects take up room in the queue.
+            self._num_published_at_serve = num_published
+            self.controller.publisher.serve()
         if self._pump_state == NEED_MORE:
             return True
         self._attention.set()
