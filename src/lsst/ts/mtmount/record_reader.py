@@ -74,7 +74,7 @@ class ReceivedRecord(NamedTuple):
 
 
 class RecordReader:
-    """Reads topics from their beginning. A context manager.
+    """Reads topics from their beginning, or what is new. A context manager.
 
     It belongs to no consumer group and commits nothing. Use it from one thread
     at a time.
@@ -87,6 +87,8 @@ class RecordReader:
         URL of the schema registry.
     topics : `Iterable` [`str`]
         Kafka topics, which must exist. Partition 0 is read.
+    from_end : `bool`
+        Read only what is written from now on?
     fetch_wait : `float`
         How long the broker may wait for news before it answers [s]. Kafka
         answers at once when there are some; the embedded broker only when
@@ -102,7 +104,7 @@ class RecordReader:
         Records that were gone before they could be read, by topic: gaps in
         the offsets. (In a topic that Kafka compacts, gaps are natural.)
     num_bytes : `int`
-        Bytes read: keys and values.
+        Bytes read: the values, without keys.
 
     Raises
     ------
@@ -124,6 +126,7 @@ class RecordReader:
         registry_url: str,
         topics: Iterable[str],
         *,
+        from_end: bool = False,
         fetch_wait: float = 0.001,
         configuration: Mapping[str, Any] | None = None,
     ) -> None:
@@ -149,8 +152,11 @@ class RecordReader:
         )
         try:
             self._check_topics()
+            starts = dict.fromkeys(self._topics, OFFSET_BEGINNING)
+            if from_end:
+                starts = self._next_offsets = self.find_ends()
             self._consumer.assign(
-                [TopicPartition(topic, PARTITION, OFFSET_BEGINNING) for topic in self._topics]
+                [TopicPartition(topic, PARTITION, offset) for topic, offset in starts.items()]
             )
         except BaseException:
             self._consumer.close()
@@ -234,6 +240,10 @@ class RecordReader:
             records += self.read(left)
         return records
 
+    def get_schema(self, schema_id: int) -> str:
+        """Return the text of a schema that a record names, as the registry has it."""
+        return self._schemas.get_text(schema_id)
+
     def find_ends(self) -> dict[str, int]:
         """Ask the broker how many records were ever written to each topic.
 
@@ -304,6 +314,7 @@ class _SchemaSource:
 
     def __init__(self, registry_url: str) -> None:
         self._url = registry_url.rstrip("/")
+        self._texts: dict[int, str] = {}
         self._schemas: dict[int, Any] = {}
         # What proxies the environment names are for the world outside.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -317,9 +328,21 @@ class _SchemaSource:
             If the registry cannot be reached, or does not know the schema.
         """
         if schema_id not in self._schemas:
+            self._schemas[schema_id] = fastavro.parse_schema(json.loads(self.get_text(schema_id)))
+        return self._schemas[schema_id]
+
+    def get_text(self, schema_id: int) -> str:
+        """Return the text of a schema.
+
+        Raises
+        ------
+        OSError
+            If the registry cannot be reached, or does not know the schema.
+        """
+        if schema_id not in self._texts:
             with self._opener.open(
                 f"{self._url}/schemas/ids/{schema_id}", timeout=ANSWER_TIMEOUT
             ) as response:
                 answer = json.loads(response.read(MAX_SCHEMA_SIZE))
-            self._schemas[schema_id] = fastavro.parse_schema(json.loads(answer["schema"]))
-        return self._schemas[schema_id]
+            self._texts[schema_id] = answer["schema"]
+        return self._texts[schema_id]

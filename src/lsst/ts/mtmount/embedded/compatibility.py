@@ -69,7 +69,7 @@ def find_conflicts(reader: Any, writer: Any, place: str = "") -> Iterator[str]:
 
 
 def _find_record_conflicts(reader: dict[str, Any], writer: dict[str, Any], place: str) -> Iterator[str]:
-    if reader["name"].rpartition(".")[2] != writer["name"].rpartition(".")[2]:
+    if _base_name(reader) != _base_name(writer):
         yield f"{place or '/'}: record {reader['name']} does not read record {writer['name']}"
         return
     written = {field["name"]: field for field in writer["fields"]}
@@ -81,6 +81,12 @@ def _find_record_conflicts(reader: dict[str, Any], writer: dict[str, Any], place
             yield from find_conflicts(field["type"], source["type"], field_place)
         elif "default" not in field:
             yield f"{field_place}: is not written, and has no default"
+
+
+def _base_name(schema: dict[str, Any]) -> str:
+    """Return the name without its name space, which does not count."""
+    name: str = schema["name"]
+    return name.rpartition(".")[2]
 
 
 def _unwrap(schema: Any) -> Any:

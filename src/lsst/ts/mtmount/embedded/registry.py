@@ -32,6 +32,9 @@ MAX_LENGTH_DIGITS = 10
 #: An idle connection is closed after this [s].
 IDLE_TIMEOUT = 60.0
 
+#: How often the server looks whether it is to stop [s].
+STOP_INTERVAL = 0.05
+
 
 class EmbeddedRegistry:
     """A schema registry inside this process. A context manager.
@@ -87,7 +90,7 @@ class EmbeddedRegistry:
             raise RuntimeError("the embedded registry is running already")
         self._server = _Server(self.store)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="embedded registry", daemon=True
+            target=self._server.serve_forever, args=(STOP_INTERVAL,), name="embedded registry", daemon=True
         )
         self._thread.start()
 
@@ -158,6 +161,9 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse what is no proper HTTP, and end the connection."""
         self.close_connection = True
+        # Without a proper version the base class takes the client for one of
+        # HTTP/0.9, which gets an answer without a head.
+        self.request_version = self.protocol_version
         self._send(HTTPStatus(code), describe_error(code, message or HTTPStatus(code).phrase))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -170,6 +176,12 @@ class _Handler(BaseHTTPRequestHandler):
             answer = answer_request(self.server.store, self.command, self.path, self._read_body())
         except RequestRefusedError as error:
             status, answer = error.status, describe_error(error.error_code, error.message)
+        except (OSError, EOFError):
+            raise  # The connection is lost: there is nobody to answer.
+        except Exception:
+            LOG.exception("Cannot answer %s %s", self.command, self.path)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            answer = describe_error(50001, "Error in the backend data store")
         self._send(status, answer)
 
     # The base class calls the method that has the request's name.

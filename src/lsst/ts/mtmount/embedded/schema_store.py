@@ -309,6 +309,7 @@ def _parse(text: str) -> tuple[Any, str]:
         if _is_nested_deeper(schema, MAX_NESTING):
             raise ValueError(f"nested deeper than {MAX_NESTING}")
         fastavro.parse_schema(schema)
+        _check_names(schema)
         # Members in one order, so that their order does not count.
         canonical = json.dumps(schema, sort_keys=True)
     except (
@@ -323,6 +324,20 @@ def _parse(text: str) -> tuple[Any, str]:
             HTTPStatus.UNPROCESSABLE_ENTITY, 42201, f"Invalid schema: {type(error).__name__}: {error}"
         ) from None
     return schema, canonical
+
+
+def _check_names(schema: Any) -> None:
+    """Check that all names are text, which fastavro does not."""
+    if isinstance(schema, list):
+        for branch in schema:
+            _check_names(branch)
+    elif isinstance(schema, dict):
+        fields = schema.get("fields", []) if schema["type"] == "record" else []
+        for named in [schema, *fields]:
+            if not isinstance(named.get("name", ""), str):
+                raise ValueError(f"{named['name']} is no name")
+        for part in (schema["type"], schema.get("items"), schema.get("values"), *(f["type"] for f in fields)):
+            _check_names(part)
 
 
 def _is_nested_deeper(value: Any, levels: int) -> bool:
