@@ -81,7 +81,8 @@ cdef object scan_error(JsonScanner* scanner, const char* frame, Py_ssize_t lengt
     if error == JSON_NOT_OBJECT:
         return FrameError(DropReason.NOT_OBJECT, "", offset=0)
     if error == JSON_DIGITS:
-        return FrameError(DropReason.NOT_JSON, f"an integer of too many digits at byte {offset}", offset=offset)
+        detail = f"an integer of too many digits at byte {offset}"
+        return FrameError(DropReason.NOT_JSON, detail, offset=offset)
     return FrameError(DropReason.NOT_JSON, f"at byte {offset}", offset=offset)
 
 

@@ -4,7 +4,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.math cimport isnan, trunc
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 # Sequence numbers are Avro ints and wrap to 1.
@@ -205,7 +205,7 @@ cdef class Record:
 
     def holds_numbers(self, name: str, count: int) -> bool:
         """Tell whether there is a field of that name for so many numbers (or booleans)."""
-        kind, first, num_elements = self._fields.get(name, (<int>KIND_STRING, 0, 0))
+        kind, _, num_elements = self._fields.get(name, (<int>KIND_STRING, 0, 0))
         return kind != KIND_STRING and num_elements == count
 
     def get_field(self, name: str) -> object:

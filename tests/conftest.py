@@ -40,11 +40,11 @@ def sal_environment(embedded_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 async def kafka_reader(embedded_kafka: EmbeddedKafka, sal_environment: str) -> AsyncIterator[KafkaReader]:
     """A reader of everything that a client publishes in this test."""
+    sal_names = [topic.sal_name for topic in load_packaged_interface().topics.values()]
+    # A consumer looks again for a missing topic only after a second.
+    embedded_kafka.create_topics(sal_environment + name for name in sal_names)
     reader = KafkaReader(
-        embedded_kafka.bootstrap_servers,
-        embedded_kafka.registry_url,
-        sal_environment,
-        [topic.sal_name for topic in load_packaged_interface().topics.values()],
+        embedded_kafka.bootstrap_servers, embedded_kafka.registry_url, sal_environment, sal_names
     )
     yield reader
     reader.close()

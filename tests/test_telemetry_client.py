@@ -216,6 +216,14 @@ async def test_a_bad_frame_costs_one_frame(
     assert logged.levelno == logging.WARNING
 
 
+#: What the frames before and after an odd one hold.
+BASE_VALUES: dict[str, dict[str, Any]] = {
+    "mainPowerSupply": {"timestamp": 1732400000.5},
+    "encoder": {f"encoderHeadReadReferenceAZ{i}": i for i in range(1, 5)},
+    "capacitorBank": {f"blownAzimuth3Fuse{i}": i == 4 for i in range(1, 5)},
+}
+
+
 @pytest.mark.parametrize(
     ("sal_topic", "changes", "expected"),
     [
@@ -235,11 +243,7 @@ async def test_odd_values_are_converted(
     changes: dict[str, Any],
     expected: dict[str, Any],
 ) -> None:
-    base = {
-        "mainPowerSupply": {"timestamp": 1732400000.5},
-        "encoder": {f"encoderHeadReadReferenceAZ{i}": i for i in range(1, 5)},
-        "capacitorBank": {f"blownAzimuth3Fuse{i}": i == 4 for i in range(1, 5)},
-    }[sal_topic]
+    base = BASE_VALUES[sal_topic]
     async with running(TelemetryClient("127.0.0.1", tma.port)):
         await tma.send(
             frame_of(sal_topic, **base), frame_of(sal_topic, **base | changes), frame_of(sal_topic, **base)

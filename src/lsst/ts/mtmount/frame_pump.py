@@ -74,7 +74,7 @@ class FramePump:
         What takes the frames.
     topic_handlers : `TopicHandlers`
         Topic ID: handler. May be changed.
-    fatal_error : `BaseException` or `None`
+    fatal_error : `FrameError` or `None`
         Why a strict client must end.
     """
 
@@ -91,7 +91,7 @@ class FramePump:
         self.log = log
         self.limited_log = RateLimitedLog(log)
         self.strict = strict
-        self.fatal_error: BaseException | None = None
+        self.fatal_error: FrameError | None = None
         self.ledger = DeliveryLedger(publisher.report_failure)
         self.decoder = FrameDecoder(
             publisher.produce,
@@ -247,7 +247,7 @@ class FramePump:
         )
         if self._on_drop is not None:
             self._on_drop(error, head)
-        if self.strict and reason in UNDECODABLE:
+        if self.strict and isinstance(error, FrameError) and reason in UNDECODABLE:
             self.fatal_error = error
             return True
         return False
