@@ -32,6 +32,9 @@ PARTITION = 0
 #: Most records that are taken from Kafka's client at once.
 MAX_BATCH = 10_000
 
+#: Most that Kafka's client fetches in advance [bytes].
+QUEUE_SIZE = 256 << 20
+
 #: Longest answer of a registry [bytes].
 MAX_SCHEMA_SIZE = 4 << 20
 
@@ -147,6 +150,10 @@ class RecordReader:
                 "auto.offset.reset": "earliest",
                 "allow.auto.create.topics": False,
                 "fetch.wait.max.ms": round(fetch_wait * 1000),
+                # After a burst, Kafka's client would pause for 1 s, in which the
+                # embedded broker may drop what was not read yet.
+                "fetch.queue.backoff.ms": 5,
+                "queued.max.messages.kbytes": QUEUE_SIZE // 1024,
             },
             logger=LOG,
         )
@@ -239,6 +246,11 @@ class RecordReader:
                 raise TimeoutError(f"{len(records)} records instead of {num_records} in {time_limit} s")
             records += self.read(left)
         return records
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """Offset of the record that comes next, by topic."""
+        return dict(self._next_offsets)
 
     def get_schema(self, schema_id: int) -> str:
         """Return the text of a schema that a record names, as the registry has it."""
