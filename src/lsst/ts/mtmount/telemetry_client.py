@@ -20,6 +20,7 @@ from .constants import (
 from .core import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL
 from .counters import Counters
 from .frame_pump import DropCallback, FramePump
+from .report_file import ReportFile
 from .sal import make_controller
 from .telemetry_map import TELEMETRY_MAP
 from .topic_handler import Preprocessor
@@ -174,8 +175,13 @@ class TelemetryClient(Client):
         print(f"{prefix}: host={args.host}; port={args.port}", flush=True)
         print(f"{prefix} starting", flush=True)
         client: TelemetryClient | None = None
+        report: ReportFile | None = None
         try:
             client = cls(host=args.host, port=args.port, **options)
+            if args.report is not None:
+                report = ReportFile(
+                    args.report, lambda: client.counters.as_dict(), client.log, args.report_interval
+                )
             client.log.setLevel(args.loglevel)
             await client.start_task
             if not client.done_task.done():
@@ -186,8 +192,8 @@ class TelemetryClient(Client):
             failure = error
         if client is not None:
             await client.close()
-            if args.report is not None:
-                args.report.write_text(json.dumps(client.counters.as_dict(), indent=2) + "\n")
+            if report is not None:
+                report.finish()
         if failure is not None:
             print(f"{prefix} failed: {failure!r}", flush=True)
             return 1
@@ -490,5 +496,11 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--strict", action="store_true", help="end at the first frame that cannot be decoded")
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="at the end, write the counters as JSON to this file"
+    )
+    parser.add_argument(
+        "--report-interval",
+        type=float,
+        metavar="SECONDS",
+        help="with --report: write them also at this interval",
     )
     return parser.parse_args()
