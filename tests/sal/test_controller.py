@@ -19,7 +19,6 @@ from lsst.ts.mtmount.sal import (
     KafkaSetupError,
     SettingsError,
     load_packaged_interface,
-    make_controller,
 )
 
 from ..kafka_reader import KafkaReader, Records
@@ -279,11 +278,3 @@ async def test_other_component_is_refused(sal_environment: str) -> None:
 def test_a_running_loop_is_needed(sal_environment: str) -> None:
     with pytest.raises(RuntimeError, match="no running event loop"):
         Controller()
-
-
-async def test_choice_of_the_sal_side(sal_environment: str) -> None:
-    for backend in ("auto", "builtin"):
-        async with running(make_controller(backend)) as controller:
-            assert isinstance(controller, Controller)
-    with pytest.raises(ValueError, match="backend='dds' is none of 'auto', 'builtin'"):
-        make_controller("dds")

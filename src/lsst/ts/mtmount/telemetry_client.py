@@ -21,7 +21,7 @@ from .core import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL
 from .counters import Counters
 from .frame_pump import DropCallback, FramePump
 from .report_file import ReportFile
-from .sal import make_controller
+from .sal import BACKENDS, make_sal_side
 from .telemetry_map import TELEMETRY_MAP
 from .topic_handler import Preprocessor
 
@@ -69,7 +69,7 @@ class TelemetryClient(Client):
 
     Attributes
     ----------
-    controller : `lsst.ts.mtmount.sal.Controller`
+    controller : `lsst.ts.mtmount.sal.Controller` or `lsst.ts.salobj.Controller`
         SAL controller; started first, closed last.
     topic_handlers : `dict` [`int`, `TelemetryTopicHandler`]
         Topic ID: handler of the topic's frames. An entry may be replaced by
@@ -118,8 +118,9 @@ class TelemetryClient(Client):
         self.connection_timeout = connection_timeout
         self.flush_timeout = flush_timeout
         self.heartbeat_interval = 1.0
-        self.controller = make_controller(sal_backend)
-        log = self.controller.log.getChild("TelemetryClient")
+        self._sal = make_sal_side(sal_backend)
+        self.controller = self._sal.controller
+        log = self._sal.log.getChild("TelemetryClient")
         self._pump = FramePump(
             topics={
                 sal_topic: getattr(self.controller, f"tel_{sal_topic}")
@@ -127,7 +128,7 @@ class TelemetryClient(Client):
                 if hasattr(self.controller, f"tel_{sal_topic}")
             },
             get_preprocessor=self.get_preprocessor,
-            publisher=self.controller.publisher,
+            publisher=self._sal.publisher,
             log=log,
             strict=strict,
             on_drop=on_drop,
@@ -234,11 +235,16 @@ class TelemetryClient(Client):
         )
         return preprocessor
 
-    async def start(self) -> None:
+    async def start(self, **kwargs: Any) -> None:
         """Connect to the telemetry port and start the read loop.
 
         A failure is logged, closes the client, and becomes the exception of
         ``done_task``.
+
+        Parameters
+        ----------
+        **kwargs
+            Further arguments of `asyncio.open_connection`.
 
         Raises
         ------
@@ -248,11 +254,11 @@ class TelemetryClient(Client):
         if self.connected:
             raise RuntimeError("Already connected")
         try:
-            await self.controller.start_task
+            await self._sal.start_task
             self._pump.start()
-            await self.controller.evt_telemetryConnected.set_write(connected=False)
+            await self._sal.write_event("telemetryConnected", connected=False)
             async with asyncio.timeout(self.connection_timeout):
-                await super().start()
+                await super().start(**kwargs)
         except asyncio.CancelledError:
             if self._end_task is None:
                 raise
@@ -280,13 +286,16 @@ class TelemetryClient(Client):
         client : `Client`
             This client.
         """
-        await self.controller.evt_telemetryConnected.set_write(connected=client.connected)
+        await self._sal.write_event("telemetryConnected", connected=client.connected)
 
     async def heartbeat_loop(self) -> None:
         """Output telemetryClientHeartbeat telemetry at regular intervals."""
+        # An older SAL interface may lack it.
+        heartbeat = getattr(self.controller, "tel_telemetryClientHeartbeat", None)
         while self.connected:
             try:
-                await self.controller.tel_telemetryClientHeartbeat.write()
+                if heartbeat is not None:
+                    await heartbeat.write()
                 self._refresh_clock()
             except Exception as error:
                 # One heartbeat less is no reason to stop the telemetry.
@@ -359,7 +368,7 @@ class TelemetryClient(Client):
         if num_published - self._num_published_at_serve >= FRAMES_PER_SERVE:
             # Reports that nobody collects take up room in the queue.
             self._num_published_at_serve = num_published
-            self.controller.publisher.serve()
+            self._sal.publisher.serve()
         if self._pump_state == NEED_MORE:
             return True
         self._attention.set()
@@ -396,7 +405,7 @@ class TelemetryClient(Client):
                 logging.WARNING,
                 "The Kafka producer's queue is full; reading telemetry is paused",
             )
-            await self.controller.publisher.wait_for_room()
+            await self._sal.publisher.wait_for_room()
         elif self._pump_state == NEED_HANDLER:
             await self._pump.handle_pending()
         elif self._pump_state == NEED_CLOCK:
@@ -411,7 +420,7 @@ class TelemetryClient(Client):
 
     async def _write_clock_offset(self, timestamp: float) -> None:
         """Publish how far the TMA's clock is from ours, and wait with the next one."""
-        await self.controller.evt_clockOffset.set_write(offset=timestamp - self.controller.clock.now())
+        await self._sal.write_event("clockOffset", offset=timestamp - self._sal.clock.now())
         self.next_clock_offset_task = asyncio.create_task(self._wait_for_next_clock_offset())
 
     async def _wait_for_next_clock_offset(self) -> None:
@@ -420,7 +429,7 @@ class TelemetryClient(Client):
 
     def _refresh_clock(self) -> None:
         """Tell the decoder how to stamp records; leap seconds may come."""
-        clock = self.controller.clock
+        clock = self._sal.clock
         clock.refresh()
         self._pump.decoder.set_clock(clock.use_clock_tai, clock.tai_minus_utc)
 
@@ -460,7 +469,7 @@ class TelemetryClient(Client):
             except Exception:
                 self.log.exception("Could not disconnect cleanly")
             self._pump.close(self._buffer)
-            await self.controller.close(timeout=self.flush_timeout)
+            await self._sal.close(self.flush_timeout)
             self.log.info(f"Counters: {json.dumps(self.counters.as_dict())}")
         except Exception as exception:
             self.log.exception("Could not end cleanly")
@@ -489,7 +498,7 @@ def _parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--sal-backend",
-        choices=["auto", "salobj", "builtin"],
+        choices=BACKENDS,
         default="auto",
         help="what publishes events and log messages (default: salobj where it is installed)",
     )

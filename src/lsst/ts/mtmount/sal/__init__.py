@@ -1,6 +1,6 @@
 """The built-in SAL side: schemas, Kafka, events, log messages and time."""
 
-from .backend import make_controller
+from .backend import BACKENDS, describe_backend, make_sal_side
 from .controller import Controller
 from .interface import (
     FieldInfo,
@@ -20,6 +20,7 @@ from .tai import TaiClock, current_tai, tai_from_utc, tai_minus_utc_at
 from .topic import SetWriteResult, WriteTopic
 
 __all__ = [
+    "BACKENDS",
     "PRODUCER_DEFAULTS",
     "Controller",
     "FieldInfo",
@@ -39,9 +40,10 @@ __all__ = [
     "TopicInfo",
     "WriteTopic",
     "current_tai",
+    "describe_backend",
     "load_interface",
     "load_packaged_interface",
-    "make_controller",
+    "make_sal_side",
     "tai_from_utc",
     "tai_minus_utc_at",
 ]

@@ -135,11 +135,11 @@ class Controller:
         for attr_name, topic in self.topics.items():
             topic.prepare(self.publisher.schemas[attr_name])
         if "evt_logLevel" in self.topics:
-            await self.evt_logLevel.set_write(
+            await self.evt_logLevel.set_write_known(
                 level=self.log.getEffectiveLevel(), subsystem="", force_output=True
             )
         if "evt_logMessage" in self.topics:
-            self._log_handler.start(self.evt_logMessage.set_write)
+            self._log_handler.start(self.evt_logMessage.set_write_known)
 
     async def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109
         """Publish what is queued, within a bound, and end.

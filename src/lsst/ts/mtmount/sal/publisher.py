@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -103,6 +104,9 @@ class KafkaPublisher:
         self._limited_log = RateLimitedLog(self.log)
         self._producer: Producer | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._any_topic = ""
+        # When messages were last seen to arrive, or none were under way.
+        self._last_progress = time.monotonic()
         # Who waits for room, and how long the queue may be then.
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -150,11 +154,13 @@ class KafkaPublisher:
         if self._producer is not None:
             raise RuntimeError("The publisher is started already")
         stop = threading.Event()
+        topics = list(topics)
         try:
-            producer = await asyncio.to_thread(self._prepare, list(topics), is_exact, stop)
+            producer = await asyncio.to_thread(self._prepare, topics, is_exact, stop)
         finally:
             # If this task was cancelled, the thread is still at work.
             stop.set()
+        self._any_topic = next((topic.kafka_topic(self.settings.subname) for topic in topics), "")
         self._producer = producer
         self.produce = producer.produce
         self._serve_again()
@@ -228,15 +234,39 @@ class KafkaPublisher:
         """Handle the delivery reports and errors that have arrived."""
         if self._producer is None:
             return
-        self._producer.poll(0)
+        num_served = self._producer.poll(0)
         self._limited_log.flush()
         num_queued = len(self._producer)
+        if num_served or not num_queued:
+            self._last_progress = time.monotonic()
         self.max_queued = max(self.max_queued, num_queued)
         if self._waiters:
             for level, room in self._waiters:
                 if num_queued <= level and not room.done():
                     room.set_result(None)
             self._waiters = [waiter for waiter in self._waiters if not waiter[1].done()]
+
+    @property
+    def stalled_for(self) -> float:
+        """For how long no message under way has arrived [s]; 0 if none is under way."""
+        return time.monotonic() - self._last_progress if len(self) else 0.0
+
+    async def does_answer(self, timeout: float) -> bool:  # noqa: ASYNC109
+        """Ask Kafka whether it is there.
+
+        Parameters
+        ----------
+        timeout
+            How long to wait for the answer [s].
+        """
+        if self._producer is None:
+            return False
+        try:
+            # About one topic: there may be thousands of others.
+            await asyncio.to_thread(self._producer.list_topics, self._any_topic, timeout)
+        except KafkaException:
+            return False
+        return True
 
     def _serve_again(self) -> None:
         """Serve now, and again after the interval."""

@@ -184,6 +184,19 @@ class WriteTopic:
             return SetWriteResult(did_change, True, await self.write())
         return SetWriteResult(did_change, False, self.data)
 
+    async def set_write_known(
+        self, *, force_output: bool | None = None, **fields: Any
+    ) -> SetWriteResult | None:
+        """Set those values that the interface has a field for, and publish them as `set_write` does.
+
+        Returns
+        -------
+        result : `SetWriteResult` or None
+            None if the interface has none of the fields.
+        """
+        known = {name: value for name, value in fields.items() if name in self.record.field_names}
+        return await self.set_write(force_output=force_output, **known) if known else None
+
     async def write(self) -> Any:
         """Publish the values as they are. While the producer's queue is full, wait.
 

@@ -1,0 +1,84 @@
+"""The seam between the telemetry client and SAL, and its built-in side."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from .controller import Controller
+from .publisher import KafkaPublisher
+from .tai import TaiClock
+
+__all__ = ["BuiltinSide", "SalSide"]
+
+
+class SalSide(Protocol):
+    """What the telemetry client needs of SAL, whoever provides it.
+
+    It starts when it is made, in a running event loop.
+
+    Attributes
+    ----------
+    controller : `Controller` or `lsst.ts.salobj.Controller`
+        For users: the logger, the life cycle, and the topics as ``tel_...``
+        and ``evt_...``.
+    log : `logging.Logger`
+        The controller's logger.
+    publisher : `KafkaPublisher`
+        Where telemetry goes.
+    clock : `TaiClock`
+        What time it is.
+    start_task : `asyncio.Task`
+        Done when messages can be published; it raises what prevents that.
+    """
+
+    controller: Any
+    log: logging.Logger
+    publisher: KafkaPublisher
+    clock: TaiClock
+    start_task: asyncio.Task[None]
+
+    async def write_event(self, name: str, **fields: Any) -> None:
+        """Set an event's fields and write it, if a value changed.
+
+        What the SAL interface lacks, event or field, is passed over: there
+        was a warning at the start.
+
+        Parameters
+        ----------
+        name
+            Name of the event, without ``evt_``.
+        **fields
+            New values.
+        """
+
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109
+        """Publish what is queued, and close the controller.
+
+        Parameters
+        ----------
+        timeout
+            Upper bound for the delivery of what is queued [s].
+        """
+
+
+class BuiltinSide:
+    """SAL without salobj; see `SalSide`."""
+
+    def __init__(self) -> None:
+        self.controller = Controller()
+        self.log = self.controller.log
+        self.publisher = self.controller.publisher
+        self.clock = self.controller.clock
+        self.start_task = self.controller.start_task
+
+    async def write_event(self, name: str, **fields: Any) -> None:
+        """Write an event; see `SalSide`."""
+        topic = self.controller.topics.get(f"evt_{name}")
+        if topic is not None:
+            await topic.set_write_known(**fields)
+
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109
+        """Close the controller; see `SalSide`."""
+        await self.controller.close(timeout=timeout)
