@@ -4,8 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := $(wildcard ext/*.pyx ext/*.hpp src/lsst/ts/mtmount/core/*.pxd)
+# What the environment holds, and whether the package is linked into it or copied.
+GROUPS_WANTED ?= test lint bench
+EDITABLE ?= --editable
 
-.PHONY: env build test test-slow test-kafka kafka demo lint clean
+.PHONY: env build test test-pythons test-slow test-kafka kafka demo lint clean
 
 env: $(VENV)/.made
 build: $(VENV)/.built
@@ -13,15 +16,24 @@ build: $(VENV)/.built
 $(VENV)/.made: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.1,<4" --group test --group lint --group bench
+	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.1,<4" $(GROUPS_WANTED:%=--group %)
 	touch $@
 
-$(VENV)/.built: $(VENV)/.made setup.py $(CORE)
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable .
+$(VENV)/.built: $(VENV)/.made setup.py $(CORE) $(if $(EDITABLE),,$(shell find src -name "*.py" -o -name "*.csv"))
+	$(BIN)/python -m pip install --quiet --no-build-isolation $(EDITABLE) .
 	touch $@
 
 test: build
 	$(BIN)/python -m pytest
+
+# The fast suite on other Python versions, where the machine has them.
+PYTHONS ?= 3.12 3.13
+test-pythons:
+	@for version in $(PYTHONS); do \
+	    if python=$$(tools/find_python $$version); then \
+	        $(MAKE) test VENV=.venv-$$version PYTHON=$$python GROUPS_WANTED=test || exit 1; \
+	    fi; \
+	done
 
 test-slow: build
 	$(BIN)/python -m pytest -m "slow"
@@ -40,9 +52,9 @@ demo: build
 lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint ext src
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cython-lint ext src
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info
+	rm -rf $(VENV) .venv-debug .venv-sanitize .venv-fuzz build dist src/*.egg-info
 	find src -name "*.so" -delete
