@@ -31,12 +31,12 @@ def load_package() -> types.ModuleType:
     location = ROOT.joinpath(*PACKAGE.split("."))
     loaded = sys.modules.get(PACKAGE)
     if loaded is not None:
-        if Path(loaded.__file__ or "").parent != location:
+        if Path(loaded.__file__ or "").resolve().parent != location:
             raise ImportError(f"{PACKAGE} was imported from {loaded.__file__} before")
         return loaded
     if str(ROOT) not in sys.path:
         sys.path.append(str(ROOT))
-    parent = import_module("lsst.ts")
+    parent = _import_parent()
     spec = importlib.util.spec_from_file_location(
         PACKAGE, location / "__init__.py", submodule_search_locations=[str(location)]
     )
@@ -54,6 +54,16 @@ def load_package() -> types.ModuleType:
         raise
     parent.mtmount = package  # type: ignore[attr-defined]
     return package
+
+
+def _import_parent() -> types.ModuleType:
+    """Import ``lsst.ts``; somebody's ``lsst`` may be no namespace package, and have no ``ts``."""
+    lsst = import_module("lsst")
+    try:
+        return import_module("lsst.ts")
+    except ModuleNotFoundError:
+        lsst.__path__.append(str(ROOT / "lsst"))
+        return import_module("lsst.ts")
 
 
 def _main_of(command: str) -> Callable[[], int]:

@@ -6,10 +6,12 @@ import json
 import logging
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from .client import Client
+from .commands.which import describe_program
 from .constants import (
     CLOCK_OFFSET_EVENT_INTERVAL,
     LINE_TERMINATOR,
@@ -21,7 +23,8 @@ from .core import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL
 from .counters import Counters
 from .frame_pump import DropCallback, FramePump
 from .report_file import ReportFile
-from .sal import BACKENDS, make_sal_side
+from .sal import BACKENDS, SalobjError, make_sal_side
+from .shutdown_watchdog import ShutdownWatchdog
 from .telemetry_map import TELEMETRY_MAP
 from .topic_handler import Preprocessor
 
@@ -29,6 +32,10 @@ __all__ = ["TelemetryClient"]
 
 #: How long the end of the program may wait for Kafka to take what is queued [seconds].
 DEFAULT_FLUSH_TIMEOUT = 10.0
+
+#: How long it may take besides [seconds]. salobj's part needs 1.5 s, and 12 s
+#: if Kafka does not answer.
+SHUTDOWN_MARGIN = 15.0
 
 #: Delivery reports are collected after so many published frames, or by the
 #: publisher's own slow timer.
@@ -81,6 +88,8 @@ class TelemetryClient(Client):
     failure : `Exception` or `None`
         Why the client ended by itself. ``done_task`` raises it if the client
         could not start, or failed; not if the telemetry ended.
+    on_end : callable or `None`
+        Called when the client begins to end, whatever the reason.
     heartbeat_interval : `float`
         Time between two telemetryClientHeartbeat messages [seconds].
     heartbeat_task, read_task, next_clock_offset_task : `asyncio.Task`
@@ -144,6 +153,7 @@ class TelemetryClient(Client):
         self._num_frames_seen = 0
         self._num_published_at_serve = 0
         self.failure: Exception | None = None
+        self.on_end: Callable[[], object] | None = None
         super().__init__(
             host=host,
             port=port,
@@ -168,6 +178,13 @@ class TelemetryClient(Client):
             not connect, lost the connection or saw no telemetry.
         """
         args = _parse_arguments()
+        if args.which:
+            try:
+                print(describe_program(args.sal_backend))
+            except SalobjError as error:
+                print(f"SAL backend: {error}")
+                return 1
+            return 0
         # Only what was asked for: a subclass may know nothing of our additions.
         options: dict[str, Any] = {"strict": True} if args.strict else {}
         if args.sal_backend != "auto":
@@ -184,10 +201,17 @@ class TelemetryClient(Client):
                     args.report, lambda: client.counters.as_dict(), client.log, args.report_interval
                 )
             client.log.setLevel(args.loglevel)
-            await client.start_task
-            if not client.done_task.done():
-                print(f"{prefix} running", flush=True)
-            await client.done_task
+            with ShutdownWatchdog(
+                # To publish the last event, and to flush; and what else there is to do.
+                2 * client.flush_timeout + SHUTDOWN_MARGIN,
+                client.describe_loss,
+                client.log,
+            ) as watchdog:
+                client.on_end = watchdog.arm
+                await client.start_task
+                if not client.done_task.done():
+                    print(f"{prefix} running", flush=True)
+                await client.done_task
             failure = client.failure
         except Exception as error:
             failure = error
@@ -346,6 +370,14 @@ class TelemetryClient(Client):
         """Log what became of every frame so far; called on SIGUSR1."""
         self.log.info(f"Counters: {json.dumps(self.counters.as_dict())}")
 
+    def describe_loss(self) -> str:
+        """Tell what has not reached Kafka yet; from any thread."""
+        counters = self.counters
+        return (
+            f"{counters.in_flight} telemetry messages that Kafka did not acknowledge, and the events and log "
+            f"messages that it did not take; counters: {json.dumps(counters.as_dict())}"
+        )
+
     async def close(self) -> None:
         """Stop reading, publish that, let Kafka take what is queued, and end.
 
@@ -448,6 +480,8 @@ class TelemetryClient(Client):
             Does ``done_task`` get it as its exception?
         """
         if self._end_task is None:
+            if self.on_end is not None:
+                self.on_end()
             self.failure = failure
             self._end_task = asyncio.create_task(self._end(failure if is_exception else None))
 
@@ -488,7 +522,7 @@ def _parse_arguments() -> argparse.Namespace:
         prog="run_mtmount_telemetry_client",
         description="Read telemetry from the TMA and publish it as SAL messages.",
     )
-    parser.add_argument("--host", required=True, help="IP address of the TMA's telemetry server")
+    parser.add_argument("--host", help="IP address of the TMA's telemetry server (required)")
     parser.add_argument("--port", type=int, default=TELEMETRY_PORT, help="port (default: %(default)s)")
     parser.add_argument(
         "--loglevel",
@@ -512,4 +546,10 @@ def _parse_arguments() -> argparse.Namespace:
         metavar="SECONDS",
         help="with --report: write them also at this interval",
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--which", action="store_true", help="tell which package this program runs, and end; needs no --host"
+    )
+    args = parser.parse_args()
+    if args.host is None and not args.which:
+        parser.error("the following arguments are required: --host")
+    return args

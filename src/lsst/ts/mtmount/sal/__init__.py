@@ -1,4 +1,4 @@
-"""The built-in SAL side: schemas, Kafka, events, log messages and time."""
+"""SAL: schemas, Kafka, events, log messages and time; built in, or with the installed salobj."""
 
 from .backend import BACKENDS, describe_backend, make_sal_side
 from .controller import Controller
@@ -15,6 +15,7 @@ from .log_handler import SalLogHandler
 from .publisher import PRODUCER_DEFAULTS, KafkaPublisher
 from .rate_limit import RateLimitedLog
 from .registry import RegisteredSchema, RegistryError, SchemaRegistry
+from .salobj_side import SalobjError
 from .settings import KafkaSettings, SettingsError
 from .tai import TaiClock, current_tai, tai_from_utc, tai_minus_utc_at
 from .topic import SetWriteResult, WriteTopic
@@ -33,6 +34,7 @@ __all__ = [
     "RegisteredSchema",
     "RegistryError",
     "SalLogHandler",
+    "SalobjError",
     "SchemaRegistry",
     "SetWriteResult",
     "SettingsError",

@@ -1,0 +1,128 @@
+"""The program ``adopt_mtmount_telemetry_client``.
+
+The mount's CSC finds its telemetry client on the PATH. An environment's whole
+``bin`` there would shadow other programs, so this makes a folder that holds
+the one program.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["AdoptionError", "main", "make_program_folder"]
+
+PROGRAM = "run_mtmount_telemetry_client"
+LAUNCHER = Path(__file__).resolve().parents[4] / "mtmount_telemetry_launcher.py"
+
+#: Says that a program was made here.
+MARK = "made by adopt_mtmount_telemetry_client"
+
+#: Longer first lines are cut off, or refused, by some kernels [characters].
+MAX_SHEBANG = 127
+
+#: How long the new program may take to say what it is [s].
+CHECK_TIMEOUT = 60
+
+TEMPLATE = f"""\
+{{shebang}}
+# {PROGRAM} of the distribution ts-mtmount-telemetry; {MARK}.
+import importlib.util
+import sys
+
+# Loaded by its place: the PYTHONPATH may hold another lsst.ts.mtmount.
+spec = importlib.util.spec_from_file_location("mtmount_telemetry_launcher", {{launcher!r}})
+launcher = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(launcher)
+sys.exit(launcher.run_client())
+"""
+
+
+class AdoptionError(RuntimeError):
+    """The folder cannot be used."""
+
+
+def make_program_folder(folder: Path, *, python: str = sys.executable, launcher: Path = LAUNCHER) -> Path:
+    """Make a folder for the PATH that holds only the telemetry client's program.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Made if need be. It may hold an earlier version of the program.
+    python : `str`
+        The Python that runs it.
+    launcher : `pathlib.Path`
+        The module ``mtmount_telemetry_launcher``.
+
+    Returns
+    -------
+    program : `pathlib.Path`
+        The program.
+
+    Raises
+    ------
+    AdoptionError
+        If there is anything else in the folder, or it cannot be written.
+    """
+    if not launcher.is_file():
+        raise AdoptionError(f"{launcher} is missing: ts-mtmount-telemetry is not installed as a whole")
+    program = folder / PROGRAM
+    draft = folder / f".{PROGRAM}.new"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        others = sorted(path.name for path in folder.iterdir() if path not in (program, draft))
+        if others:
+            raise AdoptionError(
+                f"{folder} also holds {', '.join(others[:5])}: on the PATH, that would shadow other programs"
+            )
+        if program.exists() and MARK not in program.read_text(encoding="utf-8", errors="replace"):
+            raise AdoptionError(f"{program} was not {MARK}; it is left as it is")
+        draft.write_text(
+            TEMPLATE.format(shebang=_make_shebang(python), launcher=str(launcher)), encoding="utf-8"
+        )
+        draft.chmod(0o755)
+        draft.replace(program)
+    except OSError as error:
+        raise AdoptionError(f"{folder} cannot be used: {error}") from None
+    return program
+
+
+def main() -> int:
+    """Make the folder that the command line names, and show what runs there.
+
+    Returns
+    -------
+    status : `int`
+        0, or 1 if the folder cannot be used.
+    """
+    parser = argparse.ArgumentParser(
+        prog="adopt_mtmount_telemetry_client",
+        description=f"Make a folder for the PATH that holds one program, {PROGRAM} of this environment.",
+    )
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder to make; anything else must not be in it"
+    )
+    folder = parser.parse_args().folder.absolute()
+    try:
+        program = make_program_folder(folder)
+        check = subprocess.run(
+            [str(program), "--which"], capture_output=True, text=True, timeout=CHECK_TIMEOUT, check=False
+        )
+        if check.returncode != 0:
+            raise AdoptionError(f"{program} --which failed: {check.stderr.strip()}")
+    except (AdoptionError, OSError, subprocess.TimeoutExpired) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    print(f"Made {program}, which runs:\n")
+    print(check.stdout)
+    print(f"To use it, put the folder first on the PATH of the mount's CSC:\n\n    PATH={folder}:$PATH\n")
+    print(f"To see what the CSC would run there:\n\n    type {PROGRAM} && {PROGRAM} --which")
+    return 0
+
+
+def _make_shebang(python: str) -> str:
+    line = f"#!{python}"
+    if " " not in python and len(line) <= MAX_SHEBANG:
+        return line
+    # A shell takes any path; for Python, its line is the start of a string.
+    return f"#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''"

@@ -1,0 +1,32 @@
+"""Telling which package a program runs."""
+
+import platform
+from pathlib import Path
+
+from .._version import __version__
+from ..sal import describe_backend
+
+__all__ = ["describe_program"]
+
+
+def describe_program(sal_backend: str = "auto") -> str:
+    """Tell which package this is, where it is, and what it would publish with.
+
+    Parameters
+    ----------
+    sal_backend : `str`
+        As of `TelemetryClient`.
+
+    Raises
+    ------
+    SalobjError
+        If salobj is asked for by name and cannot be used.
+    """
+    return "\n".join(
+        [
+            f"ts-mtmount-telemetry {__version__}",
+            f"package: {Path(__file__).resolve().parent.parent}",
+            f"SAL backend: {describe_backend(sal_backend)}",
+            f"Python: {platform.python_version()}",
+        ]
+    )

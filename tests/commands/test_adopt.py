@@ -1,0 +1,119 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lsst.ts import mtmount
+from lsst.ts.mtmount.commands.adopt import LAUNCHER, AdoptionError, main, make_program_folder
+
+from ..decoys import BETRAYAL, make_decoy
+
+PROGRAM = "run_mtmount_telemetry_client"
+PACKAGE = Path(mtmount.__file__ or "").parent
+
+
+def run(program: Path | str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(program), *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("kind", ["namespace", "regular"])
+def test_the_folder_on_the_path_runs_our_client(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "made" / "program"
+    program = make_program_folder(folder)
+    assert [path.name for path in folder.iterdir()] == [PROGRAM]
+    decoy = make_decoy(tmp_path / "decoy", kind)
+    # As the CSC finds it: by name, on the PATH, with the environment that it has itself.
+    result = subprocess.run(
+        [PROGRAM, "--which"],
+        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(decoy)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"package: {PACKAGE}\n" in result.stdout
+    assert "of the decoy" in result.stdout
+    assert BETRAYAL not in result.stdout + result.stderr
+    assert run(program, "--port=1").returncode == 2
+
+
+def test_other_programs_are_not_shadowed(tmp_path: Path) -> None:
+    (tmp_path / "python3").write_text("")
+    with pytest.raises(AdoptionError, match=r"also holds python3: on the PATH, that would shadow"):
+        make_program_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["python3"]
+
+
+def test_a_program_of_the_same_name_is_left_as_it_is(tmp_path: Path) -> None:
+    program = tmp_path / PROGRAM
+    program.write_text("#!/bin/sh\n")
+    with pytest.raises(AdoptionError, match="it is left as it is"):
+        make_program_folder(tmp_path)
+    assert program.read_text() == "#!/bin/sh\n"
+
+
+def test_an_earlier_version_is_replaced(tmp_path: Path) -> None:
+    program = make_program_folder(tmp_path, python="/opt/old/bin/python")
+    assert program.read_text().startswith("#!/opt/old/bin/python\n")
+    # What an interrupted attempt leaves behind.
+    (tmp_path / f".{PROGRAM}.new").write_text("#!")
+    make_program_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [PROGRAM]
+    assert run(program, "--which").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["with a space", "long" * 40])
+def test_python_may_be_anywhere(tmp_path: Path, name: str) -> None:
+    python = tmp_path / name / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    program = make_program_folder(tmp_path / "program", python=str(python))
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    result = run(program, "--which", **environment)
+    assert result.returncode == 0, result.stderr
+    assert f"package: {PACKAGE}\n" in result.stdout
+    assert run(program, **environment).returncode == 2
+
+
+def test_the_installation_must_be_whole(tmp_path: Path) -> None:
+    with pytest.raises(AdoptionError, match="not installed as a whole"):
+        make_program_folder(tmp_path / "program", launcher=tmp_path / LAUNCHER.name)
+    assert not (tmp_path / "program").exists()
+
+
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["adopt_mtmount_telemetry_client", "program"])
+    assert main() == 0
+    out = capsys.readouterr().out
+    assert f"package: {PACKAGE}\n" in out
+    assert f"PATH={tmp_path / 'program'}:$PATH" in out
+    (tmp_path / "program" / "other").write_text("")
+    assert main() == 1
+    assert "also holds other" in capsys.readouterr().err
+
+
+def test_command_cannot_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys, "argv", ["adopt_mtmount_telemetry_client", str(tmp_path / "file")])
+    assert main() == 1
+    assert "cannot be used" in capsys.readouterr().err
+
+
+def test_command_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["adopt_mtmount_telemetry_client"])
+    with pytest.raises(SystemExit) as raised:
+        main()
+    assert raised.value.code == 2
