@@ -28,7 +28,8 @@ def run(program: Path | str, *arguments: str, **environment: str) -> subprocess.
 @pytest.mark.parametrize("kind", ["namespace", "regular"])
 def test_the_folder_on_the_path_runs_our_client(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "made" / "program"
-    program = make_program_folder(folder)
+    description = make_program_folder(folder)
+    assert f"package: {PACKAGE}\n" in description
     assert [path.name for path in folder.iterdir()] == [PROGRAM]
     decoy = make_decoy(tmp_path / "decoy", kind)
     # As the CSC finds it: by name, on the PATH, with the environment that it has itself.
@@ -44,7 +45,7 @@ def test_the_folder_on_the_path_runs_our_client(tmp_path: Path, kind: str) -> No
     assert f"package: {PACKAGE}\n" in result.stdout
     assert "of the decoy" in result.stdout
     assert BETRAYAL not in result.stdout + result.stderr
-    assert run(program, "--port=1").returncode == 2
+    assert run(folder / PROGRAM, "--port=1").returncode == 2
 
 
 def test_other_programs_are_not_shadowed(tmp_path: Path) -> None:
@@ -62,27 +63,36 @@ def test_a_program_of_the_same_name_is_left_as_it_is(tmp_path: Path) -> None:
     assert program.read_text() == "#!/bin/sh\n"
 
 
-def test_an_earlier_version_is_replaced(tmp_path: Path) -> None:
-    program = make_program_folder(tmp_path, python="/opt/old/bin/python")
-    assert program.read_text().startswith("#!/opt/old/bin/python\n")
-    # What an interrupted attempt leaves behind.
+def test_an_earlier_version_is_replaced_by_one_that_runs(tmp_path: Path) -> None:
+    make_program_folder(tmp_path)
+    program = tmp_path / PROGRAM
+    earlier = program.read_text() + "# earlier\n"
+    program.write_text(earlier)
+    with pytest.raises(AdoptionError, match="unrecognized arguments: --no-such-option"):
+        make_program_folder(tmp_path, ["--no-such-option"])
+    with pytest.raises(AdoptionError, match="cannot be used"):
+        make_program_folder(tmp_path, python="/no/such/python")
+    assert program.read_text() == earlier
+    assert [path.name for path in tmp_path.iterdir()] == [PROGRAM]
+    # Also over what an interrupted attempt leaves behind.
     (tmp_path / f".{PROGRAM}.new").write_text("#!")
     make_program_folder(tmp_path)
+    assert "# earlier" not in program.read_text()
     assert [path.name for path in tmp_path.iterdir()] == [PROGRAM]
     assert run(program, "--which").returncode == 0
 
 
 @pytest.mark.parametrize("name", ["with a space", "long" * 40])
-def test_python_may_be_anywhere(tmp_path: Path, name: str) -> None:
+def test_python_may_be_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     python = tmp_path / name / "python"
     python.parent.mkdir()
     python.symlink_to(sys.executable)
-    program = make_program_folder(tmp_path / "program", python=str(python))
-    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    result = run(program, "--which", **environment)
-    assert result.returncode == 0, result.stderr
-    assert f"package: {PACKAGE}\n" in result.stdout
-    assert run(program, **environment).returncode == 2
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    description = make_program_folder(tmp_path / "program", python=str(python))
+    assert f"package: {PACKAGE}\n" in description
+    program = tmp_path / "program" / PROGRAM
+    assert run(program, "--which").stdout == description
+    assert run(program).returncode == 2
 
 
 def test_the_installation_must_be_whole(tmp_path: Path) -> None:
@@ -98,6 +108,13 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     out = capsys.readouterr().out
     assert f"package: {PACKAGE}\n" in out
     assert f"PATH={tmp_path / 'program'}:$PATH" in out
+    assert "SAL backend: builtin (" in out
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--sal-backend=builtin"])
+    assert main() == 0
+    assert "SAL backend: builtin\n" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--no-such-option"])
+    assert main() == 1
+    assert "unrecognized arguments: --no-such-option" in capsys.readouterr().err
     (tmp_path / "program" / "other").write_text("")
     assert main() == 1
     assert "also holds other" in capsys.readouterr().err

@@ -8,6 +8,7 @@ the one program.
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = ["AdoptionError", "main", "make_program_folder"]
@@ -34,6 +35,7 @@ import sys
 spec = importlib.util.spec_from_file_location("mtmount_telemetry_launcher", {{launcher!r}})
 launcher = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(launcher)
+sys.argv[1:1] = {{options!r}}
 sys.exit(launcher.run_client())
 """
 
@@ -42,13 +44,21 @@ class AdoptionError(RuntimeError):
     """The folder cannot be used."""
 
 
-def make_program_folder(folder: Path, *, python: str = sys.executable, launcher: Path = LAUNCHER) -> Path:
+def make_program_folder(
+    folder: Path,
+    options: Sequence[str] = (),
+    *,
+    python: str = sys.executable,
+    launcher: Path = LAUNCHER,
+) -> str:
     """Make a folder for the PATH that holds only the telemetry client's program.
 
     Parameters
     ----------
     folder : `pathlib.Path`
         Made if need be. It may hold an earlier version of the program.
+    options : `Sequence` [`str`]
+        Options that the program has always, besides those that it is given.
     python : `str`
         The Python that runs it.
     launcher : `pathlib.Path`
@@ -56,13 +66,14 @@ def make_program_folder(folder: Path, *, python: str = sys.executable, launcher:
 
     Returns
     -------
-    program : `pathlib.Path`
-        The program.
+    description : `str`
+        What the program says of itself.
 
     Raises
     ------
     AdoptionError
-        If there is anything else in the folder, or it cannot be written.
+        If there is anything else in the folder, or it cannot be written, or
+        the program does not run. A program that was there stays as it was.
     """
     if not launcher.is_file():
         raise AdoptionError(f"{launcher} is missing: ts-mtmount-telemetry is not installed as a whole")
@@ -78,13 +89,24 @@ def make_program_folder(folder: Path, *, python: str = sys.executable, launcher:
         if program.exists() and MARK not in program.read_text(encoding="utf-8", errors="replace"):
             raise AdoptionError(f"{program} was not {MARK}; it is left as it is")
         draft.write_text(
-            TEMPLATE.format(shebang=_make_shebang(python), launcher=str(launcher)), encoding="utf-8"
+            TEMPLATE.format(shebang=_make_shebang(python), launcher=str(launcher), options=list(options)),
+            encoding="utf-8",
         )
         draft.chmod(0o755)
+        check = subprocess.run(
+            [str(draft), "--which"], capture_output=True, text=True, timeout=CHECK_TIMEOUT, check=False
+        )
+        if check.returncode != 0:
+            raise AdoptionError(f"the program would not run: {check.stderr.strip() or check.stdout.strip()}")
         draft.replace(program)
     except OSError as error:
         raise AdoptionError(f"{folder} cannot be used: {error}") from None
-    return program
+    except subprocess.TimeoutExpired:
+        raise AdoptionError(f"the program did not answer within {CHECK_TIMEOUT} s") from None
+    finally:
+        if folder.is_dir():
+            draft.unlink(missing_ok=True)
+    return check.stdout
 
 
 def main() -> int:
@@ -102,19 +124,21 @@ def main() -> int:
     parser.add_argument(
         "folder", type=Path, metavar="DIR", help="folder to make; anything else must not be in it"
     )
-    folder = parser.parse_args().folder.absolute()
+    parser.add_argument(
+        "options",
+        nargs=argparse.REMAINDER,
+        metavar="OPTION",
+        help="option that the program shall have besides those that the CSC gives it, "
+        "such as --sal-backend=builtin",
+    )
+    args = parser.parse_args()
+    folder = args.folder.absolute()
     try:
-        program = make_program_folder(folder)
-        check = subprocess.run(
-            [str(program), "--which"], capture_output=True, text=True, timeout=CHECK_TIMEOUT, check=False
-        )
-        if check.returncode != 0:
-            raise AdoptionError(f"{program} --which failed: {check.stderr.strip()}")
-    except (AdoptionError, OSError, subprocess.TimeoutExpired) as error:
+        description = make_program_folder(folder, args.options)
+    except AdoptionError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    print(f"Made {program}, which runs:\n")
-    print(check.stdout)
+    print(f"Made {folder / PROGRAM}, which runs:\n\n{description}")
     print(f"To use it, put the folder first on the PATH of the mount's CSC:\n\n    PATH={folder}:$PATH\n")
     print(f"To see what the CSC would run there:\n\n    type {PROGRAM} && {PROGRAM} --which")
     return 0
