@@ -9,6 +9,10 @@ Environment variables
     annotated sources.
 ``MTMOUNT_SANITIZE``
     Comma-separated sanitizers, e.g. ``address,undefined``.
+``MTMOUNT_FUZZ``
+    ``1``: tell a fuzzer which branches an input takes.
+
+Each combination of these builds in a folder of its own under ``build/``.
 """
 
 import os
@@ -23,6 +27,10 @@ PACKAGE = "lsst.ts.mtmount.core"
 
 DEBUG = os.environ.get("MTMOUNT_DEBUG", "") == "1"
 SANITIZE = os.environ.get("MTMOUNT_SANITIZE", "")
+FUZZ = os.environ.get("MTMOUNT_FUZZ", "") == "1"
+BUILD_FOLDER = "build/" + "-".join(
+    filter(None, ["debug" if DEBUG else "release", SANITIZE.replace(",", "-"), "fuzz" if FUZZ else ""])
+)
 
 compile_args = ["-std=c++17", "-Wall", "-Wextra"]
 link_args: list[str] = []
@@ -32,8 +40,14 @@ else:
     compile_args += ["-O2", "-g0", "-DNDEBUG"]
 if SANITIZE:
     flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all", "-g"]
-    compile_args += flags
+    compile_args += [*flags, "-D_GLIBCXX_ASSERTIONS"]
     link_args += flags
+sources: list[str] = []
+if FUZZ:
+    # The fuzzer brings the sanitizers' run-time library, but for virtual functions.
+    compile_args += ["-fsanitize-coverage=trace-pc,trace-cmp", "-fno-sanitize=vptr"]
+    link_args = []
+    sources += ["tests/fuzz/coverage.cc"]
 macros: list[tuple[str, str | None]] = [("CYTHON_TRACE_NOGIL", "1")] if DEBUG else []
 
 
@@ -41,9 +55,9 @@ def make_extension(source: Path) -> Extension:
     """Describe the extension module that one ``.pyx`` file builds."""
     return Extension(
         name=f"{PACKAGE}.{source.stem}",
-        sources=[str(source.relative_to(ROOT))],
+        sources=[str(source.relative_to(ROOT)), *sources],
         include_dirs=["ext"],
-        depends=sorted(str(path.relative_to(ROOT)) for path in (ROOT / "ext").glob("*.hpp")),
+        depends=["setup.py", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "ext").glob("*.hpp"))],
         language="c++",
         extra_compile_args=compile_args,
         extra_link_args=link_args,
@@ -56,8 +70,8 @@ extensions = cythonize(
     [make_extension(source) for source in sorted((ROOT / "ext").glob("*.pyx"))],
     include_path=["src"],
     annotate=DEBUG,
-    build_dir="build/cython",
-    force=DEBUG or bool(SANITIZE) or "--force" in sys.argv,
+    build_dir=f"{BUILD_FOLDER}/cython",
+    force="--force" in sys.argv,
     compiler_directives={
         "language_level": "3",
         "binding": True,
@@ -67,4 +81,4 @@ extensions = cythonize(
     },
 )
 
-setup(ext_modules=extensions)
+setup(ext_modules=extensions, options={"build": {"build_base": BUILD_FOLDER}})
