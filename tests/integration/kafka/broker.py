@@ -102,7 +102,8 @@ class Broker:
         ServerError
             If the storage tool fails.
         """
-        command = [*self._java, "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id]
+        # With "=", because an id may begin with "-".
+        command = [*self._java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
         command += ["--config", str(self._settings_path), *self._security.make_format_arguments()]
         result = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT)
         (self._folder / "format.log").write_text(result.stdout + result.stderr)
