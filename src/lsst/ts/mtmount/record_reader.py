@@ -5,21 +5,24 @@ It shares no code with the publisher, so that it can tell right from wrong.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
 import struct
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-__all__ = ["DecodeError", "ReceivedRecord", "RecordReader"]
+__all__ = ["DecodeError", "ReceivedRecord", "RecordDecoder", "RecordReader"]
 
 LOG = logging.getLogger(__name__)
 
@@ -74,6 +77,74 @@ class ReceivedRecord(NamedTuple):
     offset: int
     key: bytes | None
     schema_id: int
+
+
+class RecordDecoder:
+    """Decodes messages by the schemas that they name.
+
+    Parameters
+    ----------
+    registry_url : `str`
+        URL of the schema registry. User name and password in it are used for
+        HTTP basic authentication.
+    timeout : `float`
+        Upper bound for an answer of the registry [s].
+    retry_interval : `float`
+        For how long the registry is not asked again for what it did not give,
+        or for anything if it could not be reached [s].
+    """
+
+    def __init__(
+        self, registry_url: str, *, timeout: float = ANSWER_TIMEOUT, retry_interval: float = 0.0
+    ) -> None:
+        self._schemas = _SchemaSource(registry_url, timeout, retry_interval)
+
+    def get_schema(self, schema_id: int) -> str:
+        """Return the text of a schema, as the registry has it.
+
+        Raises
+        ------
+        OSError
+            If the registry cannot be reached, or does not know the schema.
+        """
+        return self._schemas.get_text(schema_id)
+
+    def decode(self, message: Message, arrival_time: float) -> ReceivedRecord:
+        """Decode a message.
+
+        Parameters
+        ----------
+        message : `confluent_kafka.Message`
+            A message without an error.
+        arrival_time : `float`
+            When it was read [UTC unix s].
+
+        Raises
+        ------
+        DecodeError
+            If the message is not what a SAL message must be.
+        OSError
+            If the registry cannot be reached, or does not know the schema.
+        """
+        topic, offset = _locate(message)
+        value = message.value()
+        if value is None or len(value) < FRAMING.size:
+            raise DecodeError(f"{topic}: a message without Confluent framing")
+        magic, schema_id = FRAMING.unpack_from(value)
+        if magic != 0:
+            raise DecodeError(f"{topic}: Confluent framing begins with {magic}")
+        data = io.BytesIO(value)
+        data.seek(FRAMING.size)
+        try:
+            record = cast(dict[str, Any], fastavro.schemaless_reader(data, self._schemas.get(schema_id)))
+        except (EOFError, ValueError, IndexError) as error:
+            raise DecodeError(f"{topic}: no record of schema {schema_id}: {error}") from error
+        if data.tell() != len(value):
+            raise DecodeError(f"{topic}: {len(value) - data.tell()} bytes after the record")
+        _, timestamp_ms = message.timestamp()
+        return ReceivedRecord(
+            topic, record, timestamp_ms / 1000, arrival_time, offset, message.key(), schema_id
+        )
 
 
 class RecordReader:
@@ -137,7 +208,7 @@ class RecordReader:
         self.missed: Counter[str] = Counter()
         self.num_bytes = 0
         self._topics = tuple(topics)
-        self._schemas = _SchemaSource(registry_url)
+        self._decoder = RecordDecoder(registry_url)
         self._next_offsets = dict.fromkeys(self._topics, 0)
         self._consumer = Consumer(
             {
@@ -206,7 +277,7 @@ class RecordReader:
         """
         messages = self._take(wait)
         arrival_time = time.time()
-        return [self._decode(message, arrival_time) for message in messages]
+        return [self._decoder.decode(message, arrival_time) for message in messages]
 
     def count(self, wait: float) -> int:
         """Read what there is, only to count it. Return the number of records.
@@ -254,7 +325,7 @@ class RecordReader:
 
     def get_schema(self, schema_id: int) -> str:
         """Return the text of a schema that a record names, as the registry has it."""
-        return self._schemas.get_text(schema_id)
+        return self._decoder.get_schema(schema_id)
 
     def find_ends(self) -> dict[str, int]:
         """Ask the broker how many records were ever written to each topic.
@@ -294,27 +365,6 @@ class RecordReader:
             self.num_bytes += len(message)
         return messages
 
-    def _decode(self, message: Message, arrival_time: float) -> ReceivedRecord:
-        topic, offset = _locate(message)
-        value = message.value()
-        if value is None or len(value) < FRAMING.size:
-            raise DecodeError(f"{topic}: a message without Confluent framing")
-        magic, schema_id = FRAMING.unpack_from(value)
-        if magic != 0:
-            raise DecodeError(f"{topic}: Confluent framing begins with {magic}")
-        data = io.BytesIO(value)
-        data.seek(FRAMING.size)
-        try:
-            record = cast(dict[str, Any], fastavro.schemaless_reader(data, self._schemas.get(schema_id)))
-        except (EOFError, ValueError, IndexError) as error:
-            raise DecodeError(f"{topic}: no record of schema {schema_id}: {error}") from error
-        if data.tell() != len(value):
-            raise DecodeError(f"{topic}: {len(value) - data.tell()} bytes after the record")
-        _, timestamp_ms = message.timestamp()
-        return ReceivedRecord(
-            topic, record, timestamp_ms / 1000, arrival_time, offset, message.key(), schema_id
-        )
-
 
 def _locate(message: Message) -> tuple[str, int]:
     """Return topic and offset, which each message without an error has."""
@@ -322,12 +372,21 @@ def _locate(message: Message) -> tuple[str, int]:
 
 
 class _SchemaSource:
-    """Gets schemas by id from a registry, each once."""
+    """Gets schemas by id from a registry, each once; see `RecordDecoder`."""
 
-    def __init__(self, registry_url: str) -> None:
-        self._url = registry_url.rstrip("/")
+    def __init__(self, registry_url: str, timeout: float, retry_interval: float) -> None:
+        parts = urlsplit(registry_url)
+        self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
+        self._authorization = ""
+        if parts.username is not None:
+            credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            self._authorization = f"Basic {base64.b64encode(credentials).decode()}"
+        self._timeout = timeout
+        self._retry_interval = retry_interval
         self._texts: dict[int, str] = {}
         self._schemas: dict[int, Any] = {}
+        # Why and until when not to ask: for a schema, or for all (None).
+        self._failures: dict[int | None, tuple[float, str]] = {}
         # What proxies the environment names are for the world outside.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -352,9 +411,32 @@ class _SchemaSource:
             If the registry cannot be reached, or does not know the schema.
         """
         if schema_id not in self._texts:
-            with self._opener.open(
-                f"{self._url}/schemas/ids/{schema_id}", timeout=ANSWER_TIMEOUT
-            ) as response:
-                answer = json.loads(response.read(MAX_SCHEMA_SIZE))
-            self._texts[schema_id] = answer["schema"]
+            self._refuse_after_failure(schema_id)
+            try:
+                self._texts[schema_id] = self._ask(schema_id)
+            except OSError as error:
+                is_answer = isinstance(error, urllib.error.HTTPError)
+                self._note_failure(schema_id if is_answer else None, str(error))
+                raise
         return self._texts[schema_id]
+
+    def _ask(self, schema_id: int) -> str:
+        request = urllib.request.Request(f"{self._url}/schemas/ids/{schema_id}")
+        if self._authorization:
+            # For this registry alone, wherever it may send us.
+            request.add_unredirected_header("Authorization", self._authorization)
+        with self._opener.open(request, timeout=self._timeout) as response:
+            return cast(str, json.loads(response.read(MAX_SCHEMA_SIZE))["schema"])
+
+    def _refuse_after_failure(self, schema_id: int) -> None:
+        now = time.monotonic()
+        for key in (schema_id, None):
+            until, reason = self._failures.get(key, (now, ""))
+            if now < until:
+                raise OSError(reason)
+
+    def _note_failure(self, key: int | None, reason: str) -> None:
+        now = time.monotonic()
+        # Ids come from the network: there may be any number of them.
+        self._failures = {key: failure for key, failure in self._failures.items() if now < failure[0]}
+        self._failures[key] = now + self._retry_interval, reason

@@ -1,0 +1,182 @@
+"""The demonstration, ``make demo``: from a simulated TMA to records that are checked.
+
+The simulator streams all topics at the full rate, the client program publishes
+them to an embedded Kafka, and a reader that shares no code with the client
+decodes every record with fastavro. Each value is compared with the frame that
+went over the wire. Then the client gets SIGTERM and must end well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from ..trial.client_command import OURS, ClientCommand, parse_client_command
+from ..trial.interrupt import run_interruptible
+from ..trial.kafka_site import EMBEDDED
+from ..trial.program import ProgramError
+from ..trial.results import ROLES, StepResult
+from ..trial.samples import Sample
+from ..trial.step import StepPlan, count_due_frames, run_step
+from ..trial.tables import LATENCY_NOTE, format_number, make_console, make_topic_table
+from ..trial.watch import LiveView, StepWatch
+
+__all__ = ["main"]
+
+#: Columns of topics in the live view.
+NUM_COLUMNS = 2
+
+
+class DemoView:
+    """What the demonstration shows while it runs.
+
+    Parameters
+    ----------
+    plan : `StepPlan`
+        What is run.
+    """
+
+    def __init__(self, plan: StepPlan) -> None:
+        self.watch = StepWatch(plan.duration)
+        self._plan = plan
+        self._num_due = count_due_frames(plan.rate, plan.duration)
+
+    def render(self) -> RenderableType:
+        """Draw the present state."""
+        sample = self.watch.sample
+        topics = Table.grid(padding=(0, 2))
+        for _ in range(NUM_COLUMNS):
+            topics.add_column(no_wrap=True)
+            topics.add_column(justify="right", min_width=7)
+        decoded = [] if sample is None else list(sample.decoded.items())
+        num_rows = -(-len(decoded) // NUM_COLUMNS)
+        for row in range(num_rows):
+            cells = decoded[row::num_rows]
+            topics.add_row(*(text for name, count in cells for text in (name, f"{count:,}")))
+        return Group(
+            f"[bold]TMA simulator ({self._plan.rate:g}x) > {self._plan.client.name} > Kafka > reader[/bold]",
+            "",
+            topics,
+            "",
+            ProgressBar(total=1.0, completed=self.watch.part),
+            self.watch.describe(),
+        )
+
+    def describe(self) -> str:
+        """Describe the present state in one line."""
+        return f"{self.watch.describe()}  read back {self._count_decoded():,} of {self._num_due:,}"
+
+    def _count_decoded(self) -> int:
+        return 0 if self.watch.sample is None else self.watch.sample.total_decoded
+
+
+async def run_demo(console: Console, plan: StepPlan, folder: Path) -> int:
+    """Run the demonstration; return its exit status."""
+    console.print(
+        f"All topics of the TMA at {plan.rate:g}x the full rate for {plan.duration:g} s: "
+        f"{count_due_frames(plan.rate, plan.duration):,} frames"
+    )
+    view = DemoView(plan)
+    with LiveView(console, view.render, view.describe) as live:
+
+        def show(sample: Sample) -> None:
+            view.watch.update(sample)
+            live.update()
+
+        result = await run_step(plan, EMBEDDED, folder, show)
+    console.print(make_topic_table(result))
+    print_totals(console, result)
+    return 0 if result.has_passed else 1
+
+
+def print_totals(console: Console, result: StepResult) -> None:
+    """Print what the run took, and the verdict."""
+    shares = ", ".join(
+        f"{role} {format_number(result.streaming.compute_cpu_share(role) * 100, 2)} %" for role in ROLES
+    )
+    console.print(f"CPU, all threads, of one core: {shares}")
+    console.print(
+        f"client: {format_number(result.cpu_per_frame * 1e6, 1)} us of CPU a frame, "
+        f"{result.series.find_peak_rss('client') / 1e6:.1f} MB at most; "
+        f"latency p99.9 {format_number(result.latency.percentile(99.9) * 1e3, 1)} ms, "
+        f"max {format_number(result.latency.max * 1e3, 1)} ms"
+    )
+    console.print(LATENCY_NOTE, style="dim")
+    if result.has_passed:
+        console.print(
+            f"PASSED: {result.account.total_sent:,} frames sent; each was published, acknowledged and read "
+            "back, and every value is that of its frame; the client ended well.",
+            style="bold green",
+        )
+    else:
+        console.print("FAILED:", style="bold red")
+        for problem in result.problems:
+            console.print(f"  {problem}", markup=False)
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lsst.ts.mtmount.commands.demo",
+        description="Show and check the way of the telemetry, from a simulated TMA to decoded records.",
+    )
+    parser.add_argument("--duration", type=float, default=15.0, help="seconds (default: %(default)g)")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="multiple of the TMA's full rate (default: %(default)g)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all values (default: %(default)s)")
+    parser.add_argument(
+        "--client-command",
+        type=parse_client_command,
+        default=OURS,
+        metavar="COMMAND",
+        help="the client, with {host}, {port} and {report} where it needs them (default: this project's)",
+    )
+    args = parser.parse_args(argv)
+    for name in ("duration", "rate"):
+        if not 0 < getattr(args, name) < float("inf"):
+            parser.error(f"--{name} must be above 0")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demonstration.
+
+    Parameters
+    ----------
+    argv : `Sequence` [`str`], optional
+        Arguments; those of the command line by default.
+
+    Returns
+    -------
+    status : `int`
+        Exit status: 0 if nothing was lost, nothing is wrong, and the client
+        ended with 0 after SIGTERM.
+    """
+    args = parse_arguments(argv)
+    console = make_console()
+    client: ClientCommand = args.client_command
+    plan = StepPlan(client, args.rate, args.duration, compare=True, by_signal=True, seed=args.seed)
+    folder = Path(tempfile.mkdtemp(prefix="mtmount_demo_"))
+    try:
+        status = run_interruptible(run_demo(console, plan, folder))
+    except ProgramError as error:
+        console.print(f"FAILED: {error}", style="bold red", markup=False)
+        status = 1
+    if status == 0:
+        shutil.rmtree(folder)
+    else:
+        console.print(f"The output of the programs is in {folder}", markup=False, soft_wrap=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

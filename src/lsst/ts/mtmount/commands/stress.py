@@ -1,0 +1,283 @@
+"""The program ``stress_mtmount_telemetry``: how much a client takes, and whether nothing is lost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+
+from ..trial.client_command import OURS, PLAIN, ClientCommand, parse_client_command
+from ..trial.html_report import make_html_report
+from ..trial.interrupt import run_interruptible
+from ..trial.kafka_site import EMBEDDED, SiteChoice
+from ..trial.machine import describe_machine
+from ..trial.program import ProgramError
+from ..trial.results import StepResult
+from ..trial.samples import Sample
+from ..trial.step import SAMPLED_TOPIC, ReadMode, StepPlan, run_step
+from ..trial.tables import LATENCY_NOTE, make_account_table, make_console, make_cost_table
+from ..trial.watch import LiveView, StepWatch
+from .mock_tma import parse_rate
+
+__all__ = ["main"]
+
+NAME = "stress_mtmount_telemetry"
+
+#: What ``--compare`` knows.
+COMPARISONS = {"plain": PLAIN}
+
+DESCRIPTION = """
+Stream the telemetry of a simulated TMA through a client, at the full rate and multiples of it, one run after
+the other, and measure throughput, CPU, memory and latency. Each frame must be found again: the exit status is
+0 only if every account closes, nothing was lost or dropped, and what was read back is in sequence.
+"""
+
+
+class StressView:
+    """What the stress test shows while it runs.
+
+    Parameters
+    ----------
+    plan : `StepPlan`
+        The run that goes on.
+    results : `Sequence` [`StepResult`]
+        The runs that are over.
+    """
+
+    def __init__(self, plan: StepPlan, results: Sequence[StepResult]) -> None:
+        self.watch = StepWatch(plan.duration)
+        self._plan = plan
+        self._results = results
+
+    def render(self) -> RenderableType:
+        """Draw the present state."""
+        return Group(
+            *([make_cost_table(self._results)] if self._results else []),
+            f"[bold]{describe_plan(self._plan)}[/bold]",
+            ProgressBar(total=1.0, completed=self.watch.part),
+            self.watch.describe(),
+        )
+
+    def describe(self) -> str:
+        """Describe the present state in one line."""
+        return f"{describe_plan(self._plan)}: {self.watch.describe()}"
+
+
+def describe_plan(plan: StepPlan) -> str:
+    """Describe a run that is to be made, for people."""
+    rate = "as fast as it can" if math.isinf(plan.rate) else f"at {plan.rate:g}x"
+    return f"{plan.client.name} {rate}"
+
+
+def make_plans(args: argparse.Namespace) -> list[StepPlan]:
+    """Plan the runs that the command line asks for."""
+    clients: list[ClientCommand] = [args.client_command]
+    if args.compare is not None:
+        clients.append(COMPARISONS[args.compare])
+    return [
+        StepPlan(
+            client,
+            rate,
+            args.duration,
+            read_mode=choose_read_mode(args.read, rate),
+            interval=args.interval,
+            seed=args.seed,
+        )
+        for client in clients
+        for rate in args.rate
+    ]
+
+
+def choose_read_mode(wanted: str, rate: float) -> ReadMode:
+    """Choose what is read back: at full speed, two cores cannot also decode everything."""
+    if wanted != "auto":
+        return ReadMode(wanted)
+    return ReadMode.COUNT if math.isinf(rate) else ReadMode.DECODE
+
+
+async def run_all(
+    console: Console, plans: Sequence[StepPlan], site: SiteChoice, folder: Path, results: list[StepResult]
+) -> int:
+    """Make all runs, and add what comes out to the results; return the exit status."""
+    for number, plan in enumerate(plans, 1):
+        step_folder = folder / f"run{number}"
+        step_folder.mkdir()
+        view = StressView(plan, results)
+        with LiveView(console, view.render, view.describe) as live:
+
+            def show(sample: Sample, view: StressView = view, live: LiveView = live) -> None:
+                view.watch.update(sample)
+                live.update()
+
+            results.append(await run_step(plan, site, step_folder, show))
+    return 0 if all(result.has_passed for result in results) else 1
+
+
+def print_results(
+    console: Console, results: Sequence[StepResult], failure: ProgramError | None = None
+) -> None:
+    """Print the tables and the verdict."""
+    console.print(make_cost_table(results))
+    console.print(make_account_table(results))
+    console.print(LATENCY_NOTE, style="dim")
+    if not all(result.account.is_read_whole for result in results):
+        console.print(
+            "Counted: at this rate the processor cannot also decode everything; the account is closed by the "
+            "acknowledgements and the broker's high watermarks, and "
+            f"{SAMPLED_TOPIC} alone is read back and decoded.",
+            style="dim",
+        )
+    if failure is None and all(result.has_passed for result in results):
+        console.print("PASSED: every frame is accounted for; nothing was lost.", style="bold green")
+        return
+    console.print("FAILED:", style="bold red")
+    for result in results:
+        for problem in result.problems:
+            console.print(f"  {result.client} {result.rate_name}: {problem}", markup=False)
+    if failure is not None:
+        console.print(f"  {failure}", markup=False)
+
+
+def write_results(folder: Path, results: Sequence[StepResult], site: str) -> None:
+    """Write the report as HTML, and all figures as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    machine = describe_machine()
+    figures = {
+        "program": NAME,
+        "machine": machine,
+        "kafka": site,
+        "passed": all(result.has_passed for result in results),
+        "runs": [result.as_dict() for result in results],
+    }
+    (folder / "stress.json").write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n")
+    page = make_html_report("Stress test of the telemetry client", results, machine, site)
+    (folder / "stress.html").write_text(page, encoding="utf-8")
+
+
+def parse_rates(text: str) -> list[float]:
+    """Parse a comma-separated list of rates."""
+    return [parse_rate(rate.strip()) for rate in text.split(",")]
+
+
+def parse_positive(text: str) -> float:
+    """Parse a number above 0.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(prog=NAME, description=DESCRIPTION)
+    parser.add_argument(
+        "--rate",
+        type=parse_rates,
+        default=[1.0, 10.0, 100.0, math.inf],
+        metavar="LIST",
+        help="multiples of the full TMA rate, or 'max', separated by commas (default: 1,10,100,max)",
+    )
+    parser.add_argument(
+        "--duration", type=parse_positive, default=10.0, help="seconds for each rate (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--read",
+        choices=["auto", *ReadMode],
+        default="auto",
+        help="decode everything, or count by the broker's watermarks and decode one topic "
+        "(default: count at the rate 'max' only)",
+    )
+    kafka = parser.add_argument_group("Kafka (default: an embedded one, new for each run)")
+    kafka.add_argument("--broker", metavar="ADDRESS", help="bootstrap servers of a given Kafka")
+    kafka.add_argument("--registry", metavar="URL", help="its schema registry")
+    kafka.add_argument(
+        "--external", action="store_true", help="the Kafka that the LSST_... environment variables name"
+    )
+    clients = parser.add_argument_group("client")
+    clients.add_argument(
+        "--client-command",
+        type=parse_client_command,
+        default=OURS,
+        metavar="COMMAND",
+        help="the client to test (default: this project's). It may contain {host} and {port}, else --host "
+        "and --port are appended; {report}: a file to which it writes its counters, {interval}: how often",
+    )
+    clients.add_argument(
+        "--compare", choices=list(COMPARISONS), help="then the same through a client in pure Python"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write stress.html and stress.json there")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all values (default: %(default)s)")
+    parser.add_argument(
+        "--interval", type=parse_positive, default=0.25, help="seconds between samples (default: %(default)g)"
+    )
+    return parser
+
+
+def choose_site(args: argparse.Namespace, parser: argparse.ArgumentParser) -> SiteChoice:
+    """Choose the Kafka that the command line asks for."""
+    if (args.broker is None) != (args.registry is None):
+        parser.error("--broker and --registry belong together")
+    if args.broker is not None:
+        return SiteChoice({"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry})
+    return SiteChoice({}) if args.external else EMBEDDED
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    argv : `Sequence` [`str`], optional
+        Arguments; those of the command line by default.
+
+    Returns
+    -------
+    status : `int`
+        Exit status: 0 if every account closes and nothing was lost.
+    """
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    site = choose_site(args, parser)
+    console = make_console()
+    console.print(f"{NAME}: {site.describe()}", markup=False)
+    folder = Path(tempfile.mkdtemp(prefix="mtmount_stress_"))
+    results: list[StepResult] = []
+    failure: ProgramError | None = None
+    try:
+        status = run_interruptible(run_all(console, make_plans(args), site, folder, results))
+    except ProgramError as error:
+        failure = error
+        status = 1
+    if results:
+        print_results(console, results, failure)
+        if args.output is not None:
+            write_results(args.output, results, site.describe())
+            console.print(f"The report is in {args.output}", markup=False, soft_wrap=True)
+    elif failure is not None:
+        console.print(f"FAILED: {failure}", style="bold red", markup=False)
+    if status == 0:
+        shutil.rmtree(folder)
+    else:
+        console.print(f"The output of the programs is in {folder}", markup=False, soft_wrap=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Which frame a record came from, and whether it is right."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from .expectation import ExpectedTopic, find_difference
+
+__all__ = ["TopicMatcher"]
+
+#: The member that tells the frames of a topic apart.
+STAMP = "timestamp"
+
+Record = Mapping[str, Any]
+
+
+class TopicMatcher:
+    """Pairs the records of one topic with its frames, each in its order.
+
+    A frame and its record have the same time stamp. So a frame that was lost
+    is told from one that was altered, and both from a record that came twice.
+
+    Parameters
+    ----------
+    topic : `ExpectedTopic`
+        Makes records from frames.
+
+    Attributes
+    ----------
+    num_right : `int`
+        Records that are exactly what their frame says.
+    num_wrong : `int`
+        Records that differ from their frame, or have none.
+    num_repeated : `int`
+        Records of a frame that had its record already.
+    num_lost : `int`
+        Frames that were passed over: a later one had its record first.
+    """
+
+    def __init__(self, topic: ExpectedTopic) -> None:
+        self.num_right = 0
+        self.num_wrong = 0
+        self.num_repeated = 0
+        self.num_lost = 0
+        self._topic = topic
+        self._expected: deque[dict[str, Any]] = deque()
+        self._last: dict[str, Any] | None = None
+
+    @property
+    def num_waiting(self) -> int:
+        """Number of frames that have no record yet."""
+        return len(self._expected)
+
+    def expect(self, frame: Mapping[str, Any]) -> None:
+        """Take notice of a frame that was sent."""
+        self._expected.append(self._topic.make_record(frame))
+
+    def match(self, record: Record) -> str | None:
+        """Find the frame of a record, and compare them.
+
+        Parameters
+        ----------
+        record : `Mapping` [`str`, `Any`]
+            A decoded record.
+
+        Returns
+        -------
+        problem : `str` or `None`
+            What is wrong, for people.
+        """
+        candidates = [
+            index for index, expected in enumerate(self._expected) if expected.get(STAMP) == record.get(STAMP)
+        ]
+        # Frames that were sent at once have the same stamp: then all values tell.
+        for index in candidates:
+            if find_difference(self._expected[index], record) is None:
+                return self._take(index, None)
+        if self._last is not None and find_difference(self._last, record) is None:
+            self.num_repeated += 1
+            return "is there twice"
+        if not self._expected:
+            self.num_wrong += 1
+            return "has no frame"
+        index = candidates[0] if candidates else 0
+        return self._take(index, find_difference(self._expected[index], record))
+
+    def _take(self, index: int, difference: str | None) -> str | None:
+        """Pair the record with a frame, passing over those before it."""
+        for _ in range(index):
+            self._expected.popleft()
+        self._last = self._expected.popleft()
+        self.num_lost += index
+        if difference is None:
+            self.num_right += 1
+        else:
+            self.num_wrong += 1
+        if index and difference is None:
+            return f"comes after {index} frames that have no record"
+        return difference

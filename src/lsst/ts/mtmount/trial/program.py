@@ -1,0 +1,195 @@
+"""Programs, each in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .procfs import ProcessMeter
+
+__all__ = ["Program", "ProgramError"]
+
+#: How long a program may take to end after SIGTERM before it is killed [s].
+END_TIMEOUT = 15.0
+
+#: So much of what a program wrote is told if it fails [lines].
+NUM_TOLD_LINES = 15
+
+#: Longest line of output [bytes]: results come on one line.
+MAX_LINE = 16 << 20
+
+
+class ProgramError(RuntimeError):
+    """A program did not do what it should."""
+
+
+class Program:
+    """A program that runs. A context manager, which ends it.
+
+    Parameters
+    ----------
+    name : `str`
+        What to call it.
+    command : `Sequence` [`str`]
+        The program and its arguments.
+    environment : `Mapping` [`str`, `str`]
+        All its environment variables.
+    folder : `pathlib.Path`
+        Where to keep its output: that on the standard error, and that on the
+        standard output unless it is read.
+    read_output : `bool`
+        Will its standard output be read, line by line?
+
+    Attributes
+    ----------
+    status : `int` or `None`
+        Exit status; None while it runs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        read_output: bool = False,
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._environment = environment
+        self._log_path = folder / f"{name}.log"
+        self._read_output = read_output
+        self._process: asyncio.subprocess.Process | None = None
+        self._meter: ProcessMeter | None = None
+
+    async def __aenter__(self) -> Self:
+        with self._log_path.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=dict(self._environment),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE if self._read_output else log,
+                stderr=log,
+                limit=MAX_LINE,
+                # A Ctrl-C in the terminal is for the trial, which ends its programs in order.
+                start_new_session=True,
+            )
+        self._meter = ProcessMeter(self._process.pid)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.end()
+
+    @property
+    def process(self) -> asyncio.subprocess.Process:
+        """The process.
+
+        Raises
+        ------
+        RuntimeError
+            If it was not started.
+        """
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process
+
+    @property
+    def meter(self) -> ProcessMeter:
+        """Tells what it uses."""
+        if self._meter is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._meter
+
+    @property
+    def status(self) -> int | None:
+        """Exit status; None while it runs."""
+        return self.process.returncode
+
+    async def read_line(self) -> str | None:
+        """Read a line of its standard output; None at its end."""
+        assert self.process.stdout is not None
+        line = await self.process.stdout.readline()
+        return line.decode().rstrip("\n") if line else None
+
+    async def expect_line(self, time_limit: float) -> str:
+        """Read a line of its standard output that must come.
+
+        Parameters
+        ----------
+        time_limit : `float`
+            How long that may take [s].
+
+        Raises
+        ------
+        ProgramError
+            If the program ends before, or it takes too long.
+        """
+        try:
+            async with asyncio.timeout(time_limit):
+                line = await self.read_line()
+        except TimeoutError:
+            raise ProgramError(f"{self.name} said nothing for {time_limit:g} s\n{self.describe()}") from None
+        if line is None:
+            await self.process.wait()
+            raise ProgramError(f"{self.name} ended, status {self.status}\n{self.describe()}")
+        return line
+
+    def close_input(self) -> None:
+        """Close its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to it, if it still runs."""
+        if self.status is None:
+            self.process.send_signal(signum)
+
+    async def wait(self, time_limit: float) -> int | None:
+        """Wait until it ends.
+
+        Parameters
+        ----------
+        time_limit : `float`
+            How long to wait [s].
+
+        Returns
+        -------
+        status : `int` or `None`
+            Exit status; None if it still runs.
+        """
+        try:
+            async with asyncio.timeout(time_limit):
+                return await self.process.wait()
+        except TimeoutError:
+            return None
+
+    async def end(self) -> int:
+        """End it, if it still runs: ask it to, and if that does not help, kill it.
+
+        Returns
+        -------
+        status : `int`
+            Exit status.
+        """
+        if self.status is None:
+            self.send_signal(signal.SIGTERM)
+            if await self.wait(END_TIMEOUT) is None:
+                # And with it what it may have started.
+                os.killpg(self.process.pid, signal.SIGKILL)
+        return await self.process.wait()
+
+    def describe(self) -> str:
+        """Return the last lines of its output, for people."""
+        lines = self._log_path.read_text(errors="replace").splitlines()[-NUM_TOLD_LINES:]
+        return "\n".join(f"    {self.name}: {line}" for line in lines)

@@ -1,0 +1,102 @@
+"""What was read back: the reader's result, as it is handed to the trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .histogram import LatencyHistogram
+
+__all__ = ["ReadBack", "TopicReadBack"]
+
+
+@dataclass
+class TopicReadBack:
+    """What was read back of one topic.
+
+    Parameters
+    ----------
+    decoded : `int`
+        Records read and decoded.
+    missed : `int`
+        Records that were gone at the broker before they could be read.
+    out_of_sequence : `int`
+        Records whose sequence number does not follow the last one's.
+    wrong : `int`
+        Records with a wrong value, in a private field or in one of its own.
+    repeated : `int`
+        Records that came twice.
+    lost : `int`
+        Frames that have no record, where frames and records were compared.
+    latency : `LatencyHistogram`
+        From the wire to the reader.
+    """
+
+    decoded: int = 0
+    missed: int = 0
+    out_of_sequence: int = 0
+    wrong: int = 0
+    repeated: int = 0
+    lost: int = 0
+    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything in a form for JSON."""
+        return vars(self) | {"latency": self.latency.as_dict()}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> TopicReadBack:
+        """Return what `as_dict` described."""
+        return cls(**(content | {"latency": LatencyHistogram.from_dict(content["latency"])}))
+
+
+@dataclass
+class ReadBack:
+    """What was read back.
+
+    Parameters
+    ----------
+    topics : `dict` [`str`, `TopicReadBack`]
+        By SAL name; only the topics that were read.
+    compared : `bool`
+        Was every value compared with the frame it came from?
+    origins : `list` [`int`]
+        Process IDs that the records name.
+    first_published, last_published : `float`
+        When the first and the last record were given to the client's producer
+        [UTC unix s]: the time stamps of the messages. 0 if there was none.
+    problems : `list` [`str`]
+        What was wrong, for people; only the first ones.
+    failure : `str` or `None`
+        Why reading ended before everything was read.
+    """
+
+    topics: dict[str, TopicReadBack]
+    compared: bool = False
+    origins: list[int] = field(default_factory=list)
+    first_published: float = 0.0
+    last_published: float = 0.0
+    problems: list[str] = field(default_factory=list)
+    failure: str | None = None
+
+    @property
+    def latency(self) -> LatencyHistogram:
+        """Latencies of all topics."""
+        total = LatencyHistogram()
+        for topic in self.topics.values():
+            total.merge(topic.latency)
+        return total
+
+    def sum_up(self, name: str) -> int:
+        """Sum up one of the counts of a topic, such as ``decoded``, over all topics."""
+        return sum(getattr(topic, name) for topic in self.topics.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything in a form for JSON."""
+        return vars(self) | {"topics": {name: topic.as_dict() for name, topic in self.topics.items()}}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> ReadBack:
+        """Return what `as_dict` described."""
+        topics = {name: TopicReadBack.from_dict(topic) for name, topic in content["topics"].items()}
+        return cls(**(content | {"topics": topics}))

@@ -1,0 +1,163 @@
+"""Samples of everything that runs in a trial, taken from time to time."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .procfs import Usage
+from .program import Program
+from .reader_process import ReaderProcess
+
+__all__ = ["Sample", "SampleSeries", "Sampler"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What there was at one moment.
+
+    Parameters
+    ----------
+    time : `float`
+        When it was taken [UTC unix s].
+    usage : `Mapping` [`str`, `Usage`]
+        What the programs use, by name; only those that run.
+    counters : `Mapping` [`str`, `Any`] or `None`
+        The client's counters, if it tells any.
+    decoded : `Mapping` [`str`, `int`]
+        Records that were read back so far, by SAL name.
+    latency : `tuple` [`float`, `float`, `float`] or `None`
+        Median, 99th percentile and maximum since the last sample [s].
+    num_problems : `int`
+        Problems that the reader has found so far.
+    """
+
+    time: float
+    usage: Mapping[str, Usage]
+    counters: Mapping[str, Any] | None
+    decoded: Mapping[str, int]
+    latency: tuple[float, float, float] | None
+    num_problems: int
+
+    @property
+    def total_decoded(self) -> int:
+        """Records that were read back so far."""
+        return sum(self.decoded.values())
+
+    @property
+    def queue_depth(self) -> float:
+        """Records in the producer's queue or on their way; NaN if the client does not tell."""
+        return math.nan if self.counters is None else self.counters["in_flight"]
+
+
+class Sampler:
+    """Takes samples.
+
+    Parameters
+    ----------
+    programs : `Sequence` [`Program`]
+        The programs whose usage is read.
+    reader : `ReaderProcess`
+        The reader.
+    report : `pathlib.Path` or `None`
+        The file with the client's counters, if it writes one.
+    """
+
+    def __init__(self, programs: Sequence[Program], reader: ReaderProcess, report: Path | None) -> None:
+        self._programs = programs
+        self._reader = reader
+        self._report = report
+
+    def take(self) -> Sample:
+        """Take a sample."""
+        usages = {program.name: program.meter.read() for program in self._programs}
+        progress, latency = self._reader.progress, self._reader.take_latency()
+        return Sample(
+            time=time.time(),
+            usage={name: usage for name, usage in usages.items() if usage is not None},
+            counters=read_report(self._report),
+            decoded={} if progress is None else progress.decoded,
+            latency=(latency.percentile(50), latency.percentile(99), latency.max) if latency.count else None,
+            num_problems=0 if progress is None else progress.problems,
+        )
+
+
+def read_report(path: Path | None) -> dict[str, Any] | None:
+    """Read a client's counters; None if it has written none."""
+    if path is None:
+        return None
+    try:
+        counters: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return counters
+
+
+@dataclass
+class SampleSeries:
+    """The samples of one run.
+
+    Parameters
+    ----------
+    samples : `list` [`Sample`]
+        In the order in which they were taken.
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+
+    def cut(self, start: float, end: float) -> SampleSeries:
+        """Return the samples from one time to another [UTC unix s]."""
+        return SampleSeries([sample for sample in self.samples if start <= sample.time <= end])
+
+    def compute_cpu_share(self, name: str) -> float:
+        """Compute the share of one core that a program took, from the first sample to the last.
+
+        Returns
+        -------
+        share : `float`
+            1 is one core; NaN if there are not two samples of the program.
+        """
+        found = [sample for sample in self.samples if name in sample.usage]
+        if len(found) < 2:
+            return math.nan
+        first, last = found[0], found[-1]
+        return (last.usage[name].cpu - first.usage[name].cpu) / (last.time - first.time)
+
+    def find_peak_rss(self, name: str) -> int:
+        """Find the most memory that a program used [bytes]; 0 if that was never seen."""
+        return max(
+            (sample.usage[name].peak_rss for sample in self.samples if name in sample.usage), default=0
+        )
+
+    def find_max_queue_depth(self) -> float:
+        """Find the largest depth of the client's queue; NaN if it never told."""
+        depths = [sample.queue_depth for sample in self.samples]
+        return max((depth for depth in depths if not math.isnan(depth)), default=math.nan)
+
+    def as_columns(self, start: float) -> dict[str, list[Any]]:
+        """Return the samples as columns, ready for JSON; what is not known is None.
+
+        Parameters
+        ----------
+        start : `float`
+            Time from which on time is counted [UTC unix s].
+        """
+        names = sorted({name for sample in self.samples for name in sample.usage})
+        columns: dict[str, list[Any]] = {"time_s": [round(sample.time - start, 4) for sample in self.samples]}
+        for key in ("frames", "published", "acknowledged", "in_flight"):
+            columns[key] = [sample.counters and sample.counters[key] for sample in self.samples]
+        columns["decoded"] = [sample.total_decoded for sample in self.samples]
+        for index, key in enumerate(("latency_p50_s", "latency_p99_s", "latency_max_s")):
+            columns[key] = [sample.latency and round(sample.latency[index], 6) for sample in self.samples]
+        for name in names:
+            usages = [sample.usage.get(name) for sample in self.samples]
+            columns[f"{name}_cpu_s"] = [usage and round(usage.cpu, 6) for usage in usages]
+            columns[f"{name}_rss_bytes"] = [usage and usage.rss for usage in usages]
+            columns[f"{name}_fds"] = [usage and usage.num_fds for usage in usages]
+            columns[f"{name}_threads"] = [usage and usage.num_threads for usage in usages]
+        return columns

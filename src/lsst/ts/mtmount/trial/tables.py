@@ -1,0 +1,158 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .account import Account, TopicAccount
+from .histogram import LatencyHistogram
+from .results import ROLES, StepResult
+
+__all__ = [
+    "LATENCY_NOTE",
+    "format_number",
+    "make_account_table",
+    "make_console",
+    "make_cost_table",
+    "make_topic_table",
+]
+
+#: Width where the output is no terminal [characters].
+PLAIN_WIDTH = 110
+
+#: How the latency is measured.
+LATENCY_NOTE = (
+    "Latency: from the time stamp that the simulator puts into a frame when it hands it to the socket, "
+    "until an independent reader has the record from the broker. The embedded broker answers a waiting "
+    "reader only when its time is over, so the reader asks anew every 1 ms: that adds some 0.5 ms."
+)
+
+#: Percentiles of the latency in the terminal, where there is little room.
+TOLD_PERCENTILES = (50, 99, 99.9)
+
+UNKNOWN = "-"
+
+
+def make_console() -> Console:
+    """Make a console; where it is no terminal, tables get the room that they need."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def format_number(value: float, digits: int = 0) -> str:
+    """Format a number for people; what is not known is a dash."""
+    return UNKNOWN if math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def make_topic_table(result: StepResult) -> Table:
+    """Make the table of one run, topic by topic."""
+    table = _make_table(
+        ["topic"],
+        [
+            "sent",
+            "pub-\nlished",
+            "de-\ncoded",
+            "rate\n1/s",
+            "p50\nms",
+            "p99\nms",
+            "drop-\nped",
+            "lost",
+            "wrong",
+        ],
+    )
+    account = result.account
+    for name, topic in account.topics.items():
+        assert topic.read_back is not None
+        decoded, latency = topic.read_back.decoded, topic.read_back.latency
+        table.add_row(name, *_list_counts(topic, topic.published, decoded, latency, result.elapsed))
+    table.add_section()
+    decoded = account.read_back.sum_up("decoded")
+    counts = _list_counts(account, account.total_written, decoded, result.latency, result.elapsed)
+    table.add_row("all topics", *counts, style="bold")
+    return table
+
+
+def _list_counts(
+    account: TopicAccount | Account, published: int, decoded: int, latency: LatencyHistogram, elapsed: float
+) -> list[str | Text]:
+    """List what the table of topics tells of one of them, or of all."""
+    sent = account.total_sent if isinstance(account, Account) else account.sent
+    return [
+        *(str(count) for count in (sent, published, decoded)),
+        format_number(published / elapsed if elapsed > 0 else math.nan, 1),
+        *(format_number(latency.percentile(percent) * 1e3, 1) for percent in (50, 99)),
+        *(_mark(count) for count in (account.dropped, account.lost, account.wrong)),
+    ]
+
+
+def make_cost_table(results: Iterable[StepResult]) -> Table:
+    """Make the table of what some runs achieved, and what that took."""
+    table = _make_table(
+        ["client", "rate"],
+        ["frames/s", "MB/s", "late\nticks", "client\nCPU %", "us a\nframe", "MB", "queue"]
+        + [f"{role}\nCPU %" for role in ROLES[1:]],
+    )
+    for result in results:
+        streaming = result.streaming
+        shares = {role: streaming.compute_cpu_share(role) * 100 for role in ROLES}
+        table.add_row(
+            result.client,
+            result.rate_name,
+            format_number(result.frames_per_second),
+            format_number(result.bytes_per_second / 1e6, 1),
+            f"{result.simulator['late_ticks']:,}",
+            format_number(shares["client"], 2),
+            format_number(result.cpu_per_frame * 1e6, 1),
+            format_number(result.series.find_peak_rss("client") / 1e6, 1),
+            format_number(streaming.find_max_queue_depth()),
+            *(format_number(shares[role], 1) for role in ROLES[1:]),
+        )
+    return table
+
+
+def make_account_table(results: Iterable[StepResult]) -> Table:
+    """Make the table of where the frames of some runs went, and when they came."""
+    table = _make_table(
+        ["client", "rate"],
+        ["sent", "acknow-\nledged", "at the\nbroker", "read back", "drop-\nped", "lost"]
+        + [f"p{percent:g}\nms" for percent in TOLD_PERCENTILES]
+        + ["max\nms", ""],
+    )
+    for result in results:
+        account, latency = result.account, result.latency
+        acknowledged = math.nan if account.counters is None else account.counters["acknowledged"]
+        decoded = account.read_back.sum_up("decoded")
+        table.add_row(
+            result.client,
+            result.rate_name,
+            f"{account.total_sent:,}",
+            format_number(acknowledged),
+            f"{account.total_written:,}",
+            f"{decoded:,}" if account.is_read_whole else "counted",
+            _mark(account.dropped),
+            _mark(account.lost),
+            *(format_number(latency.percentile(percent) * 1e3, 1) for percent in TOLD_PERCENTILES),
+            format_number(latency.max * 1e3, 1),
+            Text("ok", "green") if result.has_passed else Text("FAILED", "bold red"),
+        )
+    return table
+
+
+def _make_table(names: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for header in names:
+        table.add_column(header, no_wrap=True, vertical="bottom")
+    for header in numbers:
+        table.add_column(header, justify="right", no_wrap=True)
+    return table
+
+
+def _mark(count: int) -> Text:
+    """Make a count that should be 0 stand out if it is not."""
+    return Text(f"{count:,}", "bold red" if count else "")
