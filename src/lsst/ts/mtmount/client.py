@@ -60,7 +60,9 @@ class Client:
     encoding : `str`
         Encoding of the str and JSON methods.
     terminator : `bytes`
-        What ends the data of the str and JSON methods.
+        What ends the data of the str and JSON methods. It is looked for
+        among the encoded bytes: beware of UTF-16 and UTF-32, where other
+        characters may be made of the same bytes.
     run_heartbeat_send_task : `bool`
         Send ``b"heartbeat"`` and the terminator at once and at intervals?
     heartbeat_send_sleep : `float`

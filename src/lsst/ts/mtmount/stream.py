@@ -174,8 +174,10 @@ class FrameReader:
         await self._gather(n)
         return self._take(n)
 
-    async def read_into(self, struct: ctypes.Structure) -> None:
-        """Read the bytes of a structure; errors are those of `readexactly`."""
+    async def read_into(self, struct: ctypes.Structure | ctypes.Union) -> None:
+        """Read the bytes of a structure; errors are those of `readexactly`, and TypeError."""
+        if not isinstance(struct, ctypes.Structure | ctypes.Union):
+            raise TypeError(f"{struct!r} is no ctypes.Structure")
         await self._gather(ctypes.sizeof(struct))
         read_struct(self._buffer, struct)
         self._note_consumed()
