@@ -1,0 +1,231 @@
+"""Callbacks that do what they should not, while `FrameDecoder.process` runs."""
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lsst.ts.mtmount.core import (
+    NEED_HANDLER,
+    NEED_MORE,
+    QUEUE_FULL,
+    DropReason,
+    FrameBuffer,
+    FrameDecoder,
+    FrameError,
+)
+
+from ..core.topics import MIXED_ID, make_codec, mixed_codec, mixed_frame
+
+OTHER_ID = 7
+OTHER_FRAME = b'{"topicID": 7, "x": 1.5}'
+BAD_FRAME = b"x" * 300
+UNKNOWN_FRAME = b'{"topicID": 12}'
+
+
+class Callbacks:
+    """Callbacks of a decoder, each with one act that it runs once."""
+
+    def __init__(self) -> None:
+        self.acts: dict[str, Callable[[], object]] = {}
+        self.messages: list[bytes] = []
+        self.heads: list[bytes] = []
+        self.buffer = FrameBuffer()
+        self.decoder = FrameDecoder(
+            self.produce, self.nothing, on_drop=self.on_drop, on_unsupported=self.on_unsupported
+        )
+        self.decoder.add_topic(mixed_codec())
+        self.decoder.add_topic(make_codec(OTHER_ID, [("x", "double", 1)], {"x": 1}))
+
+    def nothing(self, *_: Any) -> None:
+        raise AssertionError("nobody calls this")
+
+    def act(self, name: str) -> None:
+        self.acts.pop(name, lambda: None)()
+
+    def produce(self, topic: str, message: bytes, key: bytes, partition: int, on_delivery: Any) -> None:
+        self.act("produce")
+        self.messages.append(message)
+
+    def on_drop(self, error: BaseException, head: bytes) -> None:
+        self.act("on_drop")
+        self.heads.append(head)
+
+    def on_unsupported(self, topic_id: int) -> None:
+        self.act("on_unsupported")
+
+    def receive(self, *frames: bytes) -> None:
+        self.buffer.feed(b"".join(frame + b"\r\n" for frame in frames))
+
+    def process(self) -> int:
+        return self.decoder.process(self.buffer)
+
+    def check_sum(self) -> None:
+        decoder = self.decoder
+        dropped = sum(decoder.dropped.values())
+        parts = decoder.published + dropped + decoder.unsupported + decoder.handled + decoder.pending
+        assert decoder.frames == parts
+        assert decoder.published == len(self.messages)
+
+
+@pytest.fixture
+def callbacks() -> Callbacks:
+    return Callbacks()
+
+
+EACH_KIND = {"produce": mixed_frame(), "on_drop": BAD_FRAME, "on_unsupported": UNKNOWN_FRAME}
+
+
+@pytest.mark.parametrize("name", EACH_KIND)
+def test_call_of_process_is_refused(name: str, callbacks: Callbacks) -> None:
+    callbacks.acts[name] = callbacks.process
+    callbacks.receive(EACH_KIND[name], mixed_frame())
+    if name == "produce":
+        # An exception of the producer is a refusal of the message.
+        assert callbacks.process() == NEED_MORE
+        assert callbacks.decoder.dropped[DropReason.REFUSED] == 1
+    else:
+        with pytest.raises(RuntimeError, match="callbacks"):
+            callbacks.process()
+        assert callbacks.process() == NEED_MORE
+    assert callbacks.decoder.published == 1
+    callbacks.check_sum()
+
+
+@pytest.mark.parametrize("name", EACH_KIND)
+def test_bytes_received_meanwhile_come_next(name: str, callbacks: Callbacks) -> None:
+    def feed() -> None:
+        # More than there is room for: the buffer moves on to other memory.
+        tail = callbacks.buffer.get_buffer()
+        tail[:] = b"z" * len(tail)
+        callbacks.buffer.feed(b"y" * 200_000 + b"\r\n" + mixed_frame(d=2.5) + b"\r\n")
+
+    callbacks.acts[name] = feed
+    callbacks.receive(EACH_KIND[name])
+    assert callbacks.process() == NEED_MORE
+    assert callbacks.heads[-1] == b"y" * 200
+    assert callbacks.heads[:-1] == ([BAD_FRAME[:200]] if name == "on_drop" else [])
+    assert callbacks.decoder.codecs[MIXED_ID].record.get_field("d") == 2.5
+    callbacks.check_sum()
+
+
+@pytest.mark.parametrize("name", EACH_KIND)
+def test_topics_may_go_meanwhile(name: str, callbacks: Callbacks) -> None:
+    def remove() -> None:
+        for topic_id in list(callbacks.decoder.codecs):
+            callbacks.decoder.remove_topic(topic_id)
+        gc.collect()
+
+    callbacks.acts[name] = remove
+    callbacks.receive(EACH_KIND[name], mixed_frame(), OTHER_FRAME)
+    assert callbacks.process() == NEED_MORE
+    assert callbacks.decoder.unsupported == 2 + (name == "on_unsupported")
+    callbacks.check_sum()
+
+
+@pytest.mark.parametrize("name", EACH_KIND)
+def test_topics_may_be_replaced_meanwhile(name: str, callbacks: Callbacks) -> None:
+    def replace() -> None:
+        callbacks.decoder.add_topic(mixed_codec())
+        gc.collect()
+
+    callbacks.receive(mixed_frame())
+    assert callbacks.process() == NEED_MORE
+    callbacks.acts[name] = replace
+    callbacks.receive(EACH_KIND[name], mixed_frame(d=8.5))
+    assert callbacks.process() == NEED_MORE
+    assert callbacks.decoder.codecs[MIXED_ID].record.get_field("d") == 8.5
+    callbacks.check_sum()
+
+
+def test_codecs_taken_out_of_the_dict_are_not_used_after_they_are_gone(callbacks: Callbacks) -> None:
+    callbacks.receive(mixed_frame(), OTHER_FRAME)
+    assert callbacks.process() == NEED_MORE
+    callbacks.decoder.codecs.clear()
+    gc.collect()
+    callbacks.receive(mixed_frame(), OTHER_FRAME, BAD_FRAME)
+    assert callbacks.process() == NEED_MORE
+    callbacks.check_sum()
+
+
+@pytest.mark.parametrize("name", EACH_KIND)
+@pytest.mark.parametrize("error", [ValueError, FrameError(DropReason.CLOSED, ""), MemoryError], ids=repr)
+def test_exceptions_lose_no_frame(name: str, error: Any, callbacks: Callbacks) -> None:
+    def fail() -> None:
+        raise error
+
+    callbacks.acts[name] = fail
+    callbacks.receive(EACH_KIND[name], mixed_frame())
+    if name == "produce":
+        assert callbacks.process() == NEED_MORE
+    else:
+        with pytest.raises(error if isinstance(error, type) else type(error)):
+            callbacks.process()
+        callbacks.check_sum()
+        assert callbacks.process() == NEED_MORE
+    callbacks.check_sum()
+    assert callbacks.decoder.frames == 2
+
+
+def test_fields_set_from_outside_keep_what_came_over_the_wire(callbacks: Callbacks) -> None:
+    record = callbacks.decoder.codecs[MIXED_ID].record
+    callbacks.acts["produce"] = lambda: record.set_field("unsent", [5, 6])
+    for d in (1.5, 2.5, 3.5):
+        callbacks.receive(mixed_frame(d=d))
+        assert callbacks.process() == NEED_MORE
+        assert record.get_field("d") == d
+        assert not record.set_field("s", "")
+        assert record.get_field("d") == d
+    callbacks.receive(mixed_frame(d=4.5, da2='"x"'))
+    assert callbacks.process() == NEED_MORE
+    assert record.set_field("unsent", [7, 8])
+    assert record.get_field("d") == 3.5
+    assert record.get_field("unsent") == [7, 8]
+
+
+def test_queue_that_stays_full(callbacks: Callbacks) -> None:
+    def fill() -> None:
+        callbacks.acts["produce"] = fill
+        raise BufferError
+
+    callbacks.acts["produce"] = fill
+    callbacks.receive(mixed_frame(), OTHER_FRAME)
+    for _ in range(5):
+        assert callbacks.process() == QUEUE_FULL
+        callbacks.check_sum()
+        assert callbacks.decoder.frames == callbacks.decoder.pending == 1
+    callbacks.acts.clear()
+    assert callbacks.process() == NEED_MORE
+    callbacks.check_sum()
+    assert callbacks.decoder.published == 2
+
+
+def test_handler_that_ends_late_is_not_counted(callbacks: Callbacks) -> None:
+    callbacks.decoder.codecs[OTHER_ID].fused = False
+    callbacks.receive(OTHER_FRAME, mixed_frame())
+    assert callbacks.process() == NEED_HANDLER
+    # The client is closed while the handler works.
+    callbacks.decoder.drop_all(callbacks.buffer, FrameError(DropReason.CLOSED, ""))
+    callbacks.decoder.finish_handler()
+    callbacks.decoder.drop_pending(RuntimeError())
+    callbacks.check_sum()
+    assert callbacks.decoder.dropped[DropReason.CLOSED] == 2
+    assert callbacks.decoder.handled == 0
+
+
+def test_own_memory_may_be_fed_and_read_into() -> None:
+    buffer = FrameBuffer(b"\n", 1000)
+    buffer.feed(b"a" * 3000)
+    tail = buffer.get_buffer()
+    tail[:6000] = b"bc" * 3000
+    buffer.skip(2000)
+    # Room is made by moving what is unread: source and target overlap.
+    buffer.feed(tail[:6000])
+    assert buffer.take(len(buffer)) == b"a" * 1000 + b"bc" * 3000
+    buffer.feed(b"d" * 1000)
+    target = buffer.get_buffer()[:1100]
+    target[:100] = b"e" * 100
+    buffer.buffer_updated(100)
+    assert buffer.readinto(target) == 1100
+    assert target == b"d" * 1000 + b"e" * 100
