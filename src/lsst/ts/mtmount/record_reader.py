@@ -275,9 +275,9 @@ class RecordReader:
         confluent_kafka.KafkaException
             If Kafka reports an error.
         """
-        messages = self._take(wait)
+        messages = self.fetch(wait)
         arrival_time = time.time()
-        return [self._decoder.decode(message, arrival_time) for message in messages]
+        return [self.decode(message, arrival_time) for message in messages]
 
     def count(self, wait: float) -> int:
         """Read what there is, only to count it. Return the number of records.
@@ -292,7 +292,7 @@ class RecordReader:
         confluent_kafka.KafkaException
             If Kafka reports an error.
         """
-        return len(self._take(wait))
+        return len(self.fetch(wait))
 
     def collect(self, num_records: int, time_limit: float) -> list[ReceivedRecord]:
         """Read and decode until there are at least so many records.
@@ -317,6 +317,39 @@ class RecordReader:
                 raise TimeoutError(f"{len(records)} records instead of {num_records} in {time_limit} s")
             records += self.read(left)
         return records
+
+    def fetch(self, wait: float) -> list[Message]:
+        """Read what there is, to be decoded later.
+
+        Parameters
+        ----------
+        wait : `float`
+            How long to wait for the first message [s].
+
+        Raises
+        ------
+        confluent_kafka.KafkaException
+            If Kafka reports an error.
+        """
+        first = self._consumer.poll(wait)
+        if first is None:
+            return []
+        # Waiting for more than the first would make all of them late.
+        messages = [first, *self._consumer.consume(MAX_BATCH - 1, 0)]
+        for message in messages:
+            if (error := message.error()) is not None:
+                raise KafkaException(error)
+            topic, offset = _locate(message)
+            if gap := offset - self._next_offsets[topic]:
+                self.missed[topic] += gap
+            self._next_offsets[topic] = offset + 1
+            self.counts[topic] += 1
+            self.num_bytes += len(message)
+        return messages
+
+    def decode(self, message: Message, arrival_time: float) -> ReceivedRecord:
+        """Decode a message; see `RecordDecoder.decode`."""
+        return self._decoder.decode(message, arrival_time)
 
     @property
     def positions(self) -> dict[str, int]:
@@ -346,24 +379,6 @@ class RecordReader:
         existing = self._consumer.list_topics(timeout=ANSWER_TIMEOUT).topics
         if missing := [topic for topic in self._topics if topic not in existing]:
             raise LookupError(f"no such Kafka topics: {', '.join(missing)}")
-
-    def _take(self, wait: float) -> list[Message]:
-        """Take what there is from Kafka's client, and count it."""
-        first = self._consumer.poll(wait)
-        if first is None:
-            return []
-        # Waiting for more than the first would make all of them late.
-        messages = [first, *self._consumer.consume(MAX_BATCH - 1, 0)]
-        for message in messages:
-            if (error := message.error()) is not None:
-                raise KafkaException(error)
-            topic, offset = _locate(message)
-            if gap := offset - self._next_offsets[topic]:
-                self.missed[topic] += gap
-            self._next_offsets[topic] = offset + 1
-            self.counts[topic] += 1
-            self.num_bytes += len(message)
-        return messages
 
 
 def _locate(message: Message) -> tuple[str, int]:

@@ -14,8 +14,8 @@ embedded broker answers a waiting reader only when its wait is over, so this
 program waits no longer than 1 ms at a time: that adds 0.5 ms on average, 1 ms
 at the most, and some time for the way.
 
-**Comparing.** Frames are compared with their records only while nothing waits
-to be read, so that it does not add to the latency of the records that follow.
+**Decoding and comparing** wait until nothing is there to be read, within bounds,
+so that they do not add to the latency of the records that follow.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Message
 
-from ..record_reader import DecodeError, ReceivedRecord, RecordReader
+from ..record_reader import DecodeError, RecordReader
 from ..sal.interface import load_interface
 from ..sal.schema import COMPONENT
 from ..sal.settings import KafkaSettings
@@ -55,6 +55,12 @@ LOG = logging.getLogger(__name__)
 #: How long one look for records may take [s], so that the end of the input and
 #: the time for a report are noticed.
 READ_WAIT = 0.05
+
+#: So many messages may wait to be decoded; 25 MB or so.
+MAX_UNDECODED = 20_000
+
+#: So many are decoded before it is looked for more.
+DECODE_CHUNK = 20
 
 #: Nothing new for so long, and the rest is given up [s].
 PATIENCE = 10.0
@@ -111,6 +117,8 @@ class Judge:
         self, topics: Sequence[str], reader: RecordReader, subname: str, recording: FrameRecording | None
     ) -> None:
         start = time.time()
+        # A leap second in the middle of a run would make its latencies wrong.
+        self._tai_minus_utc = tai_minus_utc_at(start)
         self._reader = reader
         self._recording = recording
         self._tallies = {name: TopicTally(name, start) for name in topics}
@@ -120,6 +128,8 @@ class Judge:
         self._by_topic_id: dict[int, TopicTally] = {}
         if recording is not None:
             self._expect_frames()
+        # Messages that are still to be decoded, and when they arrived.
+        self._undecoded: deque[tuple[Message, float]] = deque()
         # Records that are still to be compared.
         self._backlog: deque[tuple[TopicTally, dict[str, Any]]] = deque()
         self._rev_codes: dict[int, str] = {}
@@ -137,17 +147,25 @@ class Judge:
                 fields = interface.topics[f"tel_{name}"].fields
                 tally.matcher = TopicMatcher(ExpectedTopic(fields, wire_fields))
 
-    @property
-    def has_backlog(self) -> bool:
-        """Do records wait to be compared?"""
-        return bool(self._backlog)
+    def take(self, messages: list[Message]) -> None:
+        """Take messages that have just been read; they are decoded later."""
+        arrival_time = time.time()
+        self._undecoded.extend((message, arrival_time) for message in messages)
+        while len(self._undecoded) > MAX_UNDECODED:
+            self._decode_next()
 
-    def take(self, records: list[ReceivedRecord]) -> None:
-        """Take records that were read together."""
-        arrival_time = records[0].arrival_time
-        tai = arrival_time + tai_minus_utc_at(arrival_time)
+    def work(self) -> bool:
+        """Do a little of what waits to be done; tell whether there was something."""
+        if self._undecoded:
+            self._decode_next()
+            return True
+        return bool(self._backlog) and self._compare_next(may_wait=True)
+
+    def _decode_next(self) -> None:
+        """Decode some messages, and take the records."""
         latencies: dict[TopicTally, list[float]] = {}
-        for received in records:
+        for _ in range(min(DECODE_CHUNK, len(self._undecoded))):
+            received = self._reader.decode(*self._undecoded.popleft())
             tally, record = self._by_kafka_topic[received.topic], received.record
             tally.result.decoded += 1
             if problem := tally.private_fields.check(
@@ -155,17 +173,17 @@ class Judge:
             ):
                 self._report(tally, problem)
             if (stamp := record.get("timestamp")) is not None:
+                tai = received.arrival_time + self._tai_minus_utc
                 latencies.setdefault(tally, []).append(tai - stamp)
             if tally.matcher is not None:
                 self._backlog.append((tally, record))
+            self._first_published = min(self._first_published, received.kafka_timestamp)
+            self._last_published = max(self._last_published, received.kafka_timestamp)
         for tally, values in latencies.items():
             tally.result.latency.record(values)
             self._interval_latency.record(values)
-        published = [received.kafka_timestamp for received in records]
-        self._first_published = min(self._first_published, *published)
-        self._last_published = max(self._last_published, *published)
 
-    def compare_next(self, *, may_wait: bool = True) -> bool:
+    def _compare_next(self, *, may_wait: bool) -> bool:
         """Compare the next record with its frame.
 
         Parameters
@@ -209,18 +227,30 @@ class Judge:
             "latency": latency.as_dict() if latency.count else None,
         }
 
-    def finish(self, failure: str | None) -> ReadBack:
-        """Compare what is left, and return the result.
+    def finish(self) -> None:
+        """Decode and compare what is left.
+
+        Raises
+        ------
+        DecodeError
+            If a message is not what a SAL message must be.
+        """
+        while self._undecoded:
+            self._decode_next()
+        while self._backlog:
+            self._compare_next(may_wait=False)
+        if self._recording is not None:
+            # Frames after the last record.
+            self._read_frames()
+
+    def make_result(self, failure: str | None) -> ReadBack:
+        """Return what was found.
 
         Parameters
         ----------
         failure : `str` or `None`
             Why reading ended before everything was read.
         """
-        while self._backlog:
-            self.compare_next(may_wait=False)
-        if self._recording is not None:
-            self._read_frames()
         for kafka_topic, tally in self._by_kafka_topic.items():
             tally.result.missed = self._reader.missed[kafka_topic]
         self._result.topics = {name: tally.finish() for name, tally in self._tallies.items()}
@@ -278,13 +308,14 @@ def read_all(reader: RecordReader, judge: Judge, interval: float) -> str | None:
 
 
 def read_some(reader: RecordReader, judge: Judge) -> bool:
-    """Read what there is, or compare a record meanwhile. Tell whether any was read."""
-    records = reader.read(0)
-    if not records and not (judge.has_backlog and judge.compare_next()):
-        records = reader.read(READ_WAIT)
-    if records:
-        judge.take(records)
-    return bool(records)
+    """Read what there is, or do some work meanwhile. Tell whether there was something to do."""
+    messages = reader.fetch(0)
+    if not messages:
+        if judge.work():
+            return True
+        messages = reader.fetch(READ_WAIT)
+    judge.take(messages)
+    return bool(messages)
 
 
 def show(name: str, content: Any) -> None:
@@ -313,9 +344,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         show("ready", True)
         try:
             failure = read_all(reader, judge, args.interval)
+            judge.finish()
         except (DecodeError, KafkaException) as error:
             failure = settings.redact(str(error))
-        show("result", judge.finish(failure).as_dict())
+        show("result", judge.make_result(failure).as_dict())
     return 0
 
 
