@@ -83,6 +83,7 @@ class Connection(asyncio.BufferedProtocol):
         self._on_sink_error = on_sink_error
         self._sink: FrameSink | None = None
         self._sink_is_blocked = False
+        self._is_tls = False
         # Was `close` called?
         self._is_closed = False
         # Will nothing more be received, and why?
@@ -170,7 +171,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Begin to close the connection, once what was written is sent."""
-        if self.transport is not None:
+        if self.transport is not None and not self._is_closed:
+            # Once only: asyncio's TLS transport cannot be used after a second time.
             self._is_closed = True
             self.transport.close()
             self._note_change()
@@ -211,7 +213,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._closed.done():
             return True
         self.transport.abort()
-        await asyncio.wait([self._closed])
+        await asyncio.wait([self._closed], timeout=patience)
         return False
 
     async def drain(self) -> None:
@@ -247,6 +249,7 @@ class Connection(asyncio.BufferedProtocol):
         # One that reads and writes, by the contract of `create_connection`;
         # some event loops' are no subclasses.
         self.transport = transport  # type: ignore[assignment]
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
         self.reader.set_flow(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -273,8 +276,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         self._end(None)
         self.reader.feed_eof()
-        assert self.transport is not None
-        return self.transport.get_extra_info("sslcontext") is None
+        return not self._is_tls
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone."""
