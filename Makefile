@@ -3,12 +3,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-CORE := $(wildcard ext/*.pyx ext/*.hpp src/lsst/ts/mtmount/core/*.pxd)
+CORE := $(wildcard ext/*.pyx ext/*.hpp src/lsst/ts/mtmount/core/*.pxd tests/fuzz/*.cc)
 # What the environment holds, and whether the package is linked into it or copied.
 GROUPS_WANTED ?= test lint bench
 EDITABLE ?= --editable
 
-.PHONY: env build test test-pythons test-slow test-kafka kafka demo lint clean
+.PHONY: env build test test-pythons test-slow test-kafka kafka demo stress soak faults bench bench-quick bench-guard debug sanitize fuzz lint lint-cpp clean
 
 env: $(VENV)/.made
 build: $(VENV)/.built
@@ -24,7 +24,7 @@ $(VENV)/.built: $(VENV)/.made setup.py $(CORE) $(if $(EDITABLE),,$(shell find sr
 	touch $@
 
 test: build
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 # The fast suite on other Python versions, where the machine has them.
 PYTHONS ?= 3.12 3.13
@@ -36,24 +36,63 @@ test-pythons:
 	done
 
 test-slow: build
-	$(BIN)/python -m pytest -m "slow"
+	$(BIN)/python -m pytest -m "slow and not kafka" $(PYTEST_OPTIONS)
 
 # A real Kafka and schema registry, fetched once; needs Java 17 and Maven.
 test-kafka: build
-	$(BIN)/python -m pytest -m "kafka"
+	$(BIN)/python -m pytest -m "kafka and not slow" $(PYTEST_OPTIONS)
 
 # Runs them until Ctrl-C, e.g. KAFKA_OPTIONS="--brokers 3 --sasl --tls".
 kafka: build
 	$(BIN)/python -m tests.integration.kafka $(KAFKA_OPTIONS)
 
 demo: build
-	$(BIN)/python -m lsst.ts.mtmount.commands.demo
+	$(BIN)/python -m lsst.ts.mtmount.commands.demo $(DEMO_OPTIONS)
 
-lint: build
+# Tables and charts go to doc/benchmarks; wants a quiet machine.
+bench: build
+	$(BIN)/python -m bench
+
+bench-quick: build
+	$(BIN)/python -m bench --quick
+
+# Instruction counts; needs valgrind.
+bench-guard: build
+	$(BIN)/python -m bench.guard $(GUARD_OPTIONS)
+
+# The core in builds of its own, each in an environment of its own.
+# Checks of bounds, assertions and line tracing; its records must be the same.
+debug: build
+	MTMOUNT_DEBUG=1 $(MAKE) VENV=.venv-debug EDITABLE= GROUPS_WANTED=test build
+	.venv-debug/bin/python -m pytest tests/core tests/hostile $(PYTEST_OPTIONS)
+	$(BIN)/python -m tests.records_digest --same-as .venv-debug/bin/python
+
+# AddressSanitizer and UndefinedBehaviorSanitizer of GCC. (Leaks are left to
+# tests: an interpreter never frees all.)
+sanitize:
+	MTMOUNT_SANITIZE=address,undefined $(MAKE) VENV=.venv-sanitize EDITABLE= GROUPS_WANTED=test build
+	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	    .venv-sanitize/bin/python -m pytest tests/core tests/hostile $(PYTEST_OPTIONS)
+
+# Under both sanitizers and libFuzzer, so long for each target [s].
+FUZZ_SECONDS ?= 60
+fuzz:
+	MTMOUNT_FUZZ=1 MTMOUNT_SANITIZE=address,undefined \
+	    $(MAKE) VENV=.venv-fuzz EDITABLE= GROUPS_WANTED="test fuzz" build
+	.venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_OPTIONS)
+
+lint: build lint-cpp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cython-lint ext src
 	$(BIN)/mypy
+
+lint-cpp:
+	@for header in ext/*.hpp; do \
+	    echo "#include \"$$header\"" | $(CXX) -std=c++17 -fsyntax-only -I. -x c++ - \
+	        -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wsign-compare -Wshadow -Werror || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) .venv-debug .venv-sanitize .venv-fuzz build dist src/*.egg-info
