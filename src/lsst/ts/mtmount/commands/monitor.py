@@ -1,0 +1,307 @@
+"""Program ``monitor_mtmount_telemetry``: a live view of the telemetry in Kafka."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from rich.console import Console
+
+from ..monitor import (
+    BadMessage,
+    FieldName,
+    LiveConsumer,
+    LiveView,
+    MessageList,
+    MonitorError,
+    Picture,
+    PlainLines,
+    Selection,
+    SelectionError,
+)
+from ..record_reader import ReceivedRecord
+from ..sal.interface import InterfaceError, load_interface
+from ..sal.schema import COMPONENT
+from ..sal.settings import KafkaSettings, SettingsError
+from .mock_tma import parse_topics
+
+__all__ = ["main"]
+
+NAME = "monitor_mtmount_telemetry"
+
+#: What is shown if nothing is asked for. In plain lines, as the observatory's
+#: program of this name has it.
+DEFAULT_TOPICS = ("all",)
+DEFAULT_FIELDS = ("azimuth.actualPosition", "elevation.actualPosition", "cameraCableWrap.actualPosition")
+PLAIN_TOPICS = ("azimuth", "cameraCableWrap")
+PLAIN_DURATION = 10.0
+DEFAULT_SKIP = 9
+
+#: Longest wait for a record [s], so that keys and signals are noticed.
+READ_WAIT = 0.1
+
+
+class View(Protocol):
+    """What shows the telemetry."""
+
+    is_over: bool
+
+    def show(self, arrivals: Iterable[ReceivedRecord | BadMessage]) -> None:
+        """Show what was read, after the picture has taken it."""
+
+    def show_summary(self, now: float) -> None:
+        """Show what was seen, at the end."""
+
+
+def parse_skip(text: str) -> int:
+    """Parse the number of records to leave out.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is no whole number of at least 0.
+    """
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 0")
+    return int(text)
+
+
+def parse_duration(text: str) -> float:
+    """Parse a time [s].
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is no number of at least 0.
+    """
+    try:
+        duration = float(text)
+    except ValueError:
+        duration = math.nan
+    if not 0 <= duration < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return duration
+
+
+def parse_fields(text: str) -> list[FieldName]:
+    """Parse a comma-separated list of fields.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    try:
+        return [FieldName.parse(name.strip()) for name in text.split(",")]
+    except SelectionError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog=NAME,
+        description="Show what is written to the topics of MTMount in Kafka from now on: a live view on a "
+        "terminal, else a line for each record that is not skipped.",
+        epilog="The LSST_... environment variables tell where Kafka is. Keys of the live view: q quits, the "
+        "arrow and page keys scroll.",
+    )
+    parser.add_argument(
+        "topics",
+        nargs="*",
+        help="topics, such as azimuth, evt_clockOffset, or all (default: all; in plain lines: "
+        f"{' and '.join(PLAIN_TOPICS)})",
+    )
+    parser.add_argument(
+        "--topics",
+        dest="more_topics",
+        type=parse_topics,
+        default=[],
+        metavar="TOPICS",
+        help="the same, separated by commas",
+    )
+    parser.add_argument(
+        "-d",
+        "--duration",
+        type=parse_duration,
+        help=f"end after so many seconds (default: never; in plain lines: {PLAIN_DURATION:g})",
+    )
+    parser.add_argument(
+        "-s",
+        "--skip",
+        type=parse_skip,
+        default=DEFAULT_SKIP,
+        help="in plain lines: how many records of a topic to skip between two lines (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fields",
+        type=parse_fields,
+        action="extend",
+        metavar="FIELDS",
+        help="fields, such as azimuth.actualPosition,azimuthDrives.current[3] (default: positions of the "
+        "axes; in plain lines: all fields)",
+    )
+    parser.add_argument("--plain", action="store_true", help="write plain lines to a terminal, too")
+    return parser
+
+
+def make_selection(args: argparse.Namespace, log: logging.Logger, *, is_plain: bool) -> Selection:
+    """Make the selection that the command line asks for.
+
+    Raises
+    ------
+    SelectionError
+        If there is no such topic or field.
+    InterfaceError
+        If the SAL interface cannot be understood.
+    """
+    interface = load_interface(log)
+    topics = [*args.topics, *args.more_topics]
+    if is_plain:
+        return Selection.make(interface, topics or ([] if args.fields else PLAIN_TOPICS), args.fields or [])
+    selection = Selection.make(interface, topics or DEFAULT_TOPICS, args.fields or [])
+    if args.fields is not None:
+        return selection
+    # The default fields are no reason to read more topics.
+    fields = [field for field in map(FieldName.parse, DEFAULT_FIELDS) if field.topic in selection.topics]
+    return Selection.make(interface, selection.topics, fields)
+
+
+@contextlib.contextmanager
+def handle_signals() -> Iterator[threading.Event]:
+    """Provide what SIGINT and SIGTERM set."""
+    stop = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def log_to(handler: logging.Handler) -> Iterator[None]:
+    """Send all that is logged to a handler alone."""
+    root = logging.getLogger()
+    previous, level = root.handlers[:], root.level
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.handlers[:] = previous
+        root.setLevel(level)
+
+
+def run(consumer: LiveConsumer, picture: Picture, view: View, duration: float, stop: threading.Event) -> None:
+    """Read and show until it is enough.
+
+    Parameters
+    ----------
+    consumer : `LiveConsumer`
+        Reads.
+    picture : `Picture`
+        Takes what was read.
+    view : `View`
+        Shows it.
+    duration : `float`
+        For how long [s].
+    stop : `threading.Event`
+        Set if it is to end.
+    """
+    deadline = picture.start + duration
+    while not stop.is_set() and not view.is_over and (left := deadline - time.monotonic()) > 0:
+        arrivals = consumer.read(min(READ_WAIT, left))
+        picture.take(arrivals, time.monotonic())
+        picture.mark_missing(consumer.missing)
+        view.show(arrivals)
+
+
+def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: Console) -> None:
+    """Run the program.
+
+    Parameters
+    ----------
+    args : `argparse.Namespace`
+        What the command line asks for.
+    parser : `argparse.ArgumentParser`
+        Its parser.
+    console : `rich.console.Console`
+        The terminal, or what takes its place.
+
+    Raises
+    ------
+    SettingsError, MonitorError
+        If Kafka cannot be used with these settings.
+    InterfaceError
+        If the SAL interface cannot be understood.
+    """
+    is_plain = args.plain or not console.is_terminal or console.is_dumb_terminal
+    messages = MessageList()
+    log = logging.getLogger(NAME)
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(handle_signals())
+        stack.enter_context(log_to(logging.StreamHandler() if is_plain else messages))
+        try:
+            selection = make_selection(args, log, is_plain=is_plain)
+        except SelectionError as error:
+            parser.error(str(error))
+        settings = KafkaSettings.from_environment()
+        prefix = f"lsst.{settings.subname}.{COMPONENT}."
+        consumer = stack.enter_context(
+            LiveConsumer(settings, [prefix + name for name in selection.topics], log)
+        )
+        picture = Picture(selection, prefix, time.monotonic(), consumer.get_schema)
+        duration = args.duration
+        view: View
+        if is_plain:
+            view = PlainLines(picture, sys.stdout, args.skip)
+            duration = PLAIN_DURATION if duration is None else duration
+            run(consumer, picture, view, duration, stop)
+        else:
+            title = f"{COMPONENT} in Kafka: {prefix}* at {settings.broker_addr}"
+            with LiveView(picture, consumer, messages.lines, title, console) as view:
+                run(consumer, picture, view, math.inf if duration is None else duration, stop)
+        view.show_summary(time.monotonic())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program ``monitor_mtmount_telemetry``.
+
+    Parameters
+    ----------
+    argv : `Sequence` [`str`], optional
+        Arguments; those of the command line by default.
+
+    Returns
+    -------
+    status : `int`
+        Exit status: 0 at the end, also after SIGINT or SIGTERM; 1 if Kafka
+        cannot be used with the settings there are.
+    """
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    try:
+        monitor(args, parser, Console())
+    except (SettingsError, MonitorError, InterfaceError) as error:
+        print(f"{NAME}: failed: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Who read our lines has seen enough. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The last log messages, for a view that has the terminal for itself."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+from .text import make_printable
+
+__all__ = ["MessageList"]
+
+#: How many are kept.
+LENGTH = 50
+
+
+class MessageList(logging.Handler):
+    """Keeps the last log messages as lines of text.
+
+    Attributes
+    ----------
+    lines : `collections.deque` [`str`]
+        The newest comes last.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("{asctime} {message}", "%H:%M:%S", style="{"))
+        self.lines: deque[str] = deque(maxlen=LENGTH)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self.lines.append(make_printable(self.format(record)))
