@@ -107,7 +107,8 @@ class LatencyHistogram:
         # Without the tolerance 99.9 % of 1000 would be more than 999.
         rank = max(math.ceil(percent / 100 * count - 1e-9 * count), 1)
         bucket = int(np.searchsorted(cumulative, rank))
-        return min(_find_upper_end(bucket), self._max) * RESOLUTION
+        upper_end = self._max if bucket == NUM_BUCKETS - 1 else _find_upper_end(bucket)
+        return min(upper_end, self._max) * RESOLUTION
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything in a form for JSON: only buckets that are not empty."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import signal
 import sys
 import time
@@ -30,6 +31,10 @@ from .samples import Sample, Sampler, SampleSeries, read_report
 __all__ = ["SAMPLED_TOPIC", "ReadMode", "StepPlan", "count_due_frames", "run_step"]
 
 HOST = "127.0.0.1"
+
+#: Names of files.
+RECORDING = "frames"
+SIMULATOR_REPORT = "simulator.json"
 
 #: Read back alone where not everything is: it has the shortest frames, so that
 #: it takes little, and tells the latency of all.
@@ -130,8 +135,10 @@ async def run_step(
         If the parts could not be brought to run.
     """
     async with AsyncExitStack() as stack:
+        # First, as it renders its frames while the others start.
+        simulator = await stack.enter_async_context(_make_simulator(plan, folder))
         site = await stack.enter_async_context(site_choice.open(folder))
-        return await _Step(plan, site, folder, stack, watch).run()
+        return await _Step(plan, site, simulator, folder, stack, watch).run()
 
 
 class _Step:
@@ -141,18 +148,18 @@ class _Step:
         self,
         plan: StepPlan,
         site: KafkaSite,
+        simulator: Program,
         folder: Path,
         stack: AsyncExitStack,
         watch: Callable[[Sample], object],
     ) -> None:
         self._plan = plan
         self._site = site
+        self._simulator = simulator
         self._folder = folder
         self._stack = stack
         self._watch = watch
         self._topics = _list_topics()
-        self._recording = folder / "frames"
-        self._simulator_report = folder / "simulator.json"
         self._client_report = folder / "client.json" if plan.client.has_counters else None
         self._series = SampleSeries()
         self._problems: list[str] = []
@@ -163,9 +170,8 @@ class _Step:
         """Run it."""
         await self._site.create_topics(self._topics)
         starts = await self._site.find_ends(self._topics)
-        self._simulator, port = await self._start_simulator()
         self._reader = await self._start_reader()
-        self._client = await self._start_client(port)
+        self._client = await self._start_client()
         sampling = asyncio.create_task(self._take_samples())
         try:
             await self._wait_for_first_record()
@@ -195,20 +201,6 @@ class _Step:
             problems=[*account.find_discrepancies(), *read_back.problems, *self._problems],
         )
 
-    async def _start_simulator(self) -> tuple[Program, int]:
-        rate = "max" if math.isinf(self._plan.rate) else repr(self._plan.rate)
-        command = [sys.executable, "-m", "lsst.ts.mtmount.commands.mock_tma", "--host", HOST, "--port", "0"]
-        command += ["--rate", rate, "--duration", repr(self._plan.duration)]
-        command += ["--seed", str(self._plan.seed), "--report", str(self._simulator_report)]
-        if self._plan.compare:
-            command += ["--record", str(self._recording)]
-        if self._plan.by_signal:
-            command.append("--stay-open")
-        program = Program("simulator", command, self._site.environment, self._folder, read_output=True)
-        await self._stack.enter_async_context(program)
-        first_line = await program.expect_line(START_TIMEOUT)
-        return program, int(first_line.partition("port=")[2].partition(";")[0])
-
     async def _start_reader(self) -> ReaderProcess:
         names = [topic.sal_name for topic in self._topics]
         reader = ReaderProcess(
@@ -216,11 +208,13 @@ class _Step:
             self._site.environment,
             self._folder,
             interval=self._plan.interval,
-            recording=self._recording if self._plan.compare else None,
+            recording=self._folder / RECORDING if self._plan.compare else None,
         )
         return await self._stack.enter_async_context(reader)
 
-    async def _start_client(self, port: int) -> Program:
+    async def _start_client(self) -> Program:
+        first_line = await self._simulator.expect_line(START_TIMEOUT)
+        port = int(first_line.partition("port=")[2].partition(";")[0])
         command = self._plan.client.make_command(
             HOST, port, self._folder / "client.json", self._plan.interval
         )
@@ -297,7 +291,7 @@ class _Step:
             status = await self._simulator.end()
         if status:
             raise ProgramError(f"the simulator ended with status {status}\n{self._simulator.describe()}")
-        report: dict[str, Any] = json.loads(self._simulator_report.read_text())
+        report: dict[str, Any] = json.loads((self._folder / SIMULATOR_REPORT).read_text())
         return report
 
     def _judge_client(self, account: Account) -> None:
@@ -306,6 +300,20 @@ class _Step:
             self._problems.append(f"records name processes that are none of the client's: {strangers}")
         if self._plan.client.has_counters and account.counters is None:
             self._problems.append(f"the client wrote no report\n{self._client.describe()}")
+
+
+def _make_simulator(plan: StepPlan, folder: Path) -> Program:
+    rate = "max" if math.isinf(plan.rate) else repr(plan.rate)
+    command = [sys.executable, "-m", "lsst.ts.mtmount.commands.mock_tma", "--host", HOST, "--port", "0"]
+    command += ["--rate", rate, "--duration", repr(plan.duration), "--seed", str(plan.seed)]
+    command += ["--report", str(folder / SIMULATOR_REPORT)]
+    if plan.compare:
+        # The reader may be there before the simulator.
+        (folder / RECORDING).touch()
+        command += ["--record", str(folder / RECORDING)]
+    if plan.by_signal:
+        command.append("--stay-open")
+    return Program("simulator", command, os.environ, folder, read_output=True)
 
 
 def _list_topics() -> list[TopicInfo]:
