@@ -22,7 +22,7 @@ from lsst.ts.mtmount.core.codec cimport (
     scan_error,
     scan_frame,
 )
-from lsst.ts.mtmount.core.framing cimport FrameBuffer
+from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, FrameBuffer
 
 
 cdef extern from "<time.h>" nogil:
@@ -52,8 +52,6 @@ cdef enum:
     # Unknown topic IDs that are remembered, so that a sender of nonsense
     # cannot fill the memory.
     MAX_UNSUPPORTED = 1000
-    # How much of a dropped frame is reported [bytes].
-    HEAD_LENGTH = 200
 
 # What FrameDecoder.process returns.
 # All complete frames were taken.
@@ -86,8 +84,8 @@ cdef class FrameDecoder:
     on_delivery : `Callable`
         Passed on to ``produce``.
     on_drop : `Callable`
-        Called with an exception (mostly a `FrameError`) and the first bytes
-        of the frame for each one that is dropped. If it returns true,
+        Called with an exception (mostly a `FrameError`) and the frame, or its
+        first bytes, for each one that is dropped. If it returns true,
         `process` ends with ``STOPPED``.
     on_unsupported : `Callable`
         Called with each new topic ID that no codec was added for.
@@ -117,6 +115,9 @@ cdef class FrameDecoder:
         The topic IDs of these (the first 1,000).
     clock_is_due : `bool`
         Is a time stamp for the clock offset wanted?
+    max_reported : `int`
+        How much of a dropped frame ``on_drop`` gets [bytes]; 200 at most of
+        one that is too long.
     pending_frame : `bytes` or `None`
         The frame for a handler.
     pending_codec : `TopicCodec` or `None`
@@ -138,14 +139,16 @@ cdef class FrameDecoder:
     cdef readonly dict dropped
     cdef readonly set unsupported_topic_ids
     cdef public bint clock_is_due
+    cdef public Py_ssize_t max_reported
     cdef readonly bytes pending_frame
     cdef readonly TopicCodec pending_codec
     cdef readonly double pending_clock
     cdef readonly dict codecs
     # A frame that waits for the clock offset to be written.
     cdef bytes _held_frame
-    # A message that the producer had no room for.
+    # A message that the producer had no room for, and the frame it was made of.
     cdef bytes _held_message
+    cdef bytes _held_source
     cdef TopicCodec _held_codec
     cdef bint _stopped
     cdef bint _is_processing
@@ -160,6 +163,7 @@ cdef class FrameDecoder:
         self.on_delivery = on_delivery
         self.on_drop = on_drop
         self.on_unsupported = on_unsupported
+        self.max_reported = FRAME_HEAD
         self.dropped = dict.fromkeys(DropReason, 0)
         self.unsupported_topic_ids = set()
         self.codecs = {}
@@ -224,8 +228,10 @@ cdef class FrameDecoder:
         self._stopped = False
         if self.pending_frame is not None:
             return NEED_HANDLER
-        if self._held_message is not None and not self._publish(self._held_codec, self._held_message):
-            return QUEUE_FULL
+        if self._held_message is not None:
+            held = self._held_source
+            if not self._publish(self._held_codec, self._held_message, held, len(held)):
+                return QUEUE_FULL
         if self._held_frame is not None:
             held = self._held_frame
             self._held_frame = None
@@ -242,7 +248,7 @@ cdef class FrameDecoder:
                 self._drop(
                     FrameError(DropReason.TOO_LONG, f"{length} bytes, the limit is {buffer.limit}"),
                     frame,
-                    min(length, HEAD_LENGTH),
+                    min(length, FRAME_HEAD),
                 )
                 continue
             state = self._take(frame, length, True)
@@ -269,13 +275,14 @@ cdef class FrameDecoder:
 
     def drop_pending(self, error: BaseException) -> None:
         """Drop the frame that waits for something, if one does."""
-        cdef bytes frame = self.pending_frame or self._held_frame or b""
+        cdef bytes frame = self.pending_frame or self._held_frame or self._held_source or b""
         if not self.pending:
             return
         self.pending_frame = None
         self.pending_codec = None
         self._held_frame = None
         self._held_message = None
+        self._held_source = None
         self._drop(error, frame, len(frame))
 
     def publish_pending(self, data: dict[str, object]) -> bool:
@@ -288,6 +295,7 @@ cdef class FrameDecoder:
             `process` tries again.
         """
         cdef TopicCodec codec = self.pending_codec
+        cdef bytes frame = self.pending_frame
         try:
             codec.gather(data)
         except FrameError as error:
@@ -295,17 +303,36 @@ cdef class FrameDecoder:
             return True
         self.pending_frame = None
         self.pending_codec = None
-        return self._publish(codec, self._encode(codec))
+        return self._publish(codec, self._encode(codec), frame, len(frame))
 
     def drop_all(self, buffer: FrameBuffer, error: BaseException) -> None:
         """Drop the frame that waits for something, and all complete ones."""
         cdef const char* frame = NULL
         cdef Py_ssize_t length = 0
+        cdef int code
         self.drop_pending(error)
-        while buffer.next_frame_view(<const unsigned char**>&frame, &length) != 0:
-            self.frames += 1
-            self.bytes += length
-            self._drop(error, frame, min(length, HEAD_LENGTH))
+        while True:
+            code = buffer.next_frame_view(<const unsigned char**>&frame, &length)
+            if code == 0:
+                return
+            self._drop_unread(code, error, frame, length)
+
+    def drop_rest(self, buffer: FrameBuffer, error: BaseException) -> None:
+        """Drop the beginning of a frame that will not be completed, if there is one.
+
+        To be called when `process` has taken all complete ones.
+        """
+        cdef const char* frame = NULL
+        cdef Py_ssize_t length = 0
+        cdef int code = buffer.rest_view(<const unsigned char**>&frame, &length)
+        if code != 0:
+            self._drop_unread(code, error, frame, length)
+
+    cdef int _drop_unread(self, int code, object error, const char* frame, Py_ssize_t length) except -1:
+        """Count and drop a frame that was not looked at."""
+        self.frames += 1
+        self.bytes += length
+        return self._drop(error, frame, min(length, FRAME_HEAD) if code == 2 else length)
 
     cdef int _take(self, const char* frame, Py_ssize_t length, bint ask_clock) except -1:
         """Publish, hold or drop one frame."""
@@ -342,7 +369,7 @@ cdef class FrameDecoder:
             outcome = codec.decode_members(scanner, frame, length)
         if outcome != OUTCOME_OK:
             return self._drop(codec.error(outcome, scanner, frame), frame, length)
-        return NEED_MORE if self._publish(codec, self._encode(codec)) else QUEUE_FULL
+        return NEED_MORE if self._publish(codec, self._encode(codec), frame, length) else QUEUE_FULL
 
     cdef TopicCodec _guess(self, const char* frame, Py_ssize_t length):
         """The codec of the topic whose ID the frame seems to have.
@@ -393,19 +420,23 @@ cdef class FrameDecoder:
             return codec.record.encode_values(seconds, seconds - self._tai_minus_utc)
         return codec.record.encode_values(seconds + self._tai_minus_utc, seconds)
 
-    cdef bint _publish(self, TopicCodec codec, bytes message) except -1:
-        """Hand a message to the producer; False if its queue is full, then the message is held."""
+    cdef bint _publish(
+        self, TopicCodec codec, bytes message, const char* frame, Py_ssize_t length
+    ) except -1:
+        """Hand a frame's message to the producer; False if its queue is full, then the message is held."""
         self._held_message = None
+        self._held_source = None
         try:
             self.produce(codec.kafka_topic, message, b"", 0, self.on_delivery)
         except BufferError:
             self._held_message = message
+            self._held_source = frame[:length]
             self._held_codec = codec
             return False
         except Exception as error:
             refusal = FrameError(DropReason.REFUSED, str(error), topic_id=codec.topic_id)
             refusal.__cause__ = error
-            self._drop(refusal, b"", 0)
+            self._drop(refusal, frame, length)
             return True
         self.published += 1
         self.preprocessed += not codec.fused
@@ -415,6 +446,6 @@ cdef class FrameDecoder:
         """Count and report a dropped frame."""
         reason = error.reason if isinstance(error, FrameError) else DropReason.HANDLER
         self.dropped[reason] += 1
-        if self.on_drop(error, frame[:min(length, HEAD_LENGTH)]):
+        if self.on_drop(error, frame[:min(length, self.max_reported)]):
             self._stopped = True
         return NEED_MORE

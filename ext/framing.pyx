@@ -299,6 +299,24 @@ cdef class FrameBuffer:
         self.consume(found + self._terminator_length)
         return 1
 
+    cdef int rest_view(self, const unsigned char** frame, Py_ssize_t* length) noexcept nogil:
+        """Consume the beginning of a frame that will not be completed.
+
+        Caller has taken all complete frames. Returns as `next_frame_view`
+        does; 0: there is nothing left.
+        """
+        cdef Py_ssize_t left = self.end - self.start
+        if self._discarded >= 0:
+            self._discard(left)
+            frame[0] = self._head
+            length[0] = self._discarded
+            self._discarded = -1
+            return 2
+        frame[0] = self.block.data + self.start
+        length[0] = left
+        self.consume(left)
+        return left > 0
+
     cdef const unsigned char* unread(self, Py_ssize_t* length) noexcept nogil:
         """All unread bytes; valid until the next `get_buffer` or `feed`."""
         length[0] = self.end - self.start

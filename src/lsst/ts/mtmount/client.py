@@ -134,13 +134,10 @@ class Client:
         # The task in which the connect callback runs, and the end of that.
         self._callback_task: asyncio.Task[Any] | None = None
         self._callback_ended: asyncio.Future[None] = _make_done_future()
-        self._is_disconnecting = False
         self._end_error: Exception | None = None
         self._sink_error_task: asyncio.Task[None] | None = None
-        self._buffer = FrameBuffer(terminator, limit)
-        self._connection = Connection(self._buffer, self._on_sink_error)
-        self._reader = self._connection.reader
-        self._writer = self._connection.writer
+        self._limit = limit
+        self._prepare_connection()
         self._monitor_connection_task: asyncio.Future[None] = _make_done_future()
         self.heartbeat_send_task: asyncio.Future[None] = _make_done_future()
         self.done_task: asyncio.Future[None] = asyncio.Future()
@@ -628,12 +625,20 @@ class Client:
         if not self.connected:
             raise ConnectionError("Not connected")
 
+    def _prepare_connection(self) -> None:
+        """Get ready to connect, with nothing received yet."""
+        self._is_disconnecting = False
+        self._buffer = FrameBuffer(self.terminator, self._limit)
+        self._connection = Connection(self._buffer, self._on_sink_error)
+        self._reader = self._connection.reader
+        self._writer = self._connection.writer
+
     async def _monitor_connection(self) -> None:
         """Wait for the end of the connection and report it."""
-        state_changed = self._connection.state_changed
-        while self.connected:
-            state_changed.clear()
-            await state_changed.wait()
+        connection = self._connection
+        while connection.is_connected:
+            connection.state_changed.clear()
+            await connection.state_changed.wait()
         if not self._is_disconnecting:
             await self.call_connect_callback()
 

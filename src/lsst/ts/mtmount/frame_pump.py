@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from .constants import CLOCK_OFFSET_TOPIC_IDS
+from .constants import CLOCK_OFFSET_TOPIC_IDS, MAX_FRAME_LENGTH
 from .core import (
     NEED_HANDLER,
     DeliveryLedger,
@@ -17,6 +17,7 @@ from .core import (
     TopicCodec,
 )
 from .counters import Counters
+from .resilience import DeadLetterFile
 from .sal.publisher import KafkaPublisher
 from .sal.rate_limit import RateLimitedLog
 from .telemetry_map import TELEMETRY_MAP, Functor
@@ -34,6 +35,9 @@ UNDECODABLE = frozenset(
         DropReason.TOO_LONG,
     }
 )
+
+#: How much of a dropped frame is logged, and handed to the drop callback [bytes].
+HEAD_LENGTH = 200
 
 #: Called with the reason and the first bytes of each dropped frame.
 DropCallback = Callable[[BaseException, bytes], object]
@@ -67,6 +71,8 @@ class FramePump:
         Does an undecodable frame end the client?
     on_drop : callable or `None`
         Called in addition for each dropped frame.
+    dead_letter : `DeadLetterFile` or `None`
+        Keeps each dropped frame.
 
     Attributes
     ----------
@@ -87,6 +93,7 @@ class FramePump:
         log: logging.Logger,
         strict: bool = False,
         on_drop: DropCallback | None = None,
+        dead_letter: DeadLetterFile | None = None,
     ) -> None:
         self.log = log
         self.limited_log = RateLimitedLog(log)
@@ -99,8 +106,11 @@ class FramePump:
             on_drop=self._report_drop,
             on_unsupported=self._report_unsupported,
         )
+        if dead_letter is not None:
+            self.decoder.max_reported = MAX_FRAME_LENGTH
         self._publisher = publisher
         self._on_drop = on_drop
+        self._dead_letter = dead_letter
         handlers: dict[int, Handler] = {}
         # What a standard handler has.
         self._standard: dict[int, tuple[TelemetryTopic, dict[str, Functor]]] = {}
@@ -185,6 +195,17 @@ class FramePump:
         else:
             self.decoder.finish_handler()
 
+    def drop_rest(self, buffer: FrameBuffer) -> None:
+        """Count as dropped what came of a frame that the TMA did not complete.
+
+        Parameters
+        ----------
+        buffer : `FrameBuffer`
+            What was received.
+        """
+        error = FrameError(DropReason.CUT_OFF, "the telemetry ended in the middle of the frame")
+        self.decoder.drop_rest(buffer, error)
+
     def close(self, buffer: FrameBuffer) -> None:
         """Count as dropped what was read and can no longer be published.
 
@@ -235,8 +256,9 @@ class FramePump:
     def _report_unsupported(self, topic_id: int) -> None:
         self.log.info(f"Unsupported topic ID {topic_id}; its frames are ignored")
 
-    def _report_drop(self, error: BaseException, head: bytes) -> bool:
+    def _report_drop(self, error: BaseException, frame: bytes) -> bool:
         """Log a dropped frame; tell whether that is the end."""
+        head = frame[:HEAD_LENGTH]
         reason = error.reason if isinstance(error, FrameError) else DropReason.HANDLER
         text = str(error) if isinstance(error, FrameError) else f"{reason}: {error!r}"
         self.limited_log.log(
@@ -245,6 +267,8 @@ class FramePump:
             f"Dropped a frame, {text}; it starts with {head!r}",
             exc_info=error if reason is DropReason.HANDLER else False,
         )
+        if self._dead_letter is not None:
+            self._dead_letter.write(error, reason, frame)
         if self._on_drop is not None:
             self._on_drop(error, head)
         if self.strict and isinstance(error, FrameError) and reason in UNDECODABLE:

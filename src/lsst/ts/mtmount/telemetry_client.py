@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import json
 import logging
+import math
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from .core import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL
 from .counters import Counters
 from .frame_pump import DropCallback, FramePump
 from .report_file import ReportFile
+from .resilience import Backoff, DeadLetterFile
 from .sal import BACKENDS, SalobjError, make_sal_side
 from .shutdown_watchdog import ShutdownWatchdog
 from .telemetry_map import TELEMETRY_MAP
@@ -36,6 +39,9 @@ DEFAULT_FLUSH_TIMEOUT = 10.0
 #: How long it may take besides [seconds]. salobj's part needs 1.5 s, and 12 s
 #: if Kafka does not answer.
 SHUTDOWN_MARGIN = 15.0
+
+#: Share of the flush time-out that publishing the last event may take, where it has to wait.
+DISCONNECT_SHARE = 0.5
 
 #: Delivery reports are collected after so many published frames, or by the
 #: publisher's own slow timer.
@@ -73,6 +79,15 @@ class TelemetryClient(Client):
     on_drop : callable or `None`
         Called with the reason (an exception) and the first 200 bytes of each
         dropped frame.
+    reconnect : `bool` or `Backoff`
+        Connect again, with that back-off, if the TMA cannot be reached, the
+        connection is lost or no telemetry comes? By default that ends the
+        client.
+    dead_letter : path or `None`
+        A file that keeps each dropped frame; see `DeadLetterFile`.
+    wait_for_kafka : `float`
+        How long to try again, at the start, while Kafka or the schema
+        registry cannot be reached [seconds].
 
     Attributes
     ----------
@@ -122,14 +137,21 @@ class TelemetryClient(Client):
         sal_backend: str = "auto",
         flush_timeout: float = DEFAULT_FLUSH_TIMEOUT,
         on_drop: DropCallback | None = None,
+        reconnect: bool | Backoff = False,
+        dead_letter: str | os.PathLike[str] | None = None,
+        wait_for_kafka: float = 0.0,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.connection_timeout = connection_timeout
         self.flush_timeout = flush_timeout
         self.heartbeat_interval = 1.0
+        self._backoff = Backoff() if reconnect is True else (reconnect or None)
         self._sal = make_sal_side(sal_backend)
+        # It starts as soon as this coroutine waits.
+        self._sal.publisher.start_patience = wait_for_kafka
         self.controller = self._sal.controller
         log = self._sal.log.getChild("TelemetryClient")
+        self._dead_letter = None if dead_letter is None else DeadLetterFile(Path(dead_letter), log)
         self._pump = FramePump(
             topics={
                 sal_topic: getattr(self.controller, f"tel_{sal_topic}")
@@ -141,6 +163,7 @@ class TelemetryClient(Client):
             log=log,
             strict=strict,
             on_drop=on_drop,
+            dead_letter=self._dead_letter,
         )
         self.heartbeat_task: asyncio.Task[None] = _make_done_task()
         self.read_task: asyncio.Task[None] = _make_done_task()
@@ -189,6 +212,12 @@ class TelemetryClient(Client):
         options: dict[str, Any] = {"strict": True} if args.strict else {}
         if args.sal_backend != "auto":
             options["sal_backend"] = args.sal_backend
+        if args.reconnect:
+            options["reconnect"] = True
+        if args.dead_letter is not None:
+            options["dead_letter"] = args.dead_letter
+        if args.wait_for_kafka:
+            options["wait_for_kafka"] = args.wait_for_kafka
         prefix = "MTMount telemetry client"
         print(f"{prefix}: host={args.host}; port={args.port}", flush=True)
         print(f"{prefix} starting", flush=True)
@@ -278,29 +307,59 @@ class TelemetryClient(Client):
         if self.connected:
             raise RuntimeError("Already connected")
         try:
+            if self._dead_letter is not None:
+                self._dead_letter.open()
             await self._sal.start_task
             self._pump.start()
             await self._sal.write_event("telemetryConnected", connected=False)
-            async with asyncio.timeout(self.connection_timeout):
-                await super().start(**kwargs)
+            await self._connect(**kwargs)
         except asyncio.CancelledError:
             if self._end_task is None:
                 raise
             # Ended while starting, which is no failure.
             return
         except Exception as error:
-            if isinstance(error, TimeoutError):
-                error = ConnectionError(
-                    f"no connection to {self.host}:{self.port} within {self.connection_timeout:g} s"
-                )
             self.log.error(f"Could not start: {error!r}")
             self._begin_end(error, is_exception=True)
             return
-        self._last_frame_time = time.monotonic()
         self._refresh_clock()
         self._pump.decoder.clock_is_due = True
-        self.heartbeat_task = asyncio.create_task(self.heartbeat_loop())
         self.read_task = asyncio.create_task(self.read_loop())
+
+    async def _connect(self, **kwargs: Any) -> None:
+        """Connect, if need be in many attempts, and begin to send heartbeats."""
+        while True:
+            try:
+                async with asyncio.timeout(self.connection_timeout):
+                    await super().start(**kwargs)
+                break
+            except TimeoutError:
+                error: OSError = ConnectionError(
+                    f"no connection to {self.host}:{self.port} within {self.connection_timeout:g} s"
+                )
+            except OSError as refusal:
+                error = refusal
+            if self._backoff is None:
+                raise error
+            delay = self._backoff.next_delay()
+            self._pump.limited_log.log(
+                "Could not connect",
+                logging.WARNING,
+                f"Could not connect: {error!r}; the next attempt is in {delay:.2g} s",
+            )
+            await asyncio.sleep(delay)
+            self._prepare_connection()
+        self.heartbeat_task = asyncio.create_task(self.heartbeat_loop())
+
+    async def _connect_again(self, reason: Exception, backoff: Backoff) -> None:
+        """Leave a connection that brings no more telemetry, and make another one."""
+        self.heartbeat_task.cancel()
+        await self.disconnect()
+        self._prepare_connection()
+        delay = backoff.next_delay()
+        self.log.warning(f"{reason}; connecting again in {delay:.2g} s")
+        await asyncio.sleep(delay)
+        await self._connect()
 
     async def connect_callback(self, client: Client) -> None:
         """Publish whether the client is connected.
@@ -333,33 +392,49 @@ class TelemetryClient(Client):
         Frames are taken as they arrive, in `_take_frames`; this loop does
         what cannot be done without waiting, and watches that frames come.
         """
-        self.set_frame_sink(self._take_frames)
-        self.stream_ended.add_done_callback(lambda _: self._attention.set())
-        error: Exception | None = None
+        error: Exception
         try:
-            while error is None:
-                deadline = self._last_frame_time + TELEMETRY_TIMEOUT
-                if await self._wait_for_attention(deadline - time.monotonic()):
-                    if self._pump_state != NEED_MORE:
-                        error = await self._do_pending()
-                    elif self.stream_ended.done():
-                        error = ConnectionError("the TMA closed the connection")
-                elif self._saw_frame():
-                    self._last_frame_time = max(self._last_frame_time, self.last_receive_time)
-                elif time.monotonic() > deadline + STALLED_LOOP:
-                    # The loop was stalled, which is no fault of the TMA's:
-                    # what waits in the socket gets a chance.
-                    self._last_frame_time = time.monotonic() - TELEMETRY_TIMEOUT + STALLED_LOOP
-                else:
-                    error = TimeoutError(f"no telemetry for {TELEMETRY_TIMEOUT} s")
+            error = await self._read_to_end()
+            while self._backoff is not None and _is_loss(error):
+                await self._connect_again(error, self._backoff)
+                error = await self._read_to_end()
             self.log.error(f"Ending: {error}")
             # The end of the telemetry is no fault of the client's.
-            is_exception = not isinstance(error, (ConnectionError, TimeoutError))
+            is_exception = not _is_loss(error)
         except Exception as exception:
             self.log.exception("The read loop failed")
             error = exception
             is_exception = True
         self._begin_end(error, is_exception=is_exception)
+
+    async def _read_to_end(self) -> Exception:
+        """Read from one connection until no more telemetry comes; return why."""
+        num_frames_before = self._pump.decoder.frames
+        self._last_frame_time = time.monotonic()
+        self.set_frame_sink(self._take_frames)
+        self.stream_ended.add_done_callback(lambda _: self._attention.set())
+        error: Exception | None = None
+        while error is None:
+            deadline = self._last_frame_time + TELEMETRY_TIMEOUT
+            if await self._wait_for_attention(deadline - time.monotonic()):
+                if self._pump_state != NEED_MORE:
+                    error = await self._do_pending()
+                elif self.stream_ended.done():
+                    error = ConnectionError("the TMA closed the connection")
+            elif self._saw_frame():
+                self._last_frame_time = max(self._last_frame_time, self.last_receive_time)
+            elif time.monotonic() > deadline + STALLED_LOOP:
+                # The loop was stalled, which is no fault of the TMA's:
+                # what waits in the socket gets a chance.
+                self._last_frame_time = time.monotonic() - TELEMETRY_TIMEOUT + STALLED_LOOP
+            else:
+                error = TimeoutError(f"no telemetry for {TELEMETRY_TIMEOUT} s")
+        if self._backoff is not None and self._pump.decoder.frames != num_frames_before:
+            # A server that takes the connection and sends nothing is no success.
+            self._backoff.reset()
+        if _is_loss(error):
+            self._pump.drop_rest(self._buffer)
+        return error
 
     def signal_handler(self) -> None:
         """Handle signals such as SIGTERM."""
@@ -488,6 +563,7 @@ class TelemetryClient(Client):
     async def _end(self, error: Exception | None) -> None:
         """Stop, publish that, flush, and set ``done_task`` done."""
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.flush_timeout
         try:
             for signal_number in HANDLED_SIGNALS:
                 loop.remove_signal_handler(signal_number)
@@ -498,18 +574,25 @@ class TelemetryClient(Client):
             self.set_frame_sink(None)
             try:
                 # Publishing the event may have to wait for room in the queue.
-                async with asyncio.timeout(self.flush_timeout):
+                async with asyncio.timeout(DISCONNECT_SHARE * self.flush_timeout):
                     await self.disconnect()
             except Exception:
                 self.log.exception("Could not disconnect cleanly")
             self._pump.close(self._buffer)
-            await self._sal.close(self.flush_timeout)
-            self.log.info(f"Counters: {json.dumps(self.counters.as_dict())}")
+            await self._sal.close(max(deadline - loop.time(), 0.0))
+            self.log_counters()
         except Exception as exception:
             self.log.exception("Could not end cleanly")
             self.failure = error = error or exception
         finally:
+            if self._dead_letter is not None:
+                self._dead_letter.close()
             self._set_done(error)
+
+
+def _is_loss(error: Exception) -> bool:
+    """Does an error mean no more than that the telemetry has ended?"""
+    return isinstance(error, (ConnectionError, TimeoutError))
 
 
 def _make_done_task() -> asyncio.Task[None]:
@@ -537,6 +620,26 @@ def _parse_arguments() -> argparse.Namespace:
         help="what publishes events and log messages (default: salobj where it is installed)",
     )
     parser.add_argument("--strict", action="store_true", help="end at the first frame that cannot be decoded")
+    parser.add_argument(
+        "--reconnect",
+        action="store_true",
+        help="connect again, with a back-off, if the TMA cannot be reached or the telemetry ends",
+    )
+    parser.add_argument(
+        "--dead-letter",
+        type=Path,
+        metavar="FILE",
+        help="keep each dropped frame in this file, as JSON lines; it and three older ones take up to 64 MiB",
+    )
+    parser.add_argument(
+        "--wait-for-kafka",
+        type=float,
+        nargs="?",
+        const=math.inf,
+        default=0.0,
+        metavar="SECONDS",
+        help="at the start, wait for Kafka and the schema registry, that long or until a signal",
+    )
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="at the end, write the counters as JSON to this file"
     )

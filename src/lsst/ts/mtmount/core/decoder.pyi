@@ -1,3 +1,4 @@
+import builtins
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,8 @@ STOPPED: int
 
 class FrameDecoder:
     clock_is_due: bool
-    produce: Callable[[str, bytes, bytes, int, Any], object]
+    max_reported: int
+    produce: Callable[[str, builtins.bytes, builtins.bytes, int, Any], object]
     @property
     def frames(self) -> int: ...
     @property
@@ -33,7 +35,7 @@ class FrameDecoder:
     @property
     def unsupported_topic_ids(self) -> set[int]: ...
     @property
-    def pending_frame(self) -> bytes | None: ...
+    def pending_frame(self) -> builtins.bytes | None: ...
     @property
     def pending_codec(self) -> TopicCodec | None: ...
     @property
@@ -42,10 +44,10 @@ class FrameDecoder:
     def codecs(self) -> dict[int, TopicCodec]: ...
     def __init__(
         self,
-        produce: Callable[[str, bytes, bytes, int, Any], object],
+        produce: Callable[[str, builtins.bytes, builtins.bytes, int, Any], object],
         on_delivery: Callable[[Any, Any], object],
         *,
-        on_drop: Callable[[BaseException, bytes], bool | None],
+        on_drop: Callable[[BaseException, builtins.bytes], bool | None],
         on_unsupported: Callable[[int], object],
     ) -> None: ...
     def set_clock(self, use_clock_tai: bool, tai_minus_utc: float) -> None: ...
@@ -56,3 +58,4 @@ class FrameDecoder:
     def drop_pending(self, error: BaseException) -> None: ...
     def publish_pending(self, data: dict[str, Any]) -> bool: ...
     def drop_all(self, buffer: FrameBuffer, error: BaseException) -> None: ...
+    def drop_rest(self, buffer: FrameBuffer, error: BaseException) -> None: ...

@@ -11,6 +11,7 @@ class DropReason(enum.StrEnum):
     NOT_OBJECT = "no JSON object"
     NESTING = "nested too deeply"
     TOO_LONG = "too long"
+    CUT_OFF = "cut off"
     TOPIC_ID = "bad topicID"
     MISSING_FIELD = "missing field"
     BAD_VALUE = "bad value"

@@ -34,6 +34,7 @@ cdef class FrameBuffer:
     cdef unsigned char _head[FRAME_HEAD]
 
     cdef int next_frame_view(self, const unsigned char** frame, Py_ssize_t* length) noexcept nogil
+    cdef int rest_view(self, const unsigned char** frame, Py_ssize_t* length) noexcept nogil
     cdef const unsigned char* unread(self, Py_ssize_t* length) noexcept nogil
     cdef void consume(self, Py_ssize_t n) noexcept nogil
     cdef Py_ssize_t _scan(self, const unsigned char* separator, Py_ssize_t length) noexcept nogil

@@ -18,15 +18,29 @@ from .settings import KafkaSettings
 if TYPE_CHECKING:
     from confluent_kafka.admin._metadata import ClusterMetadata
 
-__all__ = ["KafkaSetupError", "create_missing_topics", "describe_error"]
+__all__ = ["KafkaNotReadyError", "KafkaSetupError", "create_missing_topics", "describe_error"]
 
 #: How long one question to the brokers may block [s]; after each, it is
 #: looked whether to give up.
 SLICE = 0.5
 
+#: Refusals that a cluster of which not all brokers run yet may give.
+NOT_READY = frozenset(
+    {
+        KafkaError._TIMED_OUT,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+    }
+)
+
 
 class KafkaSetupError(RuntimeError):
     """Kafka cannot be reached, or cannot be used as configured. The text shows no password."""
+
+
+class KafkaNotReadyError(KafkaSetupError):
+    """Kafka does not answer, or cannot yet do what it is asked for: later it may."""
 
 
 def describe_error(error: Exception) -> str:
@@ -63,8 +77,10 @@ def create_missing_topics(
 
     Raises
     ------
+    KafkaNotReadyError
+        If Kafka does not answer in time, or cannot create a topic yet.
     KafkaSetupError
-        If Kafka does not answer in time, or refuses to create a topic.
+        If it refuses the settings or to create a topic.
 
     Notes
     -----
@@ -132,8 +148,10 @@ class _AdminConnection:
             )
             if is_refused or stop.is_set() or time.monotonic() >= deadline:
                 detail = self._settings.redact((self._error or reason).str())
-                what = "refused the connection" if is_refused else f"did not answer within {timeout:g} s"
-                raise KafkaSetupError(f"Kafka at {self._settings.broker_addr} {what}: {detail}")
+                where = f"Kafka at {self._settings.broker_addr}"
+                if is_refused:
+                    raise KafkaSetupError(f"{where} refused the connection: {detail}")
+                raise KafkaNotReadyError(f"{where} did not answer within {timeout:g} s: {detail}")
 
     def create_topics(self, missing: dict[str, TopicInfo], timeout: float) -> None:
         """Create topics, which another process may be doing at the same moment."""
@@ -151,10 +169,12 @@ class _AdminConnection:
             try:
                 future.result()
             except KafkaException as error:
-                if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                code = error.args[0].code()
+                if code == KafkaError.TOPIC_ALREADY_EXISTS:
                     continue
                 reason = self._settings.redact(describe_error(error))
-                raise KafkaSetupError(f"Kafka did not create the topic {name}: {reason}") from None
+                kind = KafkaNotReadyError if code in NOT_READY else KafkaSetupError
+                raise kind(f"Kafka did not create the topic {name}: {reason}") from None
             self._log.info(f"Created the Kafka topic {name}")
 
 

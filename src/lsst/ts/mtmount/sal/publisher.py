@@ -12,9 +12,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..core import DeliveryLedger
-from .kafka_topics import KafkaSetupError, create_missing_topics, describe_error
+from ..resilience import Backoff
+from .kafka_topics import KafkaNotReadyError, KafkaSetupError, create_missing_topics, describe_error
 from .rate_limit import RateLimitedLog
-from .registry import RegisteredSchema, SchemaRegistry
+from .registry import RegisteredSchema, RegistryNotReadyError, SchemaRegistry
 from .schema import TopicInfo
 from .settings import KafkaSettings
 
@@ -22,10 +23,13 @@ __all__ = ["PRODUCER_DEFAULTS", "KafkaPublisher", "Produce"]
 
 #: Properties of the producer that the YAML file of the producer may override.
 #: ``linger.ms``: how long messages gather before they are sent [ms].
+#: ``reconnect.backoff.max.ms``: the longest pause between two attempts to
+#: reach a broker, and so what an outage may take longer than Kafka's [ms].
 #: The two bounds of the queue limit the memory that an outage of Kafka takes:
 #: 32 MiB hold some five minutes of the TMA's telemetry.
 PRODUCER_DEFAULTS: Mapping[str, Any] = {
     "linger.ms": 2,
+    "reconnect.backoff.max.ms": 1000,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 32 * 1024,
 }
@@ -64,6 +68,9 @@ class KafkaPublisher:
     ----------
     settings : `KafkaSettings`
         Where Kafka and the schema registry are.
+    start_patience : `float`
+        How long `start` tries again while Kafka or the registry cannot be
+        reached, or is not ready [s]. May be set before.
     produce : `Callable`
         The producer's own ``produce``, once started; to be called as
         ``produce(kafka_topic, payload, key, 0, ledger)``. It raises
@@ -90,6 +97,7 @@ class KafkaPublisher:
         start_timeout: float = 10.0,
     ) -> None:
         self.settings = settings
+        self.start_patience = 0.0
         self.log = log.getChild("Kafka")
         self.produce: Produce = self._refuse
         self.ledger = DeliveryLedger(self.report_failure)
@@ -105,8 +113,8 @@ class KafkaPublisher:
         self._producer: Producer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._any_topic = ""
-        # When messages were last seen to arrive, or none were under way.
-        self._last_progress = time.monotonic()
+        # Since when messages have been seen under way, and none to arrive.
+        self._stalled_since: float | None = None
         # Who waits for room, and how long the queue may be then.
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -153,27 +161,50 @@ class KafkaPublisher:
         """
         if self._producer is not None:
             raise RuntimeError("The publisher is started already")
-        stop = threading.Event()
         topics = list(topics)
-        try:
-            producer = await asyncio.to_thread(self._prepare, topics, is_exact, stop)
-        finally:
-            # If this task was cancelled, the thread is still at work.
-            stop.set()
+        producer = await asyncio.to_thread(self._make_producer)
+        await self._prepare_patiently(producer, topics, is_exact)
         self._any_topic = next((topic.kafka_topic(self.settings.subname) for topic in topics), "")
         self._producer = producer
         self.produce = producer.produce
         self._serve_again()
 
-    def _prepare(self, topics: list[TopicInfo], is_exact: bool, stop: threading.Event) -> Producer:
-        """Do the part of the start that blocks; called in a thread."""
+    def _make_producer(self) -> Producer:
         try:
-            producer = Producer(
+            return Producer(
                 self._configuration | {"error_cb": self._report_error}, logger=_LibrdkafkaLog(self)
             )
         except (KafkaException, TypeError, ValueError) as error:
             reason = self.settings.redact(describe_error(error))
             raise KafkaSetupError(f"The Kafka producer settings are refused: {reason}") from None
+
+    async def _prepare_patiently(self, producer: Producer, topics: list[TopicInfo], is_exact: bool) -> None:
+        """Prepare Kafka and the registry, in so many attempts as `start_patience` allows."""
+        deadline = time.monotonic() + self.start_patience
+        backoff = Backoff()
+        stop = threading.Event()
+        try:
+            while True:
+                try:
+                    await asyncio.to_thread(self._prepare, producer, topics, is_exact, stop)
+                except (KafkaNotReadyError, RegistryNotReadyError) as error:
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        raise
+                    self._limited_log.log(
+                        "not ready", logging.WARNING, f"Waiting, because this may pass: {error}"
+                    )
+                    await asyncio.sleep(min(backoff.next_delay(), left))
+                else:
+                    return
+        finally:
+            # If this task was cancelled, the thread is still at work.
+            stop.set()
+
+    def _prepare(
+        self, producer: Producer, topics: list[TopicInfo], is_exact: bool, stop: threading.Event
+    ) -> None:
+        """Do the part of the start that blocks; called in a thread."""
         create_missing_topics(
             self.settings, topics, producer, self.log, timeout=self._start_timeout, stop=stop
         )
@@ -184,7 +215,6 @@ class KafkaPublisher:
                 self.schemas[topic.attr_name] = registry.provide_schema(
                     topic, topic.subject(self.settings.subname), is_exact=is_exact
                 )
-        return producer
 
     async def send(
         self, kafka_topic: str, payload: bytes, key: bytes, ledger: DeliveryLedger | None = None
@@ -238,7 +268,9 @@ class KafkaPublisher:
         self._limited_log.flush()
         num_queued = len(self._producer)
         if num_served or not num_queued:
-            self._last_progress = time.monotonic()
+            self._stalled_since = None
+        elif self._stalled_since is None:
+            self._stalled_since = time.monotonic()
         self.max_queued = max(self.max_queued, num_queued)
         if self._waiters:
             for level, room in self._waiters:
@@ -246,10 +278,10 @@ class KafkaPublisher:
                     room.set_result(None)
             self._waiters = [waiter for waiter in self._waiters if not waiter[1].done()]
 
-    @property
-    def stalled_for(self) -> float:
-        """For how long no message under way has arrived [s]; 0 if none is under way."""
-        return time.monotonic() - self._last_progress if len(self) else 0.0
+    def measure_stall(self) -> float:
+        """Return for how long messages have been under way while none arrived [s]."""
+        self.serve()
+        return 0.0 if self._stalled_since is None else time.monotonic() - self._stalled_since
 
     async def does_answer(self, timeout: float) -> bool:  # noqa: ASYNC109
         """Ask Kafka whether it is there.
@@ -323,7 +355,7 @@ class KafkaPublisher:
         self._limited_log.flush(force=True)
         if num_lost:
             self.log.error(
-                f"{num_lost} messages were not delivered to Kafka within {timeout:g} s, and are lost"
+                f"{num_lost} messages were not delivered to Kafka within {timeout:.3g} s, and are lost"
             )
         return num_lost
 

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from .schema import TopicInfo, compute_rev_code, have_same_substance
 
-__all__ = ["RegisteredSchema", "RegistryError", "SchemaRegistry", "redact_url"]
+__all__ = ["RegisteredSchema", "RegistryError", "RegistryNotReadyError", "SchemaRegistry", "redact_url"]
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
@@ -31,6 +31,10 @@ MAX_SHOWN = 200
 
 class RegistryError(RuntimeError):
     """The schema registry cannot be reached, or refuses. The text shows no password."""
+
+
+class RegistryNotReadyError(RegistryError):
+    """The schema registry cannot be reached, or is in trouble itself: later it may answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,9 @@ class SchemaRegistry:
     def _expect_ok(self, status: int, answer: Any, action: str) -> None:
         if status != http.HTTPStatus.OK:
             message = answer.get("message") if isinstance(answer, dict) else answer
-            raise RegistryError(
+            is_in_trouble = status >= http.HTTPStatus.INTERNAL_SERVER_ERROR
+            kind = RegistryNotReadyError if is_in_trouble else RegistryError
+            raise kind(
                 f"The schema registry {self.url} did not {action}: HTTP status {status}, {_shorten(message)}"
             )
 
@@ -185,7 +191,9 @@ class SchemaRegistry:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             reason = str(error) or type(error).__name__
-            raise RegistryError(f"The schema registry {self.url} cannot be reached: {reason}") from None
+            raise RegistryNotReadyError(
+                f"The schema registry {self.url} cannot be reached: {reason}"
+            ) from None
         if len(data) > MAX_RESPONSE:
             self._connection.close()
             raise RegistryError(f"The schema registry {self.url} answered with over {MAX_RESPONSE} bytes")

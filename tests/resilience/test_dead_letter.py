@@ -1,0 +1,160 @@
+import base64
+import json
+import logging
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsst.ts.mtmount import DropReason, FrameError
+from lsst.ts.mtmount.resilience import DeadLetterFile
+
+LOG = logging.getLogger("test.dead_letter")
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
+
+
+@contextmanager
+def opened(path: Path, **settings: Any) -> Iterator[DeadLetterFile]:
+    dead_letter = DeadLetterFile(path, LOG, clock=lambda: NOW, **settings)
+    dead_letter.open()
+    try:
+        yield dead_letter
+    finally:
+        dead_letter.close()
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def drop(dead_letter: DeadLetterFile, frame: bytes) -> None:
+    dead_letter.write(FrameError(DropReason.NOT_JSON, "?"), DropReason.NOT_JSON, frame)
+
+
+def test_lines(tmp_path: Path) -> None:
+    path = tmp_path / "dropped"
+    with opened(path) as dead_letter:
+        error = FrameError(DropReason.BAD_VALUE, 'x is "a"', topic_id=6, field="x", offset=3)
+        dead_letter.write(error, error.reason, '{"topicID": 6, "x": "\u2126\n"}'.encode())
+        dead_letter.write(FrameError(DropReason.NOT_UTF8, "at 0"), DropReason.NOT_UTF8, b"\xff\x00")
+        dead_letter.write(OSError("broken"), DropReason.HANDLER, b"")
+        # The file is whole at any moment.
+        assert len(read_lines(path)) == dead_letter.num_written == 3
+    time = "2026-01-02T03:04:05.000678+00:00"
+    assert read_lines(path) == [
+        {
+            "time": time,
+            "reason": "bad value",
+            "detail": 'x is "a"',
+            "topic_id": 6,
+            "field": "x",
+            "frame": '{"topicID": 6, "x": "\u2126\n"}',
+        },
+        {
+            "time": time,
+            "reason": "not UTF-8",
+            "detail": "at 0",
+            "frame_base64": base64.b64encode(b"\xff\x00").decode(),
+        },
+        {"time": time, "reason": "handler failed", "detail": "OSError('broken')", "frame": ""},
+    ]
+
+
+def test_lone_surrogates_in_details(tmp_path: Path) -> None:
+    with opened(tmp_path / "dropped") as dead_letter:
+        error = FrameError(DropReason.BAD_VALUE, "\ud800")
+        dead_letter.write(error, error.reason, b"")
+    (line,) = read_lines(tmp_path / "dropped")
+    assert line["detail"] == "\ud800"
+
+
+def test_files_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "dropped"
+    with opened(path, max_file_size=1000, num_kept=2) as dead_letter:
+        for number in range(200):
+            drop(dead_letter, b"%d" % number)
+        longest = path.stat().st_size
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["dropped", "dropped.1", "dropped.2"]
+    files = [path, *(tmp_path / f"dropped.{number}" for number in (1, 2))]
+    line_length = len(path.read_bytes().splitlines(keepends=True)[0])
+    assert all(file.stat().st_size < 1000 + line_length for file in files)
+    assert longest > 0
+    # The youngest frames are there, none is missing between them.
+    numbers = [int(line["frame"]) for file in reversed(files) for line in read_lines(file)]
+    assert numbers == list(range(numbers[0], 200))
+    assert dead_letter.num_written == 200
+
+
+def test_goes_on_with_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "dropped"
+    for number in range(2):
+        with opened(path) as dead_letter:
+            drop(dead_letter, b"%d" % number)
+    assert [line["frame"] for line in read_lines(path)] == ["0", "1"]
+
+
+def test_unfinished_line_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "dropped"
+    path.write_bytes(b'{"time": ')
+    with opened(path) as dead_letter:
+        drop(dead_letter, b"a")
+        drop(dead_letter, b"b")
+    lines = path.read_text().splitlines()
+    assert lines[0] == '{"time": '
+    assert [json.loads(line)["frame"] for line in lines[1:]] == ["a", "b"]
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 300 bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_full_disk_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, small_files: None) -> None:
+    path = tmp_path / "dropped"
+    with opened(path) as dead_letter:
+        drop(dead_letter, b"good")
+        size = path.stat().st_size
+        for _ in range(5):
+            drop(dead_letter, b"x" * 300)
+        assert dead_letter.num_written == 1
+        assert dead_letter.num_failed == 5
+        # As somebody would who makes room.
+        path.write_bytes(path.read_bytes()[:size])
+        drop(dead_letter, b"good again")
+    messages = [record.getMessage() for record in caplog.records]
+    # The first was cut off, the others did not find room for one byte.
+    assert len(messages) == 2
+    assert all(str(path) in message for message in messages)
+    lines = [line for line in path.read_text().splitlines() if line]
+    assert [json.loads(line)["frame"] for line in lines] == ["good", "good again"]
+
+
+def test_file_that_was_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "dropped"
+    with opened(path, max_file_size=10) as dead_letter:
+        drop(dead_letter, b"a")
+        path.unlink()
+        drop(dead_letter, b"b")
+    assert [line["frame"] for line in read_lines(path)] == ["b"]
+    assert [file.name for file in tmp_path.iterdir()] == ["dropped"]
+
+
+def test_cannot_be_opened(tmp_path: Path) -> None:
+    dead_letter = DeadLetterFile(tmp_path / "missing" / "dropped", LOG)
+    with pytest.raises(FileNotFoundError):
+        dead_letter.open()
+    dead_letter.close()
+
+
+@pytest.mark.parametrize("settings", [{"max_file_size": 0}, {"num_kept": 0}])
+def test_bounds_in_range(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="1 or more"):
+        DeadLetterFile(tmp_path / "dropped", LOG, **settings)
