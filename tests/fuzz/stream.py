@@ -253,7 +253,7 @@ class Account:
         twin.decode_frame(frame)
         self.seq_nums[topic_id] += 1
         message = twin.encode(0.0, 0.0, self.seq_nums[topic_id], REV_CODE, ORIGIN)
-        self.publish(f"lsst.test.MTMount.topic{topic_id}", message)
+        self.publish(f"lsst.test.MTMount.topic{topic_id}", message[STAMPS_SIZE:])
 
     def ignore(self, topic_id: float) -> None:
         try:
@@ -282,10 +282,8 @@ class Account:
         while (outcome := self.choices.produce()) == "full":
             pass
         if outcome == "refused":
-            # The frame itself is gone by then.
-            self.events.append(("drop", frozenset({(DropReason.REFUSED, None)}), b""))
-            return
-        self.events.append(("publish", topic, message[STAMPS_SIZE:]))
+            raise BadFrameError((DropReason.REFUSED, None))
+        self.events.append(("publish", topic, message))
 
 
 def compare_events(events: list[Event], expected: list[Event]) -> None:
