@@ -1,0 +1,1 @@
+"""Benchmarks: one module a stage, each beside the named alternatives to it."""

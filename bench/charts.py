@@ -1,0 +1,94 @@
+"""Charts of what the benchmarks measured, as SVG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from .contenders import OURS
+from .mix import MIX, TOPIC_NAMES
+from .results import BUDGETS, Results
+
+__all__ = ["draw_charts"]
+
+OUR_COLOUR = "#0072b2"
+PEER_COLOUR = "#b3b3b3"
+BUDGET_COLOUR = "#d55e00"
+
+
+def draw_charts(results: Results, folder: Path) -> list[str]:
+    """Draw all charts into a folder; return the names of the files."""
+    names = []
+    for stage in results.stages:
+        _save(_draw_contenders(results, stage), folder / f"{stage}.svg")
+        names.append(f"{stage}.svg")
+    if "core" in results.stages:
+        _save(_draw_topics(results), folder / "topics.svg")
+        names.append("topics.svg")
+    return names
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # The same figures give the same file.
+    with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
+
+
+def _draw_contenders(results: Results, stage: str) -> Figure:
+    """Draw a bar for each contender, for the first workload of a stage."""
+    workload = results.workloads(stage)[0]
+    found = results.contenders(stage, workload)
+    figure = Figure(figsize=(8, 0.9 + 0.45 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    colours = [OUR_COLOUR if result.contender.startswith(OURS) else PEER_COLOUR for result in found]
+    bars = axes.barh(
+        [result.contender for result in found], [result.microseconds for result in found], color=colours
+    )
+    labels = [f"{result.microseconds:.2f} us ({result.seconds / found[0].seconds:.1f} x)" for result in found]
+    axes.bar_label(bars, labels, padding=4)
+    axes.margins(x=0.3)
+    axes.invert_yaxis()
+    axes.set_xlabel("processor's time for an item [us]")
+    limits = _find_limits(results, stage)
+    axes.set_title(f"{stage}: {workload}{' (dashed: budget)' if limits else ''}", loc="left")
+    for limit in limits:
+        axes.axvline(limit, color=BUDGET_COLOUR, linestyle="--")
+    return figure
+
+
+def _find_limits(results: Results, stage: str) -> list[float]:
+    """Return the budgets of a stage that are times [us]."""
+    by_name = {result.contender: result for result in results.contenders(stage, MIX)}
+    limits = []
+    for budget in BUDGETS.get(stage, ()):
+        if budget.microseconds is not None:
+            limits.append(budget.microseconds)
+        elif budget.peer is not None and budget.ratio is not None:
+            limits.append(budget.ratio * by_name[budget.peer].microseconds)
+    return limits
+
+
+def _draw_topics(results: Results) -> Figure:
+    """Draw the core's time for a frame of each topic over the size of its frames."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    topics = [workload for workload in results.workloads("core") if workload in TOPIC_NAMES]
+    names = [result.contender for result in results.contenders("core", topics[0])]
+    for index, name in enumerate(names):
+        found = [results.contenders("core", topic)[index] for topic in topics]
+        axes.plot(
+            [result.item_size for result in found],
+            [result.microseconds for result in found],
+            "o",
+            color=OUR_COLOUR if name == OURS else f"C{index}",
+            label=name,
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("mean size of a topic's frames [bytes]")
+    axes.set_ylabel("processor's time for a frame [us]")
+    axes.set_title("core: each topic by itself", loc="left")
+    axes.legend()
+    return figure

@@ -1,0 +1,138 @@
+"""What the instruction guard counts: passes of one kind of work over a fixed input.
+
+Run as ``python -m bench.guard_work WORK FRAMES``. The passes lie between two calls
+of `os.getppid`, at which valgrind can be told to begin a new count.
+"""
+
+import gc
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+
+from lsst.ts.mtmount.core import NEED_MORE, FrameBuffer, FrameDecoder
+
+from .mix import CHUNK_SIZE, Workload, alternate_order, golden_mix
+from .stand_ins import ignore_delivery, refuse_frame, refuse_topic, take_message
+
+__all__ = ["WORKS", "Pass", "main"]
+
+#: Does the work once for each frame of a workload.
+Pass = Callable[[], None]
+
+SND_STAMP, EFD_STAMP = 1732400000.25, 1732399963.25
+
+
+class Receiver:
+    """Receives a workload into a buffer, in place as a socket does.
+
+    The copy is the kernel's, whose instructions do not count.
+    """
+
+    def __init__(self, workload: Workload, buffer: FrameBuffer) -> None:
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        self._file.write(workload.data)
+        self._buffer = buffer
+        self._num_bytes = workload.num_bytes
+
+    def receive_all(self) -> Iterator[None]:
+        """Receive chunk after chunk, and let the caller take the frames in between."""
+        offset = 0
+        while offset < self._num_bytes:
+            with self._buffer.get_buffer() as tail:
+                received = os.preadv(self._file.fileno(), [tail[:CHUNK_SIZE]], offset)
+            self._buffer.buffer_updated(received)
+            offset += received
+            yield
+
+
+def make_core_pass(workload: Workload) -> Pass:
+    """From the received bytes to the producer: what the client does with each receive."""
+    buffer = FrameBuffer()
+    receiver = Receiver(workload, buffer)
+    decoder = FrameDecoder(take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic)
+    workload.add_codecs(decoder)
+
+    def run() -> None:
+        for _ in receiver.receive_all():
+            if decoder.process(buffer) != NEED_MORE:
+                raise RuntimeError("the decoder stopped before the end of the chunk")
+
+    return run
+
+
+def make_framing_pass(workload: Workload) -> Pass:
+    """From the received bytes to frames."""
+    buffer = FrameBuffer()
+    receiver = Receiver(workload, buffer)
+
+    def run() -> None:
+        for _ in receiver.receive_all():
+            while buffer.next_frame() is not None:
+                pass
+
+    return run
+
+
+def make_decode_pass(workload: Workload) -> Pass:
+    """From frames to the values of records."""
+    codecs = workload.make_codecs()
+    jobs = [
+        (codecs[topic_id].decode_frame, frame)
+        for topic_id, frame in zip(workload.topic_ids, workload.frames, strict=True)
+    ]
+
+    def run() -> None:
+        for decode, frame in jobs:
+            decode(frame)
+
+    return run
+
+
+def make_encode_pass(workload: Workload) -> Pass:
+    """From the values of records to messages."""
+    codecs = workload.make_codecs()
+    for topic_id, frame in zip(workload.topic_ids, workload.frames, strict=True):
+        codecs[topic_id].decode_frame(frame)
+    jobs = [codecs[topic_id].record.encode for topic_id in workload.topic_ids]
+
+    def run() -> None:
+        for encode in jobs:
+            encode(SND_STAMP, EFD_STAMP)
+
+    return run
+
+
+#: Kind of work: what makes a pass, and does each topic keep its order of members?
+WORKS: dict[str, tuple[Callable[[Workload], Pass], bool]] = {
+    "core": (make_core_pass, True),
+    "core, order alternates": (make_core_pass, False),
+    "framing": (make_framing_pass, True),
+    "decode": (make_decode_pass, True),
+    "decode, order alternates": (make_decode_pass, False),
+    "encode": (make_encode_pass, True),
+}
+
+
+def main(work: str, num_frames: int) -> None:
+    """Do one kind of work for at least so many frames, between two calls of `os.getppid`.
+
+    Prints how many frames they were.
+    """
+    gc.disable()
+    mix = golden_mix("six")
+    make_pass, keeps_order = WORKS[work]
+    workload = mix if keeps_order else alternate_order(mix)
+    run = make_pass(workload)
+    # Warms up.
+    run()
+    num_passes = -(-num_frames // len(workload.frames))
+    os.getppid()
+    for _ in range(num_passes):
+        run()
+    os.getppid()
+    print(num_passes * len(workload.frames))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

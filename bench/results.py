@@ -1,0 +1,190 @@
+"""What a run of the benchmarks measured, and where."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .contenders import OURS
+from .guard import describe_environment
+from .mix import MIX
+
+__all__ = ["BUDGETS", "Budget", "Result", "Results", "describe_machine", "read_results"]
+
+#: Libraries whose versions matter for the figures.
+LIBRARIES = (
+    "ts-mtmount-telemetry",
+    "Cython",
+    "confluent-kafka",
+    "fastavro",
+    "msgspec",
+    "numpy",
+    "orjson",
+    "pysimdjson",
+    "pytest-benchmark",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one contender took for one workload of a stage.
+
+    Parameters
+    ----------
+    stage, workload, contender : `str`
+        What was measured.
+    seconds : `float`
+        Processor's time for an item, the median of all rounds [s].
+    spread : `float`
+        Interquartile range of the same [s].
+    rounds : `int`
+        Number of rounds.
+    item_size : `float`
+        Mean size of an item on the wire [bytes].
+    items_per_second : `float` or `None`
+        By the wall clock, where that was measured [1/s].
+    """
+
+    stage: str
+    workload: str
+    contender: str
+    seconds: float
+    spread: float
+    rounds: int
+    item_size: float
+    items_per_second: float | None
+
+    @property
+    def microseconds(self) -> float:
+        """Processor's time for an item [us]."""
+        return self.seconds * 1e6
+
+    @property
+    def gigabytes_per_second(self) -> float:
+        """How fast the wire's bytes are worked on, by the processor's time [GB/s]."""
+        return self.item_size / self.seconds / 1e9
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a stage may take for the whole mix.
+
+    Parameters
+    ----------
+    text : `str`
+        The budget, for people.
+    microseconds : `float` or `None`
+        Most for a frame [us].
+    peer : `str` or `None`
+        With `ratio`: the peer that is compared with.
+    ratio : `float` or `None`
+        Most, as a multiple of the peer.
+    items_per_second : `float` or `None`
+        Least, by the wall clock [1/s].
+    """
+
+    text: str
+    microseconds: float | None = None
+    peer: str | None = None
+    ratio: float | None = None
+    items_per_second: float | None = None
+
+
+#: The budgets, by stage.
+BUDGETS: dict[str, tuple[Budget, ...]] = {
+    "core": (Budget("at most 1.3 us a frame", microseconds=1.3),),
+    "client": (
+        Budget("at most 1.6 times the bare producer", peer="bare producer", ratio=1.6),
+        Budget("at least 200,000 frames/s", items_per_second=200_000),
+    ),
+}
+
+
+class Results:
+    """All results of a run.
+
+    Parameters
+    ----------
+    results : `Sequence` [`Result`]
+        In the order of the run: all contenders of a workload together, this package first.
+    """
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        self.results = list(results)
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages."""
+        return list(dict.fromkeys(result.stage for result in self.results))
+
+    def workloads(self, stage: str) -> list[str]:
+        """Return the workloads of a stage."""
+        return list(dict.fromkeys(result.workload for result in self.results if result.stage == stage))
+
+    def contenders(self, stage: str, workload: str) -> list[Result]:
+        """Return what each contender took, this package first."""
+        return [result for result in self.results if (result.stage, result.workload) == (stage, workload)]
+
+    def check_budget(self, stage: str, budget: Budget) -> tuple[bool, str]:
+        """Tell whether a budget is kept, and what was measured."""
+        by_name = {result.contender: result for result in self.contenders(stage, MIX)}
+        ours = by_name[OURS]
+        if budget.microseconds is not None:
+            return ours.microseconds <= budget.microseconds, f"{ours.microseconds:.2f} us"
+        if budget.items_per_second is not None:
+            assert ours.items_per_second is not None
+            return ours.items_per_second >= budget.items_per_second, f"{ours.items_per_second:,.0f} frames/s"
+        assert budget.peer is not None
+        assert budget.ratio is not None
+        ratio = ours.seconds / by_name[budget.peer].seconds
+        return ratio <= budget.ratio, f"{ratio:.2f} times"
+
+
+def read_results(path: Path) -> Results:
+    """Read what pytest-benchmark wrote."""
+    benchmarks = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
+    return Results([_make_result(benchmark["stats"], **benchmark["extra_info"]) for benchmark in benchmarks])
+
+
+def _make_result(
+    stats: dict[str, Any],
+    *,
+    stage: str,
+    workload: str,
+    contender: str,
+    num_items: int,
+    num_bytes: int,
+    items_per_second: float | None = None,
+) -> Result:
+    return Result(
+        stage,
+        workload,
+        contender,
+        stats["median"] / num_items,
+        stats["iqr"] / num_items,
+        stats["rounds"],
+        num_bytes / num_items,
+        items_per_second,
+    )
+
+
+def describe_machine() -> dict[str, str]:
+    """Describe where the benchmarks run, and what else the machine does just now."""
+    cpuinfo = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    environment = describe_environment()
+    return {
+        "processor": f"{model[1] if model else platform.processor()}, {os.cpu_count()} cores",
+        "load before the run": f"{os.getloadavg()[0]:.2f}",
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        **{name: environment[name] for name in ("compiler", "libc", "libstdc++")},
+        **{library: importlib.metadata.version(library) for library in LIBRARIES},
+    }

@@ -1,0 +1,109 @@
+"""What a client needs around it: a TMA, a broker and a registry, each in a process of its own.
+
+So the processor's time of this process is the client's alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from lsst.ts.mtmount.record_reader import RecordReader
+from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS, KafkaSettings, SchemaRegistry
+
+from .plain import SUBNAME, topic_info
+
+__all__ = ["Services", "run_services"]
+
+ROOT = Path(__file__).parents[1]
+
+#: Upper bound for an answer of a service [s].
+ANSWER_TIMEOUT = 20.0
+
+
+@dataclass
+class Services:
+    """The services, and what is known of them.
+
+    Parameters
+    ----------
+    port : `int`
+        Where the TMA listens.
+    environment : `dict` [`str`, `str`]
+        Environment variables that lead to the broker and the registry.
+    schema_ids : `dict` [`int`, `int`]
+        Schema id by topic ID.
+    is_quick : `bool`
+        Is this only to show that it runs?
+    """
+
+    port: int
+    environment: dict[str, str]
+    schema_ids: dict[int, int]
+    is_quick: bool
+    _feeder: subprocess.Popen[str]
+
+    @property
+    def kafka_topics(self) -> list[str]:
+        """Names of the Kafka topics."""
+        return [topic_info(topic_id).kafka_topic(SUBNAME) for topic_id in self.schema_ids]
+
+    def feed(self, num_passes: int) -> None:
+        """Let the TMA accept a client and send it so many passes of the mix."""
+        assert self._feeder.stdin is not None
+        self._feeder.stdin.write(f"{num_passes}\n")
+        self._feeder.stdin.flush()
+
+    def make_producer(self) -> Producer:
+        """Make a producer with the settings that the client's has."""
+        settings = KafkaSettings.from_environment(self.environment)
+        return Producer(settings.producer_configuration(PRODUCER_DEFAULTS))
+
+    def open_reader(self) -> RecordReader:
+        """Begin to read what is published from now on."""
+        settings = KafkaSettings.from_environment(self.environment)
+        return RecordReader(settings.broker_addr, settings.registry_url, self.kafka_topics, from_end=True)
+
+
+@contextmanager
+def run_services(topic_ids: Iterable[int], *, is_quick: bool) -> Iterator[Services]:
+    """Run the services, with the Kafka topics and schemas of some topics of the TMA."""
+    with (
+        run_module("lsst.ts.mtmount.embedded", "--subname", SUBNAME) as kafka,
+        run_module("bench.feeder") as feeder,
+    ):
+        assert kafka.stdout is not None
+        assert feeder.stdout is not None
+        environment = dict(kafka.stdout.readline().strip().split("=", 1) for _ in range(3))
+        services = Services(int(feeder.stdout.readline()), environment, {}, is_quick, feeder)
+        producer = services.make_producer()
+        with SchemaRegistry(environment["LSST_SCHEMA_REGISTRY_URL"]) as registry:
+            for topic_id in topic_ids:
+                info = topic_info(topic_id)
+                registered = registry.provide_schema(info, info.subject(SUBNAME), is_exact=False)
+                services.schema_ids[topic_id] = registered.schema_id
+                # The embedded broker creates a topic that a producer asks for.
+                producer.list_topics(info.kafka_topic(SUBNAME), timeout=ANSWER_TIMEOUT)
+        yield services
+
+
+@contextmanager
+def run_module(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a module as a program, until it is no longer needed."""
+    with subprocess.Popen(
+        [sys.executable, "-m", name, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()

@@ -1,0 +1,241 @@
+"""The whole client: from the TMA's socket to the embedded broker, every message acknowledged.
+
+What counts is the processor's time of all threads of the client's process. The peer to
+compare with is a loop that only produces ready messages: what Kafka's own client library
+takes. TMA, broker and registry run in processes of their own.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from lsst.ts.mtmount import TelemetryClient
+from lsst.ts.mtmount.constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
+from lsst.ts.mtmount.core import DeliveryLedger
+from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
+
+from .conftest import Measure
+from .contenders import OURS, Contender, Run
+from .mix import MIX, find_workload
+from .plain import PlainPipeline, PlainTopic
+from .services import Services, run_services
+
+STAGE = "client"
+
+#: What the client is measured by.
+BARE_PRODUCER = "bare producer"
+
+#: Passes of the mix in a round: about 200,000 frames, fewer for the plain pipeline.
+NUM_PASSES = 200
+NUM_PLAIN_PASSES = 20
+NUM_QUICK_PASSES = 2
+
+#: Upper bound for a round [s].
+ROUND_TIMEOUT = 60.0
+
+#: How often a client's counters are looked at [s].
+POLL_INTERVAL = 0.005
+
+#: A record's topic and its own fields.
+Content = tuple[str, dict[str, Any]]
+
+
+class Rounds:
+    """Sends passes of the mix to the broker, and times that on the wall clock, too."""
+
+    def __init__(self, services: Services, num_passes: int) -> None:
+        self.services = services
+        self.num_passes = NUM_QUICK_PASSES if services.is_quick else num_passes
+        self.mix = find_workload(MIX)
+        self.durations: list[float] = []
+
+    def prepare(self) -> None:
+        """Get ready for a round."""
+
+    def publish(self, num_passes: int) -> None:
+        """Publish so many passes of the mix, and wait until all is acknowledged."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Release what is held."""
+
+    def work(self) -> None:
+        start = time.perf_counter()
+        self.publish(self.num_passes)
+        self.durations.append(time.perf_counter() - start)
+
+    def results(self) -> list[Content]:
+        """Publish one pass and read it back."""
+        with self.services.open_reader() as reader:
+            self.prepare()
+            self.publish(1)
+            records = reader.collect(len(self.mix.frames), ROUND_TIMEOUT)
+        return sort_by_topic([(received.topic, received.record) for received in records])
+
+    def make_run(self) -> Run:
+        num_frames = len(self.mix.frames) * self.num_passes
+        return Run(
+            self.work,
+            self.results,
+            num_frames,
+            self.mix.num_bytes * self.num_passes,
+            self.close,
+            self.prepare,
+            lambda: {"items_per_second": num_frames / statistics.median(self.durations)},
+        )
+
+
+def sort_by_topic(records: Sequence[tuple[str, dict[str, Any]]]) -> list[Content]:
+    """Leave out the private fields; each topic's records stay in order."""
+    return [
+        (topic, {name: value for name, value in record.items() if not name.startswith("private_")})
+        for topic, record in sorted(records, key=itemgetter(0))
+    ]
+
+
+class OurClient(Rounds):
+    """A fresh `TelemetryClient` for each round, with default settings."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services, NUM_PASSES)
+        self._runner = asyncio.Runner()
+        self._client: TelemetryClient | None = None
+
+    def prepare(self) -> None:
+        self._runner.run(self._restart())
+
+    def publish(self, num_passes: int) -> None:
+        self.services.feed(num_passes)
+        self._runner.run(self._wait_for(num_passes * len(self.mix.frames)))
+
+    def close(self) -> None:
+        self._runner.run(self._stop())
+        self._runner.close()
+
+    async def _restart(self) -> None:
+        await self._stop()
+        self._client = TelemetryClient("127.0.0.1", self.services.port, sal_backend="builtin")
+        await self._client.start_task
+
+    async def _stop(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def _wait_for(self, num_frames: int) -> None:
+        assert self._client is not None
+        async with asyncio.timeout(ROUND_TIMEOUT):
+            while self._client.counters.acknowledged < num_frames:
+                assert not self._client.done_task.done()
+                await asyncio.sleep(POLL_INTERVAL)
+        assert self._client.counters.frames == num_frames
+
+
+class BareProducer(Rounds):
+    """A loop that only produces ready messages."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services, NUM_PASSES)
+        self._producer = services.make_producer()
+        self._messages: list[tuple[str, bytes]] = []
+        pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
+        for frame in self.mix.frames:
+            pipeline.take_frame(frame, lambda topic, value, *_: self._messages.append((topic, value)))
+
+    def publish(self, num_passes: int) -> None:
+        ledger = DeliveryLedger(report_failure)
+        producer, produce = self._producer, self._producer.produce
+        for _ in range(num_passes):
+            for topic, value in self._messages:
+                while True:
+                    try:
+                        produce(topic, value, b"", 0, ledger)
+                        break
+                    except BufferError:
+                        producer.poll(POLL_INTERVAL)
+            producer.poll(0)
+        producer.flush(ROUND_TIMEOUT)
+        assert ledger.acknowledged == num_passes * len(self._messages)
+
+
+class PlainClient(Rounds):
+    """asyncio's StreamReader, json, a dict, fastavro, and the same producer."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services, NUM_PLAIN_PASSES)
+        self._runner = asyncio.Runner()
+        self._producer = services.make_producer()
+        self._pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
+
+    def publish(self, num_passes: int) -> None:
+        self.services.feed(num_passes)
+        self._runner.run(self._read(num_passes * len(self.mix.frames)))
+
+    def close(self) -> None:
+        self._runner.close()
+
+    async def _read(self, num_frames: int) -> None:
+        ledger = DeliveryLedger(report_failure)
+
+        def produce(topic: str, value: bytes, key: bytes, partition: int, _: object) -> None:
+            self._producer.produce(topic, value, key, partition, ledger)
+            self._producer.poll(0)
+
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.services.port, limit=MAX_FRAME_LENGTH
+        )
+        for _ in range(num_frames):
+            frame = await reader.readuntil(LINE_TERMINATOR)
+            self._pipeline.take_frame(frame.removesuffix(LINE_TERMINATOR), produce)
+        await asyncio.to_thread(self._producer.flush, ROUND_TIMEOUT)
+        assert ledger.acknowledged == num_frames
+        writer.close()
+        await writer.wait_closed()
+
+
+def report_failure(error: KafkaError, message: Message) -> None:
+    raise KafkaException(error)
+
+
+CONTENDERS = {
+    MIX: (
+        Contender(OURS, lambda services: OurClient(services).make_run()),
+        Contender(BARE_PRODUCER, lambda services: BareProducer(services).make_run()),
+        Contender("StreamReader, json, fastavro", lambda services: PlainClient(services).make_run()),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def services(request: pytest.FixtureRequest) -> Iterator[Services]:
+    """Run TMA, broker and registry, and let the LSST variables lead to them."""
+    is_quick = request.config.getoption("quick")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        run_services(RAW_TELEMETRY_MAP, is_quick=is_quick) as services,
+    ):
+        for name in [name for name in os.environ if name.startswith("LSST_")]:
+            patch.delenv(name)
+        for name, value in services.environment.items():
+            patch.setenv(name, value)
+        yield services
+
+
+@pytest.mark.timeout(600)
+def test_client(measure: Measure, workload_name: str, contender: Contender, services: Services) -> None:
+    mix = find_workload(workload_name)
+    topics = {topic_id: PlainTopic(topic_id) for topic_id in services.schema_ids}
+    records = []
+    for topic_id, frame in zip(mix.topic_ids, mix.frames, strict=True):
+        topic = topics[topic_id]
+        topic.gather(json.loads(frame))
+        records.append((topic.kafka_topic, topic.decode(topic.encode(0.0, 0.0))))
+    measure(contender.make_run(services), sort_by_topic(records))
