@@ -13,6 +13,8 @@ from lsst.ts.mtmount.sal.interface import load_packaged_interface
 
 from .kafka_reader import KafkaReader
 
+pytest_plugins = ["tests.integration.fixtures"]
+
 _subnames = itertools.count()
 
 

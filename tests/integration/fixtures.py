@@ -1,4 +1,4 @@
-"""Fixtures of a real Apache Kafka and a real schema registry."""
+"""Fixtures of a real Apache Kafka and a real schema registry, for all tests."""
 
 from __future__ import annotations
 
