@@ -2,6 +2,7 @@
 
 from lsst.ts.mtmount.core.errors import DropReason, FrameError
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_SIMPLE,
     PyBUF_WRITABLE,
@@ -27,6 +28,7 @@ cdef enum:
     CHEAP_MOVE = 4 * 1024
 
 
+@cython.final
 cdef class Block:
     """A piece of memory; its memoryview shows one part of it."""
 
@@ -43,6 +45,7 @@ cdef class Block:
         PyBuffer_FillInfo(buffer, self, self.data + self.lo, self.hi - self.lo, 0, flags)
 
 
+@cython.final
 cdef class FrameBuffer:
     """Received bytes, and a scan for the ends of frames that sees each byte once.
 

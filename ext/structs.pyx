@@ -2,6 +2,7 @@
 
 import ctypes
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy
@@ -146,6 +147,7 @@ cdef list list_fields(object ctype):
     return fields
 
 
+@cython.final
 cdef class StructArrayReader:
     """Reads consecutive structures of one type into a NumPy array.
 

@@ -1,3 +1,6 @@
+cimport cython
+
+
 cdef enum:
     # How much of an over-long frame is kept for a report [bytes].
     FRAME_HEAD = 200
@@ -5,6 +8,7 @@ cdef enum:
 
 # Memory of a FrameBuffer. A memoryview of its free tail keeps it alive, so
 # that nobody writes into freed memory after the buffer went on to another block.
+@cython.final
 cdef class Block:
     cdef unsigned char* data
     cdef Py_ssize_t capacity
@@ -13,6 +17,7 @@ cdef class Block:
     cdef Py_ssize_t hi
 
 
+@cython.final
 cdef class FrameBuffer:
     cdef readonly bytes terminator
     cdef readonly Py_ssize_t limit
