@@ -429,9 +429,12 @@ class _SchemaSource:
             self._refuse_after_failure(schema_id)
             try:
                 self._texts[schema_id] = self._ask(schema_id)
+            except urllib.error.HTTPError as error:
+                error.close()
+                self._note_failure(schema_id, str(error))
+                raise
             except OSError as error:
-                is_answer = isinstance(error, urllib.error.HTTPError)
-                self._note_failure(schema_id if is_answer else None, str(error))
+                self._note_failure(None, str(error))
                 raise
         return self._texts[schema_id]
 

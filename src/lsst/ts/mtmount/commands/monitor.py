@@ -271,7 +271,7 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
             run(consumer, picture, view, duration, stop)
         else:
             title = f"{COMPONENT} in Kafka: {prefix}* at {settings.broker_addr}"
-            with LiveView(picture, consumer, messages.lines, title, console) as view:
+            with LiveView(picture, lambda: consumer.trouble, messages.lines, title, console) as view:
                 run(consumer, picture, view, math.inf if duration is None else duration, stop)
         view.show_summary(time.monotonic())
 

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..record_reader import ReceivedRecord
-from .consumer import BadMessage, LiveConsumer
+from .consumer import BadMessage
 from .keyboard import Key, Keyboard
 from .picture import Picture
 from .rendering import Renderer
@@ -37,8 +37,8 @@ class LiveView:
     ----------
     picture : `Picture`
         What is to be seen.
-    consumer : `LiveConsumer`
-        Tells how Kafka is.
+    get_trouble : callable
+        Returns why Kafka cannot be read at the moment; empty if it can.
     messages : `Sequence` [`str`]
         What was logged; the newest comes last.
     title : `str`
@@ -59,7 +59,7 @@ class LiveView:
     def __init__(
         self,
         picture: Picture,
-        consumer: LiveConsumer,
+        get_trouble: Callable[[], str],
         messages: Sequence[str],
         title: str,
         console: Console,
@@ -69,7 +69,7 @@ class LiveView:
     ) -> None:
         self.is_over = False
         self._picture = picture
-        self._consumer = consumer
+        self._get_trouble = get_trouble
         self._messages = messages
         self._title = title
         self._console = console
@@ -110,7 +110,7 @@ class LiveView:
         """Leave what was seen last on the terminal, with all topics and fields."""
         width = self._console.size.width
         lines = [
-            *self._renderer.render_header(self._title, self._consumer.trouble, now),
+            *self._renderer.render_header(self._title, self._get_trouble(), now),
             *self._renderer.render_topics(list(self._picture.topics.values()), now, width),
             *self._renderer.render_fields(self._picture.fields, now, width),
         ]
@@ -125,7 +125,7 @@ class LiveView:
             Current time of the picture's clock [s].
         """
         width, height = self._console.size
-        header = self._renderer.render_header(self._title, self._consumer.trouble, now)
+        header = self._renderer.render_header(self._title, self._get_trouble(), now)
         # Of fields and messages, as many as leave most of the screen to the topics.
         fields = self._renderer.render_fields(self._picture.fields[: max(1, height // 4)], now, width)
         num_messages = HIGH_NUM_MESSAGES if height >= HIGH else NUM_MESSAGES
