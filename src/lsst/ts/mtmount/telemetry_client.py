@@ -231,8 +231,7 @@ class TelemetryClient(Client):
                 )
             client.log.setLevel(args.loglevel)
             with ShutdownWatchdog(
-                # To publish the last event, and to flush; and what else there is to do.
-                2 * client.flush_timeout + SHUTDOWN_MARGIN,
+                client.flush_timeout + SHUTDOWN_MARGIN,
                 client.describe_loss,
                 client.log,
             ) as watchdog:

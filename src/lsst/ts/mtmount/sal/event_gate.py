@@ -17,10 +17,10 @@ __all__ = ["EventGate", "LogGate"]
 #: What may wait; the oldest are dropped.
 CAPACITY = 1000
 
-#: How often it is tried again whether Kafka answers [s].
+#: How often it is tried again whether Kafka takes messages [s].
 RETRY_INTERVAL = 0.25
 
-#: How long it is believed to answer after it did [s].
+#: How long that is believed [s].
 CONFIDENCE = 0.05
 
 # True in the context in which something passes: what is logged about that is
@@ -37,7 +37,7 @@ class Item:
     ``settled`` is done when it was sent, or is known to be held back.
     """
 
-    label: str
+    kafka_topic: str
     send: Send
     settled: asyncio.Future[None] | None = None
 
@@ -48,7 +48,7 @@ class Item:
 
 
 class EventGate:
-    """Send events while Kafka answers, and hold them back while it does not.
+    """Send events while Kafka takes messages, and hold them back while it does not.
 
     For a sender that blocks the event loop until Kafka has taken what it has
     been given. Events go before log messages; each kind is sent in order.
@@ -56,7 +56,8 @@ class EventGate:
     Parameters
     ----------
     is_open
-        Tells whether Kafka answers. Asked before each sending.
+        Tells whether Kafka takes messages for a Kafka topic. Asked before
+        each sending.
     log
         Logger.
 
@@ -70,13 +71,15 @@ class EventGate:
         Why the last of them could not.
     """
 
-    def __init__(self, is_open: Callable[[], Awaitable[bool]], log: logging.Logger) -> None:
+    def __init__(self, is_open: Callable[[str], Awaitable[bool]], log: logging.Logger) -> None:
         self.num_dropped = 0
         self.num_failed = 0
         self.last_error: Exception | None = None
         self._is_open = is_open
         self._log = log
         self._loop = asyncio.get_running_loop()
+        # For which topic Kafka is believed to take messages, and until when.
+        self._open_topic = ""
         self._open_until = 0.0
         self._was_open = True
         self._events: deque[Item] = deque()
@@ -91,21 +94,21 @@ class EventGate:
         """Return how much is waiting."""
         return len(self._events) + len(self._log_messages)
 
-    async def send_event(self, label: str, send: Send, *, is_latest_only: bool = False) -> None:
-        """Send an event; if Kafka does not answer, leave it here and return.
+    async def send_event(self, kafka_topic: str, send: Send, *, is_latest_only: bool = False) -> None:
+        """Send an event; if Kafka does not take it, leave it here and return.
 
         Parameters
         ----------
-        label
-            What it is.
+        kafka_topic
+            Where it goes.
         send
             Sends it.
         is_latest_only
-            Does it replace what waits with the same label?
+            Does it replace what waits for the same topic?
         """
-        item = Item(label, send, self._loop.create_future())
+        item = Item(kafka_topic, send, self._loop.create_future())
         with self._lock:
-            waiting = next((other for other in self._events if other.label == label), None)
+            waiting = next((other for other in self._events if other.kafka_topic == kafka_topic), None)
             if is_latest_only and waiting is not None:
                 self._events.remove(waiting)
                 waiting.settle()
@@ -116,10 +119,10 @@ class EventGate:
         assert item.settled is not None
         await item.settled
 
-    def send_log_message(self, send: Send) -> None:
-        """Let a log message be sent as soon as Kafka answers; from any thread."""
+    def send_log_message(self, kafka_topic: str, send: Send) -> None:
+        """Let a log message be sent as soon as Kafka takes it; from any thread."""
         with self._lock:
-            self._append(self._log_messages, Item("a log message", send))
+            self._append(self._log_messages, Item(kafka_topic, send))
         # If it was closed, the message stays here; nobody asks for it any more.
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake.set)
@@ -145,7 +148,7 @@ class EventGate:
         Returns
         -------
         left : `list` [`str`]
-            What was not sent.
+            The Kafka topics of what was not sent.
         """
         if self._task is not None:
             # Make the task look once more, before it is believed to be idle.
@@ -165,7 +168,7 @@ class EventGate:
             self._events.clear()
         for item in left:
             item.settle()
-        return [item.label for item in left]
+        return [item.kafka_topic for item in left]
 
     async def _run(self) -> None:
         while True:
@@ -176,20 +179,25 @@ class EventGate:
                 self._idle.set()
                 await self._wake.wait()
                 self._idle.clear()
-            elif not await self._check_open():
+                continue
+            with self._lock:
+                items = self._events or self._log_messages
+                kafka_topic = items[0].kafka_topic
+            if not await self._check_open(kafka_topic):
                 await asyncio.sleep(RETRY_INTERVAL)
-            else:
-                with self._lock:
-                    items = self._events or self._log_messages
-                    item = items.popleft() if items else None
-                if item is not None:
-                    await self._send(item, items)
+                continue
+            with self._lock:
+                # Another one of that topic may have taken its place meanwhile.
+                item = items.popleft() if items and items[0].kafka_topic == kafka_topic else None
+            if item is not None:
+                await self._send(item, items)
 
-    async def _check_open(self) -> bool:
-        if self._loop.time() < self._open_until:
+    async def _check_open(self, kafka_topic: str) -> bool:
+        if kafka_topic == self._open_topic and self._loop.time() < self._open_until:
             return True
-        is_open = await self._is_open()
+        is_open = await self._is_open(kafka_topic)
         if is_open:
+            self._open_topic = kafka_topic
             self._open_until = self._loop.time() + CONFIDENCE
         else:
             for item in self._events:
@@ -197,9 +205,9 @@ class EventGate:
         if is_open != self._was_open:
             self._was_open = is_open
             if is_open:
-                self._log.info("Kafka answers again: events and log messages are published")
+                self._log.info("Kafka takes messages again: events and log messages are published")
             else:
-                self._log.warning("Kafka does not answer: events and log messages are held back")
+                self._log.warning("Kafka takes no messages: events and log messages are held back")
         return is_open
 
     async def _send(self, item: Item, items: deque[Item]) -> None:
@@ -213,7 +221,7 @@ class EventGate:
         except Exception as error:
             self.num_failed += 1
             self.last_error = error
-            self._log.error(f"Could not publish {item.label}: {error!r}")
+            self._log.error(f"Could not publish to {item.kafka_topic}: {error!r}")
         finally:
             _is_passing.reset(token)
         item.settle()
@@ -227,13 +235,16 @@ class LogGate(logging.Filter):
     handler
         A handler whose ``emit`` publishes a record, and which has its tasks
         in ``futures``, if anywhere.
+    kafka_topic
+        Where it publishes.
     gate
         The gate.
     """
 
-    def __init__(self, handler: logging.Handler, gate: EventGate) -> None:
+    def __init__(self, handler: logging.Handler, kafka_topic: str, gate: EventGate) -> None:
         super().__init__()
         self._handler = handler
+        self._kafka_topic = kafka_topic
         self._gate = gate
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -253,7 +264,7 @@ class LogGate(logging.Filter):
         except Exception:
             # The handler has its way to report arguments that do not fit.
             return True
-        self._gate.send_log_message(partial(self._emit, held))
+        self._gate.send_log_message(self._kafka_topic, partial(self._emit, held))
         return False
 
     async def _emit(self, record: logging.LogRecord) -> None:

@@ -112,7 +112,6 @@ class KafkaPublisher:
         self._limited_log = RateLimitedLog(self.log)
         self._producer: Producer | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._any_topic = ""
         # Since when messages have been seen under way, and none to arrive.
         self._stalled_since: float | None = None
         # Who waits for room, and how long the queue may be then.
@@ -161,10 +160,8 @@ class KafkaPublisher:
         """
         if self._producer is not None:
             raise RuntimeError("The publisher is started already")
-        topics = list(topics)
         producer = await asyncio.to_thread(self._make_producer)
-        await self._prepare_patiently(producer, topics, is_exact)
-        self._any_topic = next((topic.kafka_topic(self.settings.subname) for topic in topics), "")
+        await self._prepare_patiently(producer, list(topics), is_exact)
         self._producer = producer
         self.produce = producer.produce
         self._serve_again()
@@ -283,22 +280,24 @@ class KafkaPublisher:
         self.serve()
         return 0.0 if self._stalled_since is None else time.monotonic() - self._stalled_since
 
-    async def does_answer(self, timeout: float) -> bool:  # noqa: ASYNC109
-        """Ask Kafka whether it is there.
+    async def has_leader(self, kafka_topic: str, timeout: float) -> bool:  # noqa: ASYNC109
+        """Ask Kafka whether it could take messages for a topic now.
 
         Parameters
         ----------
+        kafka_topic
+            Name of the Kafka topic.
         timeout
             How long to wait for the answer [s].
         """
         if self._producer is None:
             return False
         try:
-            # About one topic: there may be thousands of others.
-            await asyncio.to_thread(self._producer.list_topics, self._any_topic, timeout)
+            metadata = await asyncio.to_thread(self._producer.list_topics, kafka_topic, timeout)
         except KafkaException:
             return False
-        return True
+        partitions = metadata.topics[kafka_topic].partitions.values()
+        return bool(partitions) and all(partition.leader in metadata.brokers for partition in partitions)
 
     def _serve_again(self) -> None:
         """Serve now, and again after the interval."""

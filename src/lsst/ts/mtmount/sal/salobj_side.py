@@ -124,7 +124,8 @@ class SalobjSide:
     -----
     As long as salobj has a message that Kafka has not taken, it blocks the
     event loop, and with it all reading. So events and log messages are given
-    to it only while Kafka answers, and are held back here while it does not.
+    to it only while Kafka takes messages, and are held back here while it does
+    not.
     """
 
     def __init__(self, salobj: ModuleType) -> None:
@@ -143,9 +144,9 @@ class SalobjSide:
         except Exception:
             self._closing = asyncio.create_task(self.controller.close())
             raise
-        self._gate = EventGate(self._is_kafka_up, self.log)
+        self._gate = EventGate(self._does_kafka_take, self.log)
         self._log_gates = [
-            (handler, LogGate(handler, self._gate))
+            (handler, LogGate(handler, self.controller.evt_logMessage.topic_info.kafka_name, self._gate))
             for handler in self.log.handlers
             if isinstance(handler, salobj.SalLogHandler) and handler.controller is self.controller
         ]
@@ -196,14 +197,14 @@ class SalobjSide:
         self._gate.start()
 
     async def write_event(self, name: str, **fields: Any) -> None:
-        """Write an event, as soon as Kafka answers; see `SalSide`."""
+        """Write an event, as soon as Kafka takes it; see `SalSide`."""
         topic = getattr(self.controller, f"evt_{name}", None)
         if topic is None:
             return
         known = {field: value for field, value in fields.items() if field in topic.topic_info.fields}
         if known:
             await self._gate.send_event(
-                topic.attr_name,
+                topic.topic_info.kafka_name,
                 partial(topic.set_write, **known),
                 # Where the TMA's clock was a while ago is of no use.
                 is_latest_only=name == "clockOffset",
@@ -239,10 +240,10 @@ class SalobjSide:
                 f"dropped, {self._gate.num_failed} failed (last error: {self._gate.last_error!r})"
             )
 
-    async def _is_kafka_up(self) -> bool:
-        if self.publisher.stalled_for > MAX_STALL:
+    async def _does_kafka_take(self, kafka_topic: str) -> bool:
+        if self.publisher.measure_stall() > MAX_STALL:
             return False
-        return await self.publisher.does_answer(ANSWER_TIMEOUT)
+        return await self.publisher.has_leader(kafka_topic, ANSWER_TIMEOUT)
 
 
 def describe_topic(topic_info: Any, subname: str) -> TopicInfo:
