@@ -138,6 +138,20 @@ async def test_blocked_sink_holds_up_the_sender() -> None:
         assert set(sink.frames) == {frame}
 
 
+async def test_blocked_sink_is_left_alone() -> None:
+    """Bytes that a transport still had when it was paused wait in the buffer."""
+    async with Peer() as peer, make_client(peer) as client:
+        sink = Sink(client, room=1)
+        client.set_frame_sink(sink)
+        await peer.send(b"one\r\n")
+        await sink.wait_blocked()
+        client._connection.get_buffer(-1)[:5] = b"two\r\n"
+        client._connection.buffer_updated(5)
+        assert sink.frames == [b"one"]
+        client.resume_frames()
+        assert sink.frames == [b"one", b"two"]
+
+
 async def test_nothing_is_lost_however_often_it_blocks() -> None:
     rng = random.Random(4)
     frames = [b"%d:" % i + b"y" * rng.randrange(2000) for i in range(5000)]

@@ -199,9 +199,10 @@ async def test_reads_in_turn() -> None:
     """A read that begins just when another one is woken up does not get lost."""
     async with Peer() as peer, make_client(peer) as client:
         first = await begin(client.readexactly(2))
-        client._reader.feed_data(b"ab")
         second = asyncio.ensure_future(client.readexactly(3))
+        client._reader.feed_data(b"ab")
         assert await end(first) == b"ab"
+        assert client._reader.is_waiting
         await peer.send(b"cde")
         assert await end(second) == b"cde"
 
