@@ -120,6 +120,7 @@ async def test_start_and_end_are_published(tma: ScriptedTma, kafka_reader: Kafka
     assert not client.connected
     async with running(client):
         assert client.connected
+        assert client.should_be_connected
         assert client.controller.isopen
         await tma.send(golden_frame("azimuth"))
         await kafka_reader.read_count("telemetryClientHeartbeat", 3)
@@ -129,6 +130,7 @@ async def test_start_and_end_are_published(tma: ScriptedTma, kafka_reader: Kafka
     assert client.done_task.done()
     assert client.done_task.exception() is None
     assert not client.connected
+    assert not client.should_be_connected
     assert not client.controller.isopen
     assert client.controller.done_task.done()
     connected = await kafka_reader.read_count("logevent_telemetryConnected", 3)

@@ -563,6 +563,7 @@ class TelemetryClient(Client):
         """Stop, publish that, flush, and set ``done_task`` done."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.flush_timeout
+        self.should_be_connected = False
         try:
             for signal_number in HANDLED_SIGNALS:
                 loop.remove_signal_handler(signal_number)
