@@ -22,7 +22,7 @@ from lsst.ts.mtmount.core.codec cimport (
     scan_error,
     scan_frame,
 )
-from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, FrameBuffer
+from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, Block, FrameBuffer
 
 
 cdef extern from "<time.h>" nogil:
@@ -225,6 +225,7 @@ cdef class FrameDecoder:
         cdef Py_ssize_t length = 0
         cdef int state, code
         cdef bytes held
+        cdef Block block
         self._stopped = False
         if self.pending_frame is not None:
             return NEED_HANDLER
@@ -239,6 +240,9 @@ cdef class FrameDecoder:
             if state != NEED_MORE:
                 return state
         while not self._stopped:
+            # The frame lies there, even if a callback receives more bytes,
+            # for which the buffer moves on.
+            block = buffer.block
             code = buffer.next_frame_view(<const unsigned char**>&frame, &length)
             if code == 0:
                 return NEED_MORE
@@ -267,7 +271,7 @@ cdef class FrameDecoder:
     @property
     def pending(self) -> int:
         """Frames that wait for something: 0 or 1."""
-        return (
+        return int(
             self.pending_frame is not None
             or self._held_frame is not None
             or self._held_message is not None

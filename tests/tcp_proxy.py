@@ -52,6 +52,8 @@ class TcpProxy:
         Port of the server, on the loopback address.
     faults
         The faults; they may be replaced at any time.
+    port
+        Port to listen on; 0 for any free one.
 
     Attributes
     ----------
@@ -65,9 +67,9 @@ class TcpProxy:
         Set when a connection was cut as ``faults`` say.
     """
 
-    def __init__(self, server_port: int, faults: Faults | None = None) -> None:
+    def __init__(self, server_port: int, faults: Faults | None = None, port: int = 0) -> None:
         self.faults = faults or Faults()
-        self.port = 0
+        self.port = port
         self.num_connections = 0
         self.num_bytes = 0
         self.was_cut = asyncio.Event()
@@ -78,7 +80,7 @@ class TcpProxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
