@@ -135,6 +135,12 @@ def print_results(
             f"{SAMPLED_TOPIC} alone is read back and decoded.",
             style="dim",
         )
+    if any(result.was_cut for result in results):
+        console.print(
+            "Behind: the client did not keep up with the rate, so the stream was cut some seconds after its "
+            "time. (At this rate the TMA would have lost telemetry.)",
+            style="dim",
+        )
     if failure is None and all(result.has_passed for result in results):
         console.print("PASSED: every frame is accounted for; nothing was lost.", style="bold green")
         return

@@ -137,6 +137,8 @@ class Account:
             For people; empty if each frame that was sent is accounted for,
             none was lost, dropped or repeated, and each record is right.
         """
+        if not self.total_sent:
+            return ["no frame was sent: the client did not connect"]
         return [*self._check_client(), *self._check_broker(), *self._check_reader()]
 
     def _check_client(self) -> list[str]:

@@ -64,6 +64,8 @@ NOTES = (
     "Where it says <em>counted</em>, the processor cannot also decode everything: the records at the broker "
     "are counted by its high watermarks, and one topic (mainPowerSupply) is read back, which tells the "
     "latency and whether its records are whole and in sequence.",
+    "Behind: the client did not keep up with the rate, so the stream was cut some seconds after its time. "
+    "(At this rate the TMA would have lost telemetry.)",
     "Queue: records that the producer was given and whose acknowledgement the client has not taken note of. "
     "At low rates it does that once a second.",
 )
@@ -157,7 +159,6 @@ def _make_account_table(results: Sequence[StepResult]) -> str:
         account = result.account
         keys = ("frames", "published", "total_dropped", "unsupported", "acknowledged")
         decoded = f"{account.read_back.sum_up('decoded'):,}"
-        verdict = "ok" if result.has_passed else "FAILED"
         rows.append(
             [
                 f"{account.total_sent:,}",
@@ -169,7 +170,7 @@ def _make_account_table(results: Sequence[StepResult]) -> str:
                 f"{decoded} decoded" if account.is_read_whole else f"counted; {decoded} decoded",
                 f"{account.wrong:,}",
                 f"{account.lost:,}",
-                f'<span class="{"good" if result.has_passed else "bad"}">{verdict}</span>',
+                f'<span class="{"good" if result.has_passed else "bad"}">{result.verdict}</span>',
             ]
         )
     return _make_table(results, headers, rows)

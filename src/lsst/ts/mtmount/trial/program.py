@@ -70,16 +70,19 @@ class Program:
 
     async def __aenter__(self) -> Self:
         with self._log_path.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                env=dict(self._environment),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE if self._read_output else log,
-                stderr=log,
-                limit=MAX_LINE,
-                # A Ctrl-C in the terminal is for the trial, which ends its programs in order.
-                start_new_session=True,
-            )
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    env=dict(self._environment),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE if self._read_output else log,
+                    stderr=log,
+                    limit=MAX_LINE,
+                    # A Ctrl-C in the terminal is for the trial, which ends its programs in order.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ProgramError(f"{self.name} cannot be started: {error}") from None
         self._meter = ProcessMeter(self._process.pid)
         return self
 

@@ -25,7 +25,7 @@ import json
 import logging
 import math
 import os
-import selectors
+import select
 import sys
 import time
 from collections import deque
@@ -288,14 +288,12 @@ def read_all(reader: RecordReader, judge: Judge, interval: float) -> str | None:
         Why reading ended before everything was read.
     """
     next_report = time.monotonic() + interval
-    with selectors.DefaultSelector() as selector:
-        selector.register(sys.stdin, selectors.EVENT_READ)
-        # What comes on the standard input is of no interest, only its end.
-        while not selector.select(0) or os.read(sys.stdin.fileno(), 4096):
-            read_some(reader, judge)
-            if time.monotonic() >= next_report:
-                show("progress", judge.describe_progress())
-                next_report += interval
+    # What comes on the standard input is of no interest, only its end.
+    while not select.select([sys.stdin], [], [], 0)[0] or os.read(sys.stdin.fileno(), 4096):
+        read_some(reader, judge)
+        if time.monotonic() >= next_report:
+            show("progress", judge.describe_progress())
+            next_report += interval
     ends = reader.find_ends()
     give_up = time.monotonic() + PATIENCE
     while (left := sum(ends.values()) - sum(reader.positions.values())) > 0:

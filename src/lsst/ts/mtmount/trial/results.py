@@ -32,6 +32,8 @@ class StepResult:
         Multiple of the TMA's full rate that was asked for; may be infinity.
     duration : `float`
         Length of the stream that was asked for [s].
+    was_cut : `bool`
+        Was the stream cut, because the client did not keep up?
     read_mode : `str`
         Whether everything was decoded, or counted.
     account : `Account`
@@ -47,6 +49,7 @@ class StepResult:
     client: str
     rate: float
     duration: float
+    was_cut: bool
     read_mode: str
     account: Account
     simulator: dict[str, Any]
@@ -57,6 +60,13 @@ class StepResult:
     def has_passed(self) -> bool:
         """Does the account close, and is nothing lost or wrong?"""
         return not self.problems
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in one word: ``ok``, ``behind`` (passed, but did not keep up) or ``FAILED``."""
+        if not self.has_passed:
+            return "FAILED"
+        return "behind" if self.was_cut else "ok"
 
     @property
     def rate_name(self) -> str:
@@ -73,7 +83,8 @@ class StepResult:
     @property
     def frames_per_second(self) -> float:
         """Frames that reached the broker [1/s]; NaN if none came."""
-        return self.account.total_written / self.elapsed if self.elapsed > 0 else math.nan
+        num_frames = self.account.total_written
+        return num_frames / self.elapsed if num_frames and self.elapsed > 0 else math.nan
 
     @property
     def bytes_per_second(self) -> float:
@@ -105,6 +116,7 @@ class StepResult:
                 "client": self.client,
                 "rate": self.rate_name,
                 "duration_s": self.duration,
+                "was_cut": self.was_cut,
                 "read_mode": self.read_mode,
                 "passed": self.has_passed,
                 "problems": self.problems,

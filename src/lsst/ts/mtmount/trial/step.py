@@ -163,6 +163,8 @@ class _Step:
         self._client_report = folder / "client.json" if plan.client.has_counters else None
         self._series = SampleSeries()
         self._problems: list[str] = []
+        # Was the stream cut, because the client did not keep up?
+        self._was_cut = False
         # Process IDs of the client and what it started.
         self._client_pids: set[int] = set()
 
@@ -194,6 +196,7 @@ class _Step:
             client=self._plan.client.name,
             rate=self._plan.rate,
             duration=self._plan.duration,
+            was_cut=self._was_cut,
             read_mode=self._plan.read_mode,
             account=account,
             simulator=simulator_report,
@@ -253,6 +256,7 @@ class _Step:
         """Wait until the TMA has closed the connection and the client has ended."""
         status = await self._client.wait(self._plan.duration + GRACE)
         if status is None:
+            self._was_cut = True
             self._simulator.send_signal(signal.SIGTERM)
             status = await self._client.wait(DRAIN_TIMEOUT)
         if status is None:
@@ -285,10 +289,11 @@ class _Step:
             self._problems.append(f"the client ended with status {status} {when}\n{self._client.describe()}")
 
     async def _end_simulator(self) -> dict[str, Any]:
-        # Without its client it ends by itself, unless the stream was cut.
+        # It ends by itself when the stream has come to its end and the client has gone.
         status = await self._simulator.wait(GRACE)
         if status is None:
             status = await self._simulator.end()
+            self._problems.append("the client left the TMA before the end of the stream")
         if status:
             raise ProgramError(f"the simulator ended with status {status}\n{self._simulator.describe()}")
         report: dict[str, Any] = json.loads((self._folder / SIMULATOR_REPORT).read_text())

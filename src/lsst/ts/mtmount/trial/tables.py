@@ -36,6 +36,8 @@ LATENCY_NOTE = (
 #: Percentiles of the latency in the terminal, where there is little room.
 TOLD_PERCENTILES = (50, 99, 99.9)
 
+VERDICT_STYLES = {"ok": "green", "behind": "yellow", "FAILED": "bold red"}
+
 UNKNOWN = "-"
 
 
@@ -139,7 +141,7 @@ def make_account_table(results: Iterable[StepResult]) -> Table:
             _mark(account.lost),
             *(format_number(latency.percentile(percent) * 1e3, 1) for percent in TOLD_PERCENTILES),
             format_number(latency.max * 1e3, 1),
-            Text("ok", "green") if result.has_passed else Text("FAILED", "bold red"),
+            Text(result.verdict, VERDICT_STYLES[result.verdict]),
         )
     return table
 

@@ -1,0 +1,64 @@
+"""A telemetry client with a fault of its own: this project's, behind something that spoils one frame.
+
+Run it with ``--host``, ``--port`` and ``--fault``: ``drop``, ``alter``, ``repeat`` or ``none``.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+
+#: Number of the frame that is spoiled.
+SPOILED = 100
+
+TERMINATOR = b"\r\n"
+CLIENT = "import sys, mtmount_telemetry_launcher as launcher; sys.exit(launcher.run_client())"
+
+
+def spoil(frame: bytes, fault: str) -> bytes:
+    if fault == "drop":
+        return b""
+    if fault == "repeat":
+        return frame + frame
+    # The first decimal of the last number becomes another one.
+    head, point, tail = frame.rpartition(b".")
+    return head + point + bytes([tail[0] ^ 1]) + tail[1:]
+
+
+async def relay(host: str, port: int, client: asyncio.StreamWriter, fault: str) -> None:
+    tma, writer = await asyncio.open_connection(host, port)
+    number = 0
+    try:
+        while frame := await tma.readuntil(TERMINATOR):
+            number += 1
+            client.write(spoil(frame, fault) if number == SPOILED and fault != "none" else frame)
+            await client.drain()
+    finally:
+        writer.close()
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--fault", required=True)
+    args = parser.parse_args()
+    tasks = []
+
+    async def serve(_: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        tasks.append(asyncio.create_task(relay(args.host, args.port, client, args.fault)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CLIENT, "--host", "127.0.0.1", "--port", str(port)
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, client.terminate)
+    status = await client.wait()
+    for task in tasks:
+        task.cancel()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
