@@ -225,7 +225,7 @@ cdef class FrameDecoder:
         cdef Py_ssize_t length = 0
         cdef int state, code
         cdef bytes held
-        cdef Block block
+        cdef Block _block
         self._stopped = False
         if self.pending_frame is not None:
             return NEED_HANDLER
@@ -242,7 +242,7 @@ cdef class FrameDecoder:
         while not self._stopped:
             # The frame lies there, even if a callback receives more bytes,
             # for which the buffer moves on.
-            block = buffer.block
+            _block = buffer.block
             code = buffer.next_frame_view(<const unsigned char**>&frame, &length)
             if code == 0:
                 return NEED_MORE

@@ -32,7 +32,9 @@ TOPIC_IDS = (MIXED_ID, CLOCK_ID, HANDLED_ID, LARGE_ID)
 STAMPS_SIZE = 32
 #: So many calls in a row are refused for a full queue, at most.
 MAX_FULL = 3
-HEAD_LENGTH = 200
+MAX_REPORTED = 400
+#: Of a frame that is too long [bytes].
+FRAME_HEAD = 200
 #: Chunks have a multiple of this size [bytes].
 CHUNK_UNIT = 4
 
@@ -76,19 +78,23 @@ class Choices:
 
 
 def check(data: bytes) -> None:
-    """Stream the input, and a good frame of each topic after it.
+    """Stream the input, a good frame of each topic, and the input once more, where it may be cut.
 
-    The first bytes choose the limit, the sizes of the chunks, and what the
-    producer and the handlers do.
+    The first bytes choose the limit, how much of a dropped frame is reported,
+    the sizes of the chunks, and what the producer and the handlers do.
     """
     script = Script(data)
-    limit = LIMITS[script.byte() % len(LIMITS)]
+    choice = script.byte()
+    limit = LIMITS[choice % len(LIMITS)]
+    max_reported = FRAME_HEAD if choice & 0x80 else MAX_REPORTED
     choices = script.take(8)
-    stream = script.rest() + TERMINATOR + b"".join(good + TERMINATOR for good in good_frames())
-    core = CoreRun(Choices(choices), limit)
-    account = Account(Choices(choices), limit)
+    again = script.rest()
+    stream = TERMINATOR.join([again, *good_frames(), again])
+    core = CoreRun(Choices(choices), limit, max_reported)
+    account = Account(Choices(choices), limit, max_reported)
     account.take(stream)
     core.take(stream, [*choices, 255])
+    core.close()
     compare_events(core.events, account.events)
     core.check_account(account)
 
@@ -106,13 +112,14 @@ class RefusalError(Exception):
 class CoreRun:
     """What the core makes of a stream."""
 
-    def __init__(self, choices: Choices, limit: int) -> None:
+    def __init__(self, choices: Choices, limit: int, max_reported: int) -> None:
         self.choices = choices
         self.events: list[Event] = []
         self.buffer = FrameBuffer(TERMINATOR, limit)
         self.decoder = FrameDecoder(
             self.produce, self.acknowledge, on_drop=self.note_drop, on_unsupported=self.note_unsupported
         )
+        self.decoder.max_reported = max_reported
         self.decoder.add_topic(mixed_codec())
         for topic_id in TOPIC_IDS[1:]:
             codec = make_codec(topic_id, FIELDS, WIRE)
@@ -180,6 +187,12 @@ class CoreRun:
         else:
             self.decoder.drop_pending(RuntimeError("the handler failed"))
 
+    def close(self) -> None:
+        """End with a frame that is cut off, if there is one."""
+        self.decoder.drop_rest(self.buffer, FrameError(DropReason.CLOSED, "the end"))
+        self.decoder.drop_all(self.buffer, FrameError(DropReason.CLOSED, "nothing is left"))
+        assert len(self.buffer) == 0
+
     def check_sum(self) -> None:
         """Each frame is somewhere."""
         decoder = self.decoder
@@ -203,9 +216,10 @@ class CoreRun:
 class Account:
     """What must become of a stream, by the plain rules."""
 
-    def __init__(self, choices: Choices, limit: int) -> None:
+    def __init__(self, choices: Choices, limit: int, max_reported: int) -> None:
         self.choices = choices
         self.limit = limit
+        self.max_reported = max_reported
         self.events: list[Event] = []
         self.frames = 0
         self.bytes = 0
@@ -218,20 +232,30 @@ class Account:
         self.clock_is_due = choices.wants_clock()
 
     def take(self, stream: bytes) -> None:
-        """Account for each frame of a stream that ends with a terminator."""
+        """Account for each frame of a stream, and for what is left behind the last terminator."""
         *frames, rest = stream.split(TERMINATOR)
-        assert not rest
         for frame in frames:
-            self.frames += 1
-            self.bytes += len(frame)
+            is_long = len(frame) > self.limit
             try:
+                if is_long:
+                    raise BadFrameError((DropReason.TOO_LONG, None))
                 self.take_frame(frame)
             except BadFrameError as error:
-                self.events.append(("drop", error.problems, frame[:HEAD_LENGTH]))
+                self.drop(frame, error.problems, is_long)
+            self.count(frame)
+        if rest:
+            # Its last byte may have been the first one of the terminator.
+            self.drop(rest, frozenset({(DropReason.CLOSED, None)}), len(rest) - 1 > self.limit)
+            self.count(rest)
+
+    def count(self, frame: bytes) -> None:
+        self.frames += 1
+        self.bytes += len(frame)
+
+    def drop(self, frame: bytes, problems: frozenset[Problem], is_long: bool) -> None:
+        self.events.append(("drop", problems, frame[: FRAME_HEAD if is_long else self.max_reported]))
 
     def take_frame(self, frame: bytes) -> None:
-        if len(frame) > self.limit:
-            raise BadFrameError((DropReason.TOO_LONG, None))
         data = load_object(frame)
         topic_id = data.get("topicID")
         if isinstance(topic_id, bool) or not isinstance(topic_id, (int, float)):

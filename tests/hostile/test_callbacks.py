@@ -110,6 +110,25 @@ def test_bytes_received_meanwhile_come_next(name: str, callbacks: Callbacks) -> 
     callbacks.check_sum()
 
 
+@pytest.mark.parametrize("error", [BufferError, ValueError])
+def test_refused_frame_is_reported_whole_though_bytes_came_meanwhile(
+    error: type[Exception], callbacks: Callbacks
+) -> None:
+    def feed_and_fail() -> None:
+        # What the buffer had is freed when it moves on to other memory.
+        callbacks.buffer.feed(b"y" * 200_000)
+        callbacks.buffer.feed(b"y" * 800_000)
+        gc.collect()
+        raise error
+
+    callbacks.acts["produce"] = feed_and_fail
+    callbacks.receive(mixed_frame())
+    callbacks.process()
+    callbacks.decoder.drop_pending(RuntimeError())
+    assert callbacks.heads == [mixed_frame()[:200]]
+    callbacks.check_sum()
+
+
 @pytest.mark.parametrize("name", EACH_KIND)
 def test_topics_may_go_meanwhile(name: str, callbacks: Callbacks) -> None:
     def remove() -> None:
