@@ -20,9 +20,6 @@ CAPACITY = 1000
 #: How often it is tried again whether Kafka takes messages [s].
 RETRY_INTERVAL = 0.25
 
-#: How long that is believed [s].
-CONFIDENCE = 0.05
-
 # True in the context in which something passes: what is logged about that is
 # not published.
 _is_passing: contextvars.ContextVar[bool] = contextvars.ContextVar("is_passing", default=False)
@@ -78,9 +75,6 @@ class EventGate:
         self._is_open = is_open
         self._log = log
         self._loop = asyncio.get_running_loop()
-        # For which topic Kafka is believed to take messages, and until when.
-        self._open_topic = ""
-        self._open_until = 0.0
         self._was_open = True
         self._events: deque[Item] = deque()
         self._log_messages: deque[Item] = deque()
@@ -193,13 +187,8 @@ class EventGate:
                 await self._send(item, items)
 
     async def _check_open(self, kafka_topic: str) -> bool:
-        if kafka_topic == self._open_topic and self._loop.time() < self._open_until:
-            return True
         is_open = await self._is_open(kafka_topic)
-        if is_open:
-            self._open_topic = kafka_topic
-            self._open_until = self._loop.time() + CONFIDENCE
-        else:
+        if not is_open:
             for item in self._events:
                 item.settle()
         if is_open != self._was_open:
