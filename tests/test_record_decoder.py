@@ -57,7 +57,7 @@ class GuardedRegistryHandler(BaseHTTPRequestHandler):
 @pytest.fixture
 def registry() -> Iterator[GuardedRegistry]:
     with GuardedRegistry() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
