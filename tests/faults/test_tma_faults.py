@@ -211,7 +211,7 @@ async def test_clock_stepped_back(
     clock = SteppedClock(tmp_path)
     environment = embedded_environment | clock.environment
     async with (
-        TmaSimulator(rate=10, duration=1.5) as simulator,
+        TmaSimulator(rate=10, duration=4) as simulator,
         ClientProgram(environment, tmp_path, simulator.port) as program,
     ):
         await wait_until(lambda: program.counters["published"] > 500)

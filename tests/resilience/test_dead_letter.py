@@ -108,18 +108,20 @@ def test_unfinished_line_spoils_no_other(tmp_path: Path) -> None:
     assert [json.loads(line)["frame"] for line in lines[1:]] == ["a", "b"]
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 300 bytes."""
+    """No file may grow beyond 300 bytes; nor may pytest's own, so not for the time of a fixture."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_full_disk_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, small_files: None) -> None:
+def test_full_disk_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "dropped"
-    with opened(path) as dead_letter:
+    with small_files(), opened(path) as dead_letter:
         drop(dead_letter, b"good")
         size = path.stat().st_size
         for _ in range(5):
