@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from lsst.ts import mtmount
 from lsst.ts.mtmount import DropReason, TelemetryClient, TelemetryTopicHandler
@@ -465,6 +466,14 @@ async def test_lost_connection_ends_the_client(tma: ScriptedTma, kafka_reader: K
     assert len(kafka_reader.records["azimuth"]) == 2
     connected = await kafka_reader.read_count("logevent_telemetryConnected", 3)
     assert [record["connected"] for record in connected] == [False, True, False]
+
+
+async def test_useless_producer_ends_the_client(tma: ScriptedTma, kafka_reader: KafkaReader) -> None:
+    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+        client.heartbeat_interval = 0.01
+        client.controller.publisher._report_error(KafkaError(KafkaError._FATAL, "it is over", fatal=True))
+        with pytest.raises(KafkaException, match="it is over"):
+            await client.done_task
 
 
 async def test_refused_connection(sal_environment: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaError, KafkaException
 
 from lsst.ts.mtmount import RAW_TELEMETRY_MAP
 from lsst.ts.mtmount.record_reader import RecordReader
 from lsst.ts.mtmount.sal import KafkaSettings
 
-#: How long to wait for the next record [s].
+#: How long to wait for the next record, and for a broker that was just started [s].
 PATIENCE = 10.0
 
 
@@ -61,7 +64,7 @@ def read_back(environment: Mapping[str, str]) -> ReadBack:
     with RecordReader(
         settings.broker_addr, settings.registry_url, topic_ids, configuration=configuration
     ) as reader:
-        num_left = sum(reader.find_ends().values())
+        num_left = count_records(reader)
         while num_left > 0:
             received = reader.read(PATIENCE)
             assert received, f"{num_left} records did not come"
@@ -78,3 +81,18 @@ def read_back(environment: Mapping[str, str]) -> ReadBack:
         assert not reader.missed, reader.missed
     found.unique.update({topic_id: len(numbers) for topic_id, numbers in seen.items() if numbers})
     return found
+
+
+def count_records(reader: RecordReader) -> int:
+    """Ask how many records there are; a broker that was just started may not know at once."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return sum(reader.find_ends().values())
+        except KafkaException as error:
+            is_starting = error.args[0].code() in (
+                KafkaError.NOT_LEADER_FOR_PARTITION,
+                KafkaError.LEADER_NOT_AVAILABLE,
+            )
+            if not is_starting or time.monotonic() > deadline:
+                raise

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from confluent_kafka import KafkaException
+
 from .client import Client
 from .commands.which import describe_program
 from .constants import (
@@ -379,6 +381,9 @@ class TelemetryClient(Client):
                 if heartbeat is not None:
                     await heartbeat.write()
                 self._refresh_clock()
+                if (fatal := self._sal.publisher.fatal_error) is not None:
+                    # No message will ever be taken again by this producer.
+                    self._begin_end(KafkaException(fatal), is_exception=True)
             except Exception as error:
                 # One heartbeat less is no reason to stop the telemetry.
                 self._pump.limited_log.log("Heartbeat failed", logging.ERROR, f"Heartbeat failed: {error!r}")
@@ -565,8 +570,6 @@ class TelemetryClient(Client):
         deadline = loop.time() + self.flush_timeout
         self.should_be_connected = False
         try:
-            for signal_number in HANDLED_SIGNALS:
-                loop.remove_signal_handler(signal_number)
             tasks = [self.start_task, self.heartbeat_task, self.read_task, self.next_clock_offset_task]
             for task in tasks:
                 task.cancel()
@@ -587,6 +590,9 @@ class TelemetryClient(Client):
         finally:
             if self._dead_letter is not None:
                 self._dead_letter.close()
+            # Not before: a signal must not cut off the flush.
+            for signal_number in HANDLED_SIGNALS:
+                loop.remove_signal_handler(signal_number)
             self._set_done(error)
 
 

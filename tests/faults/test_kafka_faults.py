@@ -1,0 +1,321 @@
+"""Faults of a real Kafka, while telemetry flows."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lsst.ts.mtmount import TelemetryClient
+from lsst.ts.mtmount.simulator import TmaSimulator
+
+from ..integration.kafka import KafkaCluster, SmallDisk, create_topic, find_leader
+from .client import ClientProgram, run_client, wait_until
+from .conftest import LeadTo
+from .outcome import Outcome, RecordOutcome
+from .read_back import read_back
+from .stepped_clock import SteppedClock
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+IDEMPOTENT = {"enable.idempotence": True}
+
+#: Frames in one second at the TMA's full rate.
+FULL_RATE = 218
+
+
+async def run_seconds(client: TelemetryClient, seconds: float, rate: float) -> None:
+    """Wait until so many seconds' worth of frames were published."""
+    target = client.counters.published + seconds * rate * FULL_RATE
+    await wait_until(lambda: client.counters.published >= target)
+
+
+async def catch_up(client: TelemetryClient) -> float:
+    """Wait until all that was published so far is acknowledged or given up; return how long that took [s]."""
+    target = client.counters.published
+    return await wait_until(lambda: client.counters.acknowledged + client.counters.failed >= target)
+
+
+async def end_telemetry(simulator: TmaSimulator, client: TelemetryClient) -> None:
+    """Let the TMA end its stream, and the client read it to the end."""
+    await simulator.close()
+    await client.done_task
+    assert isinstance(client.failure, ConnectionError), client.failure
+    assert client.counters.frames == simulator.frames_sent
+
+
+@pytest.mark.parametrize("producer", [{}, IDEMPOTENT], ids=["default", "idempotent"])
+async def test_broker_killed_and_restarted(
+    broker: KafkaCluster, lead_to: LeadTo, record_outcome: RecordOutcome, producer: Mapping[str, Any]
+) -> None:
+    environment = lead_to(broker, producer)
+    async with TmaSimulator(rate=10) as simulator, run_client(simulator.port) as client:
+        await run_seconds(client, 2, 10)
+        await asyncio.to_thread(broker.kill, 1)
+        await run_seconds(client, 2, 10)
+        await asyncio.to_thread(broker.restart, 1)
+        seconds = await catch_up(client)
+        await run_seconds(client, 1, 10)
+        await end_telemetry(simulator, client)
+    found = await asyncio.to_thread(read_back, environment)
+    assert found.unique == simulator.sent
+    assert client.counters.failed == 0
+    if producer:
+        assert found.num_duplicated == found.num_late == 0
+    record_outcome(
+        Outcome.of(
+            f"broker killed and restarted at 10x ({'idempotent' if producer else 'acks=1'})",
+            "nothing lost" + (f"; {found.num_late} out of order" if found.num_late else ""),
+            client.counters,
+            sent=simulator.frames_sent,
+            found=found,
+            seconds=seconds,
+        )
+    )
+
+
+async def test_leader_killed(
+    three_brokers: KafkaCluster, lead_to: LeadTo, record_outcome: RecordOutcome, subname: str
+) -> None:
+    environment = lead_to(three_brokers, IDEMPOTENT)
+    async with TmaSimulator(rate=10) as simulator, run_client(simulator.port) as client:
+        assert client.controller.publisher._configuration["acks"] == "all"
+        await run_seconds(client, 2, 10)
+        topic = f"lsst.{subname}.MTMount.azimuth"
+        leader = await asyncio.to_thread(find_leader, three_brokers, topic)
+        await asyncio.to_thread(three_brokers.kill, leader)
+        seconds = await catch_up(client)
+        await run_seconds(client, 2, 10)
+        await end_telemetry(simulator, client)
+    found = await asyncio.to_thread(read_back, environment)
+    await asyncio.to_thread(three_brokers.restart, leader)
+    assert found.unique == simulator.sent
+    assert found.num_duplicated == found.num_late == client.counters.failed == 0
+    record_outcome(
+        Outcome.of(
+            "leader of 3 brokers killed at 10x (acks=all, idempotent)",
+            "nothing lost, nothing twice, in order",
+            client.counters,
+            sent=simulator.frames_sent,
+            found=found,
+            seconds=seconds,
+        )
+    )
+
+
+async def test_full_queue(
+    broker: KafkaCluster,
+    lead_to: LeadTo,
+    record_outcome: RecordOutcome,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    environment = lead_to(broker, {"queue.buffering.max.messages": 2000})
+    async with TmaSimulator(rate=10) as simulator, run_client(simulator.port) as client:
+        await run_seconds(client, 1, 10)
+        broker.suspend(1)
+        try:
+            await wait_until(lambda: client.counters.pending == 1)
+            num_frames = client.counters.frames
+            # Three times as long as the TMA itself may keep silent.
+            await asyncio.sleep(3)
+        finally:
+            broker.resume(1)
+        # Nothing was read meanwhile, so nothing took up memory.
+        assert client.counters.frames == num_frames
+        assert sys.getsizeof(client._buffer) < 3 << 20
+        seconds = await catch_up(client)
+        await run_seconds(client, 2, 10)
+        await end_telemetry(simulator, client)
+    found = await asyncio.to_thread(read_back, environment)
+    assert found.unique == simulator.sent
+    assert client.counters.failed == 0
+    assert "queue is full; reading telemetry is paused" in caplog.text
+    record_outcome(
+        Outcome.of(
+            "broker frozen at 10x until the queue was full",
+            "socket paused and resumed; no false time-out",
+            client.counters,
+            sent=simulator.frames_sent,
+            found=found,
+            seconds=seconds,
+        )
+    )
+
+
+async def test_outage_beyond_the_producers_patience(
+    broker: KafkaCluster,
+    lead_to: LeadTo,
+    record_outcome: RecordOutcome,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    environment = lead_to(broker, {"message.timeout.ms": 3000})
+    async with TmaSimulator(rate=1) as simulator, run_client(simulator.port) as client:
+        await run_seconds(client, 2, 1)
+        await asyncio.to_thread(broker.kill, 1)
+        await wait_until(lambda: client.counters.failed > FULL_RATE)
+        await asyncio.to_thread(broker.restart, 1)
+        seconds = await catch_up(client)
+        await run_seconds(client, 1, 1)
+        await end_telemetry(simulator, client)
+    found = await asyncio.to_thread(read_back, environment)
+    # What was given up may have arrived all the same, when only the answer was lost.
+    assert simulator.frames_sent - found.num_unique <= client.counters.failed
+    assert found.num_unique >= client.counters.acknowledged
+    assert "was not delivered: Local: Message timed out" in caplog.text
+    assert "more messages like this" in caplog.text
+    record_outcome(
+        Outcome.of(
+            "broker away for longer than message.timeout.ms (3 s)",
+            "what was given up is counted and logged; goes on",
+            client.counters,
+            sent=simulator.frames_sent,
+            found=found,
+            seconds=seconds,
+        )
+    )
+
+
+async def test_message_over_the_brokers_limit(
+    broker: KafkaCluster,
+    lead_to: LeadTo,
+    record_outcome: RecordOutcome,
+    caplog: pytest.LogCaptureFixture,
+    subname: str,
+) -> None:
+    environment = lead_to(broker)
+    topic = f"lsst.{subname}.MTMount.oilSupplySystem"
+    await asyncio.to_thread(create_topic, broker, topic, {"max.message.bytes": "1000"})
+    async with TmaSimulator(rate=5) as simulator, run_client(simulator.port) as client:
+        await run_seconds(client, 2, 5)
+        await end_telemetry(simulator, client)
+    found = await asyncio.to_thread(read_back, environment)
+    (oversized,) = (t.topic_id for t in simulator.topics if t.name == "oilSupplySystem")
+    assert client.counters.failed == simulator.sent[oversized] > 0
+    assert found.unique == {id_: count for id_, count in simulator.sent.items() if id_ != oversized}
+    assert f"A message for {topic} was not delivered: Broker: Message size too large" in caplog.text
+    record_outcome(
+        Outcome.of(
+            "messages of one topic over the broker's limit",
+            "counted and logged; other topics go on",
+            client.counters,
+            sent=simulator.frames_sent,
+            found=found,
+        )
+    )
+
+
+async def test_full_disk(
+    start_cluster: Callable[..., KafkaCluster], lead_to: LeadTo, record_outcome: RecordOutcome
+) -> None:
+    obstacle = SmallDisk.find_obstacle()
+    if obstacle is not None:
+        pytest.skip(f"no disk to fill: {obstacle}")
+    cluster = await asyncio.to_thread(start_cluster, disk_size="64m")
+    environment = lead_to(cluster, IDEMPOTENT)
+    async with TmaSimulator(rate=10) as simulator, run_client(simulator.port) as client:
+        await run_seconds(client, 1, 10)
+        await asyncio.to_thread(cluster.disk.fill)
+        await asyncio.to_thread(cluster.wait_ended, 1)
+        await run_seconds(client, 1, 10)
+        await asyncio.to_thread(cluster.disk.free)
+        await asyncio.to_thread(cluster.restart, 1)
+        seconds = await catch_up(client)
+        await run_seconds(client, 1, 10)
+        await end_telemetry(simulator, client)
+    found = await asyncio.to_thread(read_back, environment)
+    assert found.unique == simulator.sent
+    assert found.num_duplicated == found.num_late == client.counters.failed == 0
+    record_outcome(
+        Outcome.of(
+            "disk of the broker's log full at 10x (idempotent)",
+            "broker ends; after its return nothing is lost",
+            client.counters,
+            sent=simulator.frames_sent,
+            found=found,
+            seconds=seconds,
+        )
+    )
+
+
+@pytest.mark.slow
+async def test_outage_of_a_minute(
+    broker: KafkaCluster, lead_to: LeadTo, record_outcome: RecordOutcome, tmp_path: Path
+) -> None:
+    environment = lead_to(broker)
+    async with (
+        TmaSimulator(rate=1) as simulator,
+        ClientProgram(environment, tmp_path, simulator.port) as program,
+    ):
+        await wait_until(lambda: program.counters["acknowledged"] > 2 * FULL_RATE)
+        memory = measure_memory(program.pid)
+        await asyncio.to_thread(broker.kill, 1)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            await asyncio.sleep(1)
+            growth = measure_memory(program.pid) - memory
+            # The queue holds 32 MiB; then there is what librdkafka needs for it.
+            assert growth < 80 << 20
+        assert program.counters["in_flight"] > 50 * FULL_RATE
+        await asyncio.to_thread(broker.restart, 1)
+        target = program.counters["published"]
+        seconds = await wait_until(lambda: program.counters["acknowledged"] >= target)
+        await simulator.close()
+        status, _ = await program.wait_ended()
+        assert status == 1
+        assert "the TMA closed the connection" in program.output
+    found = await asyncio.to_thread(read_back, environment)
+    assert found.unique == simulator.sent
+    assert program.counters["failed"] == 0
+    record_outcome(
+        Outcome.of(
+            "broker away for 60 s at 1x",
+            f"nothing lost; memory grew by {growth / (1 << 20):.0f} MiB",
+            program.counters,
+            sent=simulator.frames_sent,
+            found=found,
+            seconds=seconds,
+        )
+    )
+
+
+async def test_clock_stepped_forward(
+    broker: KafkaCluster, lead_to: LeadTo, record_outcome: RecordOutcome, tmp_path: Path
+) -> None:
+    """Kafka refuses messages of the future: by default, of more than an hour."""
+    clock = SteppedClock(tmp_path)
+    environment = lead_to(broker) | clock.environment
+    async with (
+        TmaSimulator(rate=1) as simulator,
+        ClientProgram(environment, tmp_path, simulator.port) as program,
+    ):
+        await wait_until(lambda: program.counters["acknowledged"] > FULL_RATE)
+        clock.step(2 * 3600)
+        await wait_until(lambda: program.counters["failed"] > FULL_RATE)
+        clock.step(0)
+        target = program.counters["acknowledged"] + FULL_RATE
+        await wait_until(lambda: program.counters["acknowledged"] >= target)
+        await simulator.close()
+        await program.wait_ended()
+        assert "was not delivered: Broker: Invalid timestamp" in program.output
+    found = await asyncio.to_thread(read_back, environment)
+    assert found.num_unique == program.counters["acknowledged"]
+    record_outcome(
+        Outcome.of(
+            "clock stepped forward by 2 h, and back",
+            "Kafka refuses such messages: counted and logged; goes on",
+            program.counters,
+            sent=simulator.frames_sent,
+            found=found,
+        )
+    )
+
+
+def measure_memory(pid: int) -> int:
+    """Return the memory of a process [bytes]."""
+    return int(psutil.Process(pid).memory_info().rss)
