@@ -19,9 +19,10 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ..trial.client_command import OURS, ClientCommand, parse_client_command
+from ..trial.client_command import ClientCommand
 from ..trial.interrupt import run_interruptible
 from ..trial.kafka_site import EMBEDDED
+from ..trial.options import add_client_option, parse_positive
 from ..trial.program import ProgramError
 from ..trial.results import ROLES, StepResult
 from ..trial.samples import Sample
@@ -128,23 +129,18 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m lsst.ts.mtmount.commands.demo",
         description="Show and check the way of the telemetry, from a simulated TMA to decoded records.",
     )
-    parser.add_argument("--duration", type=float, default=15.0, help="seconds (default: %(default)g)")
     parser.add_argument(
-        "--rate", type=float, default=1.0, help="multiple of the TMA's full rate (default: %(default)g)"
+        "--duration", type=parse_positive, default=15.0, help="seconds (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=parse_positive,
+        default=1.0,
+        help="multiple of the TMA's full rate (default: %(default)g)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of all values (default: %(default)s)")
-    parser.add_argument(
-        "--client-command",
-        type=parse_client_command,
-        default=OURS,
-        metavar="COMMAND",
-        help="the client, with {host}, {port} and {report} where it needs them (default: this project's)",
-    )
-    args = parser.parse_args(argv)
-    for name in ("duration", "rate"):
-        if not 0 < getattr(args, name) < float("inf"):
-            parser.error(f"--{name} must be above 0")
-    return args
+    add_client_option(parser)
+    return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,11 +14,12 @@ from pathlib import Path
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 
-from ..trial.client_command import OURS, PLAIN, ClientCommand, parse_client_command
+from ..trial.client_command import PLAIN, ClientCommand
 from ..trial.html_report import make_html_report
 from ..trial.interrupt import run_interruptible
-from ..trial.kafka_site import EMBEDDED, SiteChoice
+from ..trial.kafka_site import SiteChoice
 from ..trial.machine import describe_machine
+from ..trial.options import add_client_option, add_kafka_options, choose_site, parse_positive
 from ..trial.program import ProgramError
 from ..trial.results import StepResult
 from ..trial.samples import Sample
@@ -173,23 +174,6 @@ def parse_rates(text: str) -> list[float]:
     return [parse_rate(rate.strip()) for rate in text.split(",")]
 
 
-def parse_positive(text: str) -> float:
-    """Parse a number above 0.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is none.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return number
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(prog=NAME, description=DESCRIPTION)
@@ -208,23 +192,12 @@ def make_parser() -> argparse.ArgumentParser:
         choices=["auto", *ReadMode],
         default="auto",
         help="decode everything, or count by the broker's watermarks and decode one topic "
-        "(default: count at the rate 'max' only)",
+        "(default: count at the rate 'max' only). The embedded broker keeps 5 MB of a topic, 2 s at 100x: "
+        "a busy computer may be too slow to read that",
     )
-    kafka = parser.add_argument_group("Kafka (default: an embedded one, new for each run)")
-    kafka.add_argument("--broker", metavar="ADDRESS", help="bootstrap servers of a given Kafka")
-    kafka.add_argument("--registry", metavar="URL", help="its schema registry")
-    kafka.add_argument(
-        "--external", action="store_true", help="the Kafka that the LSST_... environment variables name"
-    )
+    add_kafka_options(parser)
     clients = parser.add_argument_group("client")
-    clients.add_argument(
-        "--client-command",
-        type=parse_client_command,
-        default=OURS,
-        metavar="COMMAND",
-        help="the client to test (default: this project's). It may contain {host} and {port}, else --host "
-        "and --port are appended; {report}: a file to which it writes its counters, {interval}: how often",
-    )
+    add_client_option(clients)
     clients.add_argument(
         "--compare", choices=list(COMPARISONS), help="then the same through a client in pure Python"
     )
@@ -234,15 +207,6 @@ def make_parser() -> argparse.ArgumentParser:
         "--interval", type=parse_positive, default=0.25, help="seconds between samples (default: %(default)g)"
     )
     return parser
-
-
-def choose_site(args: argparse.Namespace, parser: argparse.ArgumentParser) -> SiteChoice:
-    """Choose the Kafka that the command line asks for."""
-    if (args.broker is None) != (args.registry is None):
-        parser.error("--broker and --registry belong together")
-    if args.broker is not None:
-        return SiteChoice({"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry})
-    return SiteChoice({}) if args.external else EMBEDDED
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,6 +13,8 @@ Where the mock cluster differs from Apache Kafka:
   it, as producers do. Requests to create topics (those of an admin client) are
   not answered; `EmbeddedKafka.create_topics` creates topics.
 * A topic has 4 partitions. SAL topics have one: produce to partition 0.
+* A fetch brings one batch of each partition, as a producer sent it, and looks for
+  it from the oldest on: it takes the longer, the more batches there are.
 * A partition keeps about 5 MB; the oldest records go. A reader must keep up, or
   count by offsets (`RecordReader.missed` tells what it did not get).
 * A fetch that finds nothing new is answered when its longest wait is over, also

@@ -11,7 +11,8 @@ Modules, from the bottom up:
 * ``frames``, ``expectation``, ``matching``: what a record must be, by the frames sent
 * ``reader``: the program that reads back (``python -m lsst.ts.mtmount.trial.reader``)
 * ``account``: where each frame went
-* ``program``, ``kafka_site``, ``client_command``, ``step``: running all of it once
-* ``results``, ``tables``, ``charts``, ``html_report``: telling people
+* ``program``, ``kafka_site``, ``client_command``, ``samples``, ``step``: running all of it once
+* ``results``, ``drift``: what came out
+* ``watch``, ``tables``, ``charts``, ``html_report``: telling people
 * ``plain_client``: a client in pure Python, for comparison
 """

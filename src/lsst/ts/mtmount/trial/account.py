@@ -189,7 +189,10 @@ class Account:
             found.append(f"not everything was read back: {read_back.failure}")
         for name, topic in read_back.topics.items():
             if topic.missed:
-                found.append(f"{name}: {topic.missed} records were gone before they could be read back")
+                found.append(
+                    f"{name}: {topic.missed} records were gone before they could be read back: "
+                    "the reader was too slow for what the broker keeps"
+                )
             if topic.decoded + topic.missed != self.written[name]:
                 found.append(
                     f"{name}: the broker got {self.written[name]} records, {topic.decoded} were decoded"

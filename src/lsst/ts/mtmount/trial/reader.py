@@ -85,9 +85,17 @@ class TopicTally:
         self.private_fields = PrivateFields(start)
         self.result = TopicReadBack()
         self.matcher: TopicMatcher | None = None
+        # Those that are not in the result's histogram yet [s].
+        self.latencies: list[float] = []
+
+    def take_latencies(self) -> None:
+        """Put the latencies into the histogram: many at once, which takes little."""
+        self.result.latency.record(self.latencies)
+        self.latencies.clear()
 
     def finish(self) -> TopicReadBack:
         """Return the result."""
+        self.take_latencies()
         self.result.out_of_sequence = self.private_fields.num_out_of_sequence
         self.result.wrong = self.private_fields.num_wrong
         if self.matcher is not None:
@@ -133,7 +141,6 @@ class Judge:
         # Records that are still to be compared.
         self._backlog: deque[tuple[TopicTally, dict[str, Any]]] = deque()
         self._rev_codes: dict[int, str] = {}
-        self._interval_latency = LatencyHistogram()
         self._num_problems = 0
         self._first_published = math.inf
         self._last_published = 0.0
@@ -163,7 +170,6 @@ class Judge:
 
     def _decode_next(self) -> None:
         """Decode some messages, and take the records."""
-        latencies: dict[TopicTally, list[float]] = {}
         for _ in range(min(DECODE_CHUNK, len(self._undecoded))):
             received = self._reader.decode(*self._undecoded.popleft())
             tally, record = self._by_kafka_topic[received.topic], received.record
@@ -173,15 +179,11 @@ class Judge:
             ):
                 self._report(tally, problem)
             if (stamp := record.get("timestamp")) is not None:
-                tai = received.arrival_time + self._tai_minus_utc
-                latencies.setdefault(tally, []).append(tai - stamp)
+                tally.latencies.append(received.arrival_time + self._tai_minus_utc - stamp)
             if tally.matcher is not None:
                 self._backlog.append((tally, record))
             self._first_published = min(self._first_published, received.kafka_timestamp)
             self._last_published = max(self._last_published, received.kafka_timestamp)
-        for tally, values in latencies.items():
-            tally.result.latency.record(values)
-            self._interval_latency.record(values)
 
     def _compare_next(self, *, may_wait: bool) -> bool:
         """Compare the next record with its frame.
@@ -216,7 +218,10 @@ class Judge:
 
     def describe_progress(self) -> dict[str, Any]:
         """Describe what came so far, and the latencies since the last time."""
-        latency, self._interval_latency = self._interval_latency, LatencyHistogram()
+        latency = LatencyHistogram()
+        for tally in self._tallies.values():
+            latency.record(tally.latencies)
+            tally.take_latencies()
         return {
             "time": time.time(),
             "decoded": {name: tally.result.decoded for name, tally in self._tallies.items()},

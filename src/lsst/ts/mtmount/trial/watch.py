@@ -114,14 +114,22 @@ class LiveView:
         Returns the picture.
     describe : callable
         Returns the line.
+    line_interval : `float`
+        Time between two lines [s].
     """
 
     def __init__(
-        self, console: Console, render: Callable[[], RenderableType], describe: Callable[[], str]
+        self,
+        console: Console,
+        render: Callable[[], RenderableType],
+        describe: Callable[[], str],
+        *,
+        line_interval: float = LINE_INTERVAL,
     ) -> None:
         self._console = console
         self._render = render
         self._describe = describe
+        self._line_interval = line_interval
         self._live = (
             Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         )
@@ -147,4 +155,4 @@ class LiveView:
             self._live.update(self._render(), refresh=True)
         elif time.monotonic() >= self._next_line:
             self._console.print(self._describe(), highlight=False, markup=False, soft_wrap=True)
-            self._next_line += LINE_INTERVAL
+            self._next_line += self._line_interval

@@ -1,0 +1,129 @@
+"""Does anything grow, in a run that is long?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .results import StepResult
+from .samples import Sample
+
+__all__ = ["Trend", "compute_growth", "find_trends", "find_warm_up"]
+
+#: The first part of a run does not count, but no more than this [s]: buffers
+#: take their size, threads start, topics are seen for the first time.
+WARM_UP_PART = 0.2
+MAX_WARM_UP = 120.0
+
+#: What may grow, from the warm-up to the end: by less than what a leak of one
+#: byte for each frame would bring about in half an hour at 20x (7.5 MiB).
+MAX_RSS_GROWTH = 1.5 * 2**20
+
+#: How much slower the latency may become: part of it, or a time [s], whichever
+#: is more. A queue that builds up would pass this in seconds.
+MAX_LATENCY_GROWTH = 0.5
+MIN_LATENCY_GROWTH = 0.002
+
+
+@dataclass(frozen=True)
+class Trend:
+    """How something changed from the warm-up to the end of a run.
+
+    Parameters
+    ----------
+    name : `str`
+        What, with units.
+    level : `float`
+        Its median.
+    growth : `float`
+        By how much it grew.
+    limit : `float`
+        It must not grow by more.
+    """
+
+    name: str
+    level: float
+    growth: float
+    limit: float
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it did not grow by more than it may; False if that is not known."""
+        return self.growth <= self.limit
+
+
+def find_warm_up(duration: float) -> float:
+    """Return the time from the start of a run that does not count [s]."""
+    return min(duration * WARM_UP_PART, MAX_WARM_UP)
+
+
+def compute_growth(times: Sequence[float], values: Sequence[float]) -> float:
+    """Compute by how much something grew from the first time to the last.
+
+    By the median of the slopes between all pairs of points (Theil and Sen), so
+    that single values that are far off do not matter.
+
+    Parameters
+    ----------
+    times : `Sequence` [`float`]
+        Times, ascending.
+    values : `Sequence` [`float`]
+        Its values then.
+
+    Returns
+    -------
+    growth : `float`
+        NaN if there are less than two points.
+    """
+    if len(times) < 2:
+        return math.nan
+    x, y = np.asarray(times, np.float64), np.asarray(values, np.float64)
+    first, second = np.triu_indices(len(x), 1)
+    slopes = (y[second] - y[first]) / (x[second] - x[first])
+    return float(np.median(slopes) * (x[-1] - x[0]))
+
+
+def find_trends(result: StepResult) -> list[Trend]:
+    """Find how a client's memory, files and latency changed in a run."""
+    start = result.account.read_back.first_published + find_warm_up(result.duration)
+    samples = [sample for sample in result.streaming.samples if sample.time >= start]
+    clients = [sample for sample in samples if "client" in sample.usage]
+    times = [sample.time for sample in clients]
+    trends = [
+        _make_trend(
+            "resident memory [MiB]",
+            times,
+            [sample.usage["client"].rss / 2**20 for sample in clients],
+            MAX_RSS_GROWTH / 2**20,
+        ),
+        _make_count_trend("open files", [sample.usage["client"].num_fds for sample in clients]),
+        _make_count_trend("threads", [sample.usage["client"].num_threads for sample in clients]),
+    ]
+    for index, name in enumerate(("latency p50 [ms]", "latency p99 [ms]")):
+        trends.append(_make_latency_trend(name, index, samples))
+    return trends
+
+
+def _make_trend(name: str, times: Sequence[float], values: Sequence[float], limit: float) -> Trend:
+    level = float(np.median(values)) if values else math.nan
+    return Trend(name, level, compute_growth(times, values), limit)
+
+
+def _make_count_trend(name: str, counts: Sequence[int]) -> Trend:
+    """Compare the last quarter with the first: counts change in steps, and must not change for good."""
+    quarter = -(-len(counts) // 4)
+    if not quarter:
+        return Trend(name, math.nan, math.nan, 0.0)
+    growth = np.median(counts[-quarter:]) - np.median(counts[:quarter])
+    return Trend(name, float(np.median(counts)), float(growth), 0.0)
+
+
+def _make_latency_trend(name: str, index: int, samples: Sequence[Sample]) -> Trend:
+    points = [(sample.time, sample.latency[index]) for sample in samples if sample.latency is not None]
+    values = [latency * 1e3 for _, latency in points]
+    trend = _make_trend(name, [time for time, _ in points], values, 0.0)
+    limit = max(trend.level * MAX_LATENCY_GROWTH, MIN_LATENCY_GROWTH * 1e3)
+    return Trend(name, trend.level, trend.growth, limit)
