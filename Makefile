@@ -49,6 +49,14 @@ kafka: build
 demo: build
 	$(BIN)/python -m lsst.ts.mtmount.commands.demo $(DEMO_OPTIONS)
 
+# Wants a quiet machine, e.g. STRESS_OPTIONS="--duration 60 --compare plain".
+stress: build
+	$(BIN)/python -m lsst.ts.mtmount.commands.stress --output build/stress $(STRESS_OPTIONS)
+
+# Half an hour, e.g. SOAK_OPTIONS="--duration 600".
+soak: build
+	$(BIN)/python -m lsst.ts.mtmount.commands.soak --output build/soak $(SOAK_OPTIONS)
+
 # Tables and charts go to doc/benchmarks; wants a quiet machine.
 bench: build
 	$(BIN)/python -m bench
