@@ -33,7 +33,7 @@ class Publisher:
 
     def __init__(self, bootstrap_servers: str, schema_id: int) -> None:
         self.schema_id = schema_id
-        self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0})
+        self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "log_level": 0})
 
     def encode(self, pressure: float) -> bytes:
         data = io.BytesIO()

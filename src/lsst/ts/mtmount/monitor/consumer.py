@@ -113,9 +113,11 @@ class LiveConsumer:
         self._decoder = RecordDecoder(
             settings.registry_url, timeout=REGISTRY_TIMEOUT, retry_interval=REGISTRY_RETRY_INTERVAL
         )
-        # Topics that are not read yet.
+        # Topics that are read, and those that are not yet; both in their order.
+        self._reading: dict[str, None] = {}
         self._waiting = dict.fromkeys(topics)
-        self._any_topic = next(iter(self._waiting), "")
+        # Did Kafka say of some topic that is read that it is not there?
+        self._has_lost_topic = False
         self._last_news = self._next_check = time.monotonic()
         try:
             self._consumer = Consumer(self._make_configuration(), logger=_LibrdkafkaLog(self))
@@ -182,21 +184,28 @@ class LiveConsumer:
             # A topic that was made anew is new as a whole.
             "auto.offset.reset": "earliest",
             "allow.auto.create.topics": False,
+            # How long a topic that is there may seem not to be [ms]. The default
+            # of 30 s is for producers that wait for a topic's creation.
+            "topic.metadata.propagation.max.ms": 5000,
             "fetch.wait.max.ms": FETCH_WAIT,
             "queued.max.messages.kbytes": QUEUE_SIZE,
             "error_cb": self._take_error,
         }
 
     def _look_after_kafka(self) -> None:
-        """Begin with topics that wait for it; find out if Kafka is gone, or back."""
+        """Begin with topics that wait for it, end with those that have gone; see if Kafka is there at all."""
         now = time.monotonic()
-        if now < self._next_check or not (self._waiting or now - self._last_news > PATIENCE):
+        is_quiet = now - self._last_news > PATIENCE
+        if now < self._next_check or not (self._waiting or self._has_lost_topic or is_quiet):
             return
         try:
+            if self._has_lost_topic:
+                self._stop_lost_topics()
             if self._waiting:
                 self._begin_waiting_topics()
             else:
-                self._exists(self._any_topic)
+                # Any topic will do.
+                self._exists(next(iter(self._reading), ""))
         except KafkaException as error:
             self._begin_trouble(describe_error(error))
         else:
@@ -218,8 +227,20 @@ class LiveConsumer:
                 self._log.warning(f"There is no Kafka topic {topic}")
         # All at once: otherwise the first ones' records would wait for the last ones.
         self._consumer.incremental_assign(starts)
+        self._reading |= {topic: None for topic in self._waiting if topic in existing}
         self._waiting = {topic: None for topic in self._waiting if topic not in existing}
         self.missing = set(self._waiting)
+
+    def _stop_lost_topics(self) -> None:
+        """Stop to read topics that have gone; they wait to be there again."""
+        lost = [topic for topic in self._reading if not self._exists(topic)]
+        self._consumer.incremental_unassign([TopicPartition(topic, PARTITION) for topic in lost])
+        for topic in lost:
+            self._log.warning(f"The Kafka topic {topic} has gone")
+            del self._reading[topic]
+            self._waiting[topic] = None
+            self.missing.add(topic)
+        self._has_lost_topic = False
 
     def _exists(self, topic: str) -> bool:
         """Ask Kafka for a topic; it does not create it for a consumer with these settings."""
@@ -233,23 +254,9 @@ class LiveConsumer:
     def _is_good(self, message: Message) -> bool:
         """Tell whether a message is one; what Kafka reports in its place is dealt with."""
         error = message.error()
-        if error is None:
-            return True
-        topic = message.topic()
-        if topic is not None and error.code() in MISSING_TOPIC:
-            self._stop_reading(topic)
-        else:
-            self._report(f"Kafka error {error.name()}", logging.ERROR, f"Kafka: {error.str()}")
-        return False
-
-    def _stop_reading(self, topic: str) -> None:
-        """Stop to read a topic that has gone, until it is there again."""
-        if topic in self._waiting:
-            return
-        self._consumer.incremental_unassign([TopicPartition(topic, PARTITION)])
-        self._waiting[topic] = None
-        self.missing.add(topic)
-        self._log.warning(f"The Kafka topic {topic} has gone")
+        if error is not None:
+            self._take_error(error)
+        return error is None
 
     def _decode(self, message: Message, arrival_time: float) -> ReceivedRecord | BadMessage:
         topic = cast(str, message.topic())
@@ -265,8 +272,11 @@ class LiveConsumer:
         return received
 
     def _take_error(self, error: KafkaError) -> None:
-        """Take an error that concerns no single message."""
-        self._begin_trouble(error.str())
+        """Take an error of Kafka's, which may not tell the topic that it concerns."""
+        if error.code() in MISSING_TOPIC:
+            self._has_lost_topic = True
+        else:
+            self._begin_trouble(error.str())
 
     def _begin_trouble(self, reason: str) -> None:
         reason = make_printable(self._settings.redact(reason))
