@@ -42,6 +42,11 @@ test-slow: build
 test-kafka: build
 	$(BIN)/python -m pytest -m "kafka and not slow" $(PYTEST_OPTIONS)
 
+# All tests of faults, and a table of what was measured; some ten minutes.
+# FAULTS_OPTIONS="--update doc/reliability.md" puts the table into the document.
+faults: build
+	$(BIN)/python -m tests.faults $(FAULTS_OPTIONS)
+
 # Runs them until Ctrl-C, e.g. KAFKA_OPTIONS="--brokers 3 --sasl --tls".
 kafka: build
 	$(BIN)/python -m tests.integration.kafka $(KAFKA_OPTIONS)
@@ -75,13 +80,15 @@ debug: build
 	.venv-debug/bin/python -m pytest tests/core tests/hostile $(PYTEST_OPTIONS)
 	$(BIN)/python -m tests.records_digest --same-as .venv-debug/bin/python
 
-# AddressSanitizer and UndefinedBehaviorSanitizer of GCC. (Leaks are left to
-# tests: an interpreter never frees all.)
+# AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer of GCC. Python's
+# own allocator would hide objects from them, and pytest what they report.
 sanitize:
 	MTMOUNT_SANITIZE=address,undefined $(MAKE) VENV=.venv-sanitize EDITABLE= GROUPS_WANTED=test build
-	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	PYTHONMALLOC=malloc UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	    ASAN_OPTIONS=detect_leaks=1:malloc_context_size=2 \
+	    LSAN_OPTIONS=suppressions=tests/leaks.supp:print_suppressions=0 \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	    .venv-sanitize/bin/python -m pytest tests/core tests/hostile $(PYTEST_OPTIONS)
+	    .venv-sanitize/bin/python -m pytest --capture=sys tests/core tests/hostile $(PYTEST_OPTIONS)
 
 # Under both sanitizers and libFuzzer, so long for each target [s].
 FUZZ_SECONDS ?= 60
