@@ -66,8 +66,11 @@ def make_extension(source: Path) -> Extension:
 
 
 os.chdir(ROOT)
+sources = sorted((ROOT / "ext").glob("*.pyx"))
+if not sources:
+    sys.exit("the sources of the core (ext/*.pyx) are missing: an incomplete source distribution?")
 extensions = cythonize(
-    [make_extension(source) for source in sorted((ROOT / "ext").glob("*.pyx"))],
+    [make_extension(source) for source in sources],
     include_path=["src"],
     annotate=DEBUG,
     build_dir=f"{BUILD_FOLDER}/cython",
