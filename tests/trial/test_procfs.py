@@ -1,13 +1,20 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from lsst.ts.mtmount.trial.procfs import ProcessMeter, list_tree
+from lsst.ts.mtmount.trial.procfs import (
+    ProcessMeter,
+    _read_scheduler_account,
+    _read_ticks,
+    list_tree,
+)
 
 BURN_AND_WAIT = """
 import sys, threading, time
@@ -47,6 +54,16 @@ def test_cpu_time(start: str, least: float) -> None:
     assert usage is not None
     # Python's start takes some, too; threads that have ended are not seen.
     assert least <= usage.cpu < least + 0.5
+
+
+def test_both_accounts_of_cpu_time_agree() -> None:
+    folder = Path(f"/proc/self/task/{threading.get_native_id()}")
+    while time.thread_time() < 0.2:
+        pass
+    used = time.thread_time()
+    for read in (_read_scheduler_account, _read_ticks):
+        # The system's ticks are of 10 ms, and sampled.
+        assert read(folder) / 1e9 == pytest.approx(used, abs=0.05 + 0.2 * used)
 
 
 def test_cpu_time_of_threads_that_end_is_kept() -> None:

@@ -182,10 +182,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ProgramError as error:
         console.print(f"FAILED: {error}", style="bold red", markup=False)
         status = 1
-    if status == 0:
-        shutil.rmtree(folder)
-    else:
+    if status == 1:
         console.print(f"The output of the programs is in {folder}", markup=False, soft_wrap=True)
+    else:
+        shutil.rmtree(folder)
     return status
 
 

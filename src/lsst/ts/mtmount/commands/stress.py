@@ -122,10 +122,8 @@ async def run_all(
     return 0 if all(result.has_passed for result in results) else 1
 
 
-def print_results(
-    console: Console, results: Sequence[StepResult], failure: ProgramError | None = None
-) -> None:
-    """Print the tables and the verdict."""
+def print_results(console: Console, results: Sequence[StepResult]) -> None:
+    """Print the tables, and how they are to be read."""
     console.print(make_cost_table(results))
     console.print(make_account_table(results))
     console.print(LATENCY_NOTE, style="dim")
@@ -142,15 +140,25 @@ def print_results(
             "time. (At this rate the TMA would have lost telemetry.)",
             style="dim",
         )
-    if failure is None and all(result.has_passed for result in results):
-        console.print("PASSED: every frame is accounted for; nothing was lost.", style="bold green")
-        return
-    console.print("FAILED:", style="bold red")
-    for result in results:
-        for problem in result.problems:
-            console.print(f"  {result.client} {result.rate_name}: {problem}", markup=False)
+
+
+def print_verdict(
+    console: Console, results: Sequence[StepResult], num_plans: int, failure: ProgramError | None
+) -> None:
+    """Print whether the test has passed, and if not, why."""
+    problems = [
+        f"{result.client} {result.rate_name}: {problem}" for result in results for problem in result.problems
+    ]
     if failure is not None:
-        console.print(f"  {failure}", markup=False)
+        problems.append(str(failure))
+    if problems:
+        console.print("FAILED:", style="bold red")
+        for problem in problems:
+            console.print(f"  {problem}", markup=False)
+    elif len(results) < num_plans:
+        console.print(f"INTERRUPTED after {len(results)} of {num_plans} runs", style="bold red")
+    else:
+        console.print("PASSED: every frame is accounted for; nothing was lost.", style="bold green")
 
 
 def write_results(folder: Path, results: Sequence[StepResult], site: str) -> None:
@@ -204,7 +212,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="DIR", help="write stress.html and stress.json there")
     parser.add_argument("--seed", type=int, default=0, help="seed of all values (default: %(default)s)")
     parser.add_argument(
-        "--interval", type=parse_positive, default=0.25, help="seconds between samples (default: %(default)g)"
+        "--interval", type=parse_positive, default=0.5, help="seconds between samples (default: %(default)g)"
     )
     return parser
 
@@ -228,24 +236,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = make_console()
     console.print(f"{NAME}: {site.describe()}", markup=False)
     folder = Path(tempfile.mkdtemp(prefix="mtmount_stress_"))
+    plans = make_plans(args)
     results: list[StepResult] = []
     failure: ProgramError | None = None
     try:
-        status = run_interruptible(run_all(console, make_plans(args), site, folder, results))
+        status = run_interruptible(run_all(console, plans, site, folder, results))
     except ProgramError as error:
         failure = error
         status = 1
     if results:
-        print_results(console, results, failure)
+        print_results(console, results)
         if args.output is not None:
             write_results(args.output, results, site.describe())
             console.print(f"The report is in {args.output}", markup=False, soft_wrap=True)
-    elif failure is not None:
-        console.print(f"FAILED: {failure}", style="bold red", markup=False)
-    if status == 0:
-        shutil.rmtree(folder)
-    else:
+    print_verdict(console, results, len(plans), failure)
+    if status == 1:
         console.print(f"The output of the programs is in {folder}", markup=False, soft_wrap=True)
+    else:
+        shutil.rmtree(folder)
     return status
 
 

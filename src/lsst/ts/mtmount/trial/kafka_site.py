@@ -7,18 +7,19 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from ..embedded.kafka import VARIABLE_PREFIXES
-from ..sal.kafka_topics import create_missing_topics
+from ..sal.kafka_topics import KafkaSetupError, create_missing_topics
 from ..sal.schema import TopicInfo
 from ..sal.settings import KafkaSettings
-from .program import Program
+from .program import Program, ProgramError
 
 __all__ = ["EMBEDDED", "KafkaSite", "SiteChoice"]
 
@@ -31,6 +32,14 @@ ANSWER_TIMEOUT = 20.0
 PARTITION = 0
 
 DEFAULT_SUBNAME = "trial"
+
+#: What Kafka says of a topic that has just been created, and how long to wait then [s].
+NO_LEADER = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
+RETRY_INTERVAL = 0.1
 
 
 @dataclass(frozen=True)
@@ -54,14 +63,23 @@ class KafkaSite:
         return KafkaSettings.from_environment(self.environment)
 
     async def create_topics(self, topics: Iterable[TopicInfo]) -> None:
-        """Create those of the topics that are missing, so that a reader can be there first."""
+        """Create those of the topics that are missing, so that a reader can be there first.
+
+        Raises
+        ------
+        ProgramError
+            If Kafka cannot be reached, or refuses.
+        """
         await asyncio.to_thread(self._create_topics, list(topics))
 
     def _create_topics(self, topics: list[TopicInfo]) -> None:
         producer = Producer(self.settings.client_configuration(), logger=LOG)
-        create_missing_topics(
-            self.settings, topics, producer, LOG, timeout=ANSWER_TIMEOUT, stop=threading.Event()
-        )
+        try:
+            create_missing_topics(
+                self.settings, topics, producer, LOG, timeout=ANSWER_TIMEOUT, stop=threading.Event()
+            )
+        except KafkaSetupError as error:
+            raise ProgramError(str(error)) from None
 
     async def find_ends(self, topics: Iterable[TopicInfo]) -> dict[str, int]:
         """Find how many records were ever written to each topic.
@@ -70,21 +88,42 @@ class KafkaSite:
         -------
         ends : `dict` [`str`, `int`]
             High watermarks by SAL name.
+
+        Raises
+        ------
+        ProgramError
+            If Kafka does not tell.
         """
         return await asyncio.to_thread(self._find_ends, list(topics))
 
     def _find_ends(self, topics: list[TopicInfo]) -> dict[str, int]:
         settings = self.settings
         consumer = Consumer(settings.client_configuration() | {"group.id": __name__}, logger=LOG)
+        deadline = time.monotonic() + ANSWER_TIMEOUT
         try:
             return {
-                topic.sal_name: consumer.get_watermark_offsets(
-                    TopicPartition(topic.kafka_topic(settings.subname), PARTITION), timeout=ANSWER_TIMEOUT
-                )[1]
+                topic.sal_name: _find_end(consumer, topic.kafka_topic(settings.subname), deadline)
                 for topic in topics
             }
+        except KafkaException as error:
+            raise ProgramError(f"Kafka does not tell its watermarks: {settings.redact(str(error))}") from None
         finally:
             consumer.close()
+
+
+def _find_end(consumer: Consumer, kafka_topic: str, deadline: float) -> int:
+    """Find the high watermark of a topic, which may be so new that it has no leader yet."""
+    while True:
+        try:
+            _, end = consumer.get_watermark_offsets(
+                TopicPartition(kafka_topic, PARTITION), timeout=ANSWER_TIMEOUT
+            )
+        except KafkaException as error:
+            if error.args[0].code() not in NO_LEADER or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_INTERVAL)
+        else:
+            return end
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
+from ..sal.settings import SettingsError
 from .client_command import OURS, parse_client_command
 from .kafka_site import EMBEDDED, SiteChoice
 
@@ -55,5 +56,11 @@ def choose_site(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Si
     if (args.broker is None) != (args.registry is None):
         parser.error("--broker and --registry belong together")
     if args.broker is not None:
-        return SiteChoice({"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry})
-    return SiteChoice({}) if args.external else EMBEDDED
+        site = SiteChoice({"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry})
+    else:
+        site = SiteChoice({}) if args.external else EMBEDDED
+    try:
+        site.describe()
+    except SettingsError as error:
+        parser.error(str(error))
+    return site

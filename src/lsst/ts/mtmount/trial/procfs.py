@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = ["ProcessMeter", "Usage", "list_tree"]
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class Usage:
 class ProcessMeter:
     """Reads what a process and its children use, again and again.
 
-    CPU time comes from the scheduler's own account, in nanoseconds: that of
-    ``/proc/<pid>/stat`` is in steps of 10 ms, coarse beside a client that
-    takes a few milliseconds a second. What threads used that have ended since
-    the last reading is not lost, what they used after it is.
+    CPU time comes from the scheduler's own account, in nanoseconds, where the
+    system keeps one: that of ``/proc/<pid>/stat`` is in steps of 10 ms, coarse
+    beside a client that takes a few milliseconds a second. What threads used
+    that have ended since the last reading is not lost, what they used after
+    it is.
 
     Parameters
     ----------
@@ -87,7 +89,29 @@ class ProcessMeter:
     def _read_cpu(self, folder: Path, tid: int) -> None:
         # If the thread has ended, what it had used before stays in the account.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            self._cpu[tid] = int((folder / "task" / str(tid) / "schedstat").read_text().split()[0])
+            self._cpu[tid] = read_thread_cpu(folder / "task" / str(tid))
+
+
+def _read_scheduler_account(folder: Path) -> int:
+    """Read the CPU time of a thread [ns] as the scheduler counts it."""
+    return int((folder / "schedstat").read_text().split()[0])
+
+
+def _read_ticks(folder: Path) -> int:
+    """Read the CPU time of a thread [ns] as the system samples it, in ticks."""
+    # The name in parentheses may hold anything; utime and stime are fields 14 and 15.
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // TICKS_PER_SECOND
+
+
+def _has_scheduler_account() -> bool:
+    try:
+        return _read_scheduler_account(Path("/proc/self")) > 0
+    except FileNotFoundError:
+        return False
+
+
+read_thread_cpu = _read_scheduler_account if _has_scheduler_account() else _read_ticks
 
 
 def list_tree(pid: int) -> list[int]:

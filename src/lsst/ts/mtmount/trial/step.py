@@ -50,6 +50,9 @@ GRACE = 5.0
 #: How long the client may then take for what is in its buffers [s].
 DRAIN_TIMEOUT = 120.0
 
+#: The reader tells how far it is at least so often [s].
+MAX_PROGRESS_INTERVAL = 0.2
+
 #: A client that is to be ended by a signal gets it so long after the last frame
 #: at the latest [s]. It would end by itself without telemetry for 1 s.
 SIGNAL_DELAY = 0.6
@@ -84,7 +87,8 @@ class StepPlan:
         Is the client ended by SIGTERM, when all frames have been read back?
         Otherwise the TMA closes the connection.
     interval : `float`
-        Time between two samples [s].
+        Time between two samples, and between two reports that the client
+        writes [s]. These take the client some 0.2 ms each.
     seed : `int`
         What the simulator's values depend on.
     """
@@ -95,7 +99,7 @@ class StepPlan:
     read_mode: ReadMode = ReadMode.DECODE
     compare: bool = False
     by_signal: bool = False
-    interval: float = 0.25
+    interval: float = 0.5
     seed: int = 0
 
 
@@ -210,7 +214,7 @@ class _Step:
             names if self._plan.read_mode is ReadMode.DECODE else [SAMPLED_TOPIC],
             self._site.environment,
             self._folder,
-            interval=self._plan.interval,
+            interval=min(self._plan.interval, MAX_PROGRESS_INTERVAL),
             recording=self._folder / RECORDING if self._plan.compare else None,
         )
         return await self._stack.enter_async_context(reader)

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 #: Width where the output is no terminal [characters].
-PLAIN_WIDTH = 110
+PLAIN_WIDTH = 120
 
 #: How the latency is measured.
 LATENCY_NOTE = (
@@ -88,7 +88,7 @@ def _list_counts(
     return [
         *(str(count) for count in (sent, published, decoded)),
         format_number(published / elapsed if elapsed > 0 else math.nan, 1),
-        *(format_number(latency.percentile(percent) * 1e3, 1) for percent in (50, 99)),
+        *(_format_latency(latency.percentile(percent)) for percent in (50, 99)),
         *(_mark(count) for count in (account.dropped, account.lost, account.wrong)),
     ]
 
@@ -139,8 +139,8 @@ def make_account_table(results: Iterable[StepResult]) -> Table:
             f"{decoded:,}" if account.is_read_whole else "counted",
             _mark(account.dropped),
             _mark(account.lost),
-            *(format_number(latency.percentile(percent) * 1e3, 1) for percent in TOLD_PERCENTILES),
-            format_number(latency.max * 1e3, 1),
+            *(_format_latency(latency.percentile(percent)) for percent in TOLD_PERCENTILES),
+            _format_latency(latency.max),
             Text(result.verdict, VERDICT_STYLES[result.verdict]),
         )
     return table
@@ -153,6 +153,11 @@ def _make_table(names: Sequence[str], numbers: Sequence[str]) -> Table:
     for header in numbers:
         table.add_column(header, justify="right", no_wrap=True)
     return table
+
+
+def _format_latency(latency: float) -> str:
+    """Format a latency [s] in milliseconds; long ones without decimals."""
+    return format_number(latency * 1e3, 1 if latency < 0.1 else 0)
 
 
 def _mark(count: int) -> Text:
