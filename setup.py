@@ -42,12 +42,12 @@ if SANITIZE:
     flags = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all", "-g"]
     compile_args += [*flags, "-D_GLIBCXX_ASSERTIONS"]
     link_args += flags
-sources: list[str] = []
+added_sources: list[str] = []
 if FUZZ:
     # The fuzzer brings the sanitizers' run-time library, but for virtual functions.
     compile_args += ["-fsanitize-coverage=trace-pc,trace-cmp", "-fno-sanitize=vptr"]
     link_args = []
-    sources += ["tests/fuzz/coverage.cc"]
+    added_sources += ["tests/fuzz/coverage.cc"]
 macros: list[tuple[str, str | None]] = [("CYTHON_TRACE_NOGIL", "1")] if DEBUG else []
 
 
@@ -55,7 +55,7 @@ def make_extension(source: Path) -> Extension:
     """Describe the extension module that one ``.pyx`` file builds."""
     return Extension(
         name=f"{PACKAGE}.{source.stem}",
-        sources=[str(source.relative_to(ROOT)), *sources],
+        sources=[str(source.relative_to(ROOT)), *added_sources],
         include_dirs=["ext"],
         depends=["setup.py", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "ext").glob("*.hpp"))],
         language="c++",
@@ -66,11 +66,11 @@ def make_extension(source: Path) -> Extension:
 
 
 os.chdir(ROOT)
-sources = sorted((ROOT / "ext").glob("*.pyx"))
-if not sources:
+modules = sorted((ROOT / "ext").glob("*.pyx"))
+if not modules:
     sys.exit("the sources of the core (ext/*.pyx) are missing: an incomplete source distribution?")
 extensions = cythonize(
-    [make_extension(source) for source in sources],
+    [make_extension(source) for source in modules],
     include_path=["src"],
     annotate=DEBUG,
     build_dir=f"{BUILD_FOLDER}/cython",
