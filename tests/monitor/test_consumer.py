@@ -182,7 +182,7 @@ def test_undecodable_messages_are_told_and_passed_over(
     assert isinstance(bad, BadMessage)
     assert bad.topic == topics[0]
     assert reason in bad.reason
-    assert caplog.messages == [f"Undecodable message: {bad.reason}"]
+    assert caplog.messages == [f"Undecodable message, a: {bad.reason}"]
 
 
 def test_many_undecodable_messages_are_counted(

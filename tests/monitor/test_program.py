@@ -284,7 +284,7 @@ async def on_terminal(terminal: Terminal, *arguments: str) -> AsyncIterator[Proc
 async def test_live_view(streaming: Streaming) -> None:
     with Terminal() as terminal:
         async with streaming(), on_terminal(terminal) as process:
-            await terminal.read_until(r"31 topics: .*\b27 live")
+            await terminal.read_until(r"31 topics: .*27 live")
             await terminal.read_until(r"azimuth +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d .*live")
             await terminal.read_until(r"azimuth\.actualPosition +-?\d+\.\d+ deg .*[▁▂▃▄▅▆▇█]")
             terminal.press(b"\x1b[F")

@@ -165,10 +165,9 @@ def test_header_tells_how_many_are_how() -> None:
     picture = make_full_picture()
     picture.mark_missing({PREFIX + "azimuth"})
     _, total = Renderer(picture).render_header("title", "", START + 59.5)
-    assert total.plain.startswith("31 topics: 26 live, 4 seen, 1 no topic   ")
-    assert " records/s   1827171 lost   0 bad" in total.plain
+    assert total.plain.endswith(" rec/s, 1827171 lost, 0 bad   31 topics: 1 no topic, 4 seen, 26 live")
     _, total = Renderer(picture).render_header("title", "", START + 1e4)
-    assert total.plain.startswith("31 topics: 4 seen, 26 late, 1 no topic   0.0 records/s   ")
+    assert total.plain == "0.0 rec/s, 1827171 lost, 0 bad   31 topics: 26 late, 1 no topic, 4 seen"
 
 
 def test_trouble_takes_the_titles_place(make_screen: Callable[..., Screen]) -> None:

@@ -263,11 +263,13 @@ class LiveConsumer:
         try:
             received = self._decoder.decode(message, arrival_time)
             if not isinstance(received.record, dict):
-                raise DecodeError(f"{topic}: schema {received.schema_id} is none of a record")
+                raise DecodeError(f"schema {received.schema_id} is none of a record")
         # Whatever a message, or what a registry says of it, may bring about.
         except Exception as error:
-            reason = str(error) if isinstance(error, DecodeError) else f"{topic}: {_describe(error)}"
-            self._report("Undecodable message", logging.ERROR, f"Undecodable message: {reason}")
+            # The end of the topic's name tells enough.
+            reason = _describe(error).removeprefix(f"{topic}: ")
+            name = topic.rpartition(".")[2]
+            self._report("Undecodable message", logging.ERROR, f"Undecodable message, {name}: {reason}")
             return BadMessage(topic, reason)
         return received
 
@@ -305,4 +307,4 @@ class _LibrdkafkaLog:
 
 def _describe(error: Exception) -> str:
     """Return the text of an error, and of what kind it is if that tells more."""
-    return str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, OSError | DecodeError) else f"{type(error).__name__}: {error}"

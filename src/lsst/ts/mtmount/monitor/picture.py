@@ -33,19 +33,19 @@ MAX_SEQ_NUM = 2**31 - 1
 
 
 class Status(StrEnum):
-    """How a topic is."""
+    """How a topic is; the worst first."""
 
-    LIVE = "live"
-    #: There were records, and need not be more: an event.
-    SEEN = "seen"
-    #: No record for longer than it may take.
-    LATE = "late"
-    #: There is no record yet, and need not be one: it is too early, or an event.
-    WAITING = "waiting"
-    #: Kafka does not have the topic.
-    MISSING = "no topic"
     #: The newest message cannot be decoded.
     BAD = "bad"
+    #: No record for longer than it may take.
+    LATE = "late"
+    #: Kafka does not have the topic.
+    MISSING = "no topic"
+    #: There is no record yet, and need not be one: it is too early, or an event.
+    WAITING = "waiting"
+    #: There were records, and need not be more: an event.
+    SEEN = "seen"
+    LIVE = "live"
 
 
 def read_periods() -> dict[str, float]:

@@ -152,20 +152,21 @@ class Renderer:
         else:
             first.append(title, "bold")
             first.append(f"   {minutes // 60}:{minutes % 60:02}:{seconds:02}")
+        rate = sum(topic.arrivals.compute_rate(now, SPAN) for topic in topics)
+        num_lost = sum(topic.num_lost for topic in topics)
+        num_bad = sum(topic.num_bad for topic in topics)
+        total = Text(f"{rate:.1f} rec/s, ", no_wrap=True, overflow="ellipsis")
+        total.append(f"{num_lost} lost, {num_bad} bad", ALARM_STYLE if num_lost or num_bad else "")
+        total.append(f"   {len(topics)} topics: ")
         counts = Counter(topic.get_status(now) for topic in topics)
-        total = Text(f"{len(topics)} topics: ", no_wrap=True, overflow="ellipsis")
         total.append(
             Text(", ").join(
                 Text(f"{counts[status]} {status}", STATUS_STYLES[status])
+                # What is bad comes first: a narrow terminal cuts the end.
                 for status in Status
                 if counts[status]
             )
         )
-        rate = sum(topic.arrivals.compute_rate(now, SPAN) for topic in topics)
-        num_lost = sum(topic.num_lost for topic in topics)
-        num_bad = sum(topic.num_bad for topic in topics)
-        total.append(f"   {rate:.1f} records/s   ")
-        total.append(f"{num_lost} lost   {num_bad} bad", ALARM_STYLE if num_lost or num_bad else "")
         return [first, total]
 
     def render_topics(self, topics: Sequence[TopicState], now: float, width: int) -> list[Text]:
