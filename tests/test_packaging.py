@@ -1,0 +1,76 @@
+"""The recipes for other packagers say the same as pyproject.toml."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+RECIPE = ROOT / "packaging" / "conda"
+
+#: Packages that conda-forge knows by another name.
+CONDA_NAMES = {"confluent-kafka": "python-confluent-kafka"}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def recipe() -> dict[str, Any]:
+    text = re.sub(r"{%.*?%}", "", (RECIPE / "meta.yaml").read_text(), flags=re.DOTALL)
+    content: dict[str, Any] = yaml.safe_load(re.sub(r"{{ (.*?) }}", r"<\1>", text))
+    return content
+
+
+@pytest.fixture(scope="module")
+def python_versions(project: dict[str, Any]) -> list[str]:
+    classifiers = "\n".join(project["project"]["classifiers"])
+    return re.findall(r"^Programming Language :: Python :: (3\.\d+)$", classifiers, re.MULTILINE)
+
+
+def as_conda(requirement: str) -> str:
+    found = re.fullmatch(r"([\w-]+)(.*)", requirement)
+    assert found
+    name, versions = found.groups()
+    return f"{CONDA_NAMES.get(name.lower(), name.lower())} {versions}"
+
+
+def test_conda_requirements(project: dict[str, Any], recipe: dict[str, Any]) -> None:
+    wanted = recipe["requirements"]
+    assert wanted["run"] == ["python", *map(as_conda, project["project"]["dependencies"])]
+    assert wanted["host"] == ["python", "pip", *map(as_conda, project["build-system"]["requires"])]
+    assert "<compiler('cxx')>" in wanted["build"]
+
+
+def test_conda_metadata(project: dict[str, Any], recipe: dict[str, Any]) -> None:
+    assert recipe["package"]["name"] == project["project"]["name"]
+    assert recipe["about"]["summary"] == project["project"]["description"]
+    assert recipe["about"]["license"] == project["project"]["license"]
+    # Compiled: a package for each Python, and none for all.
+    assert "noarch" not in recipe["build"]
+    script = (RECIPE / "meta.yaml").read_text()
+    (path, pattern) = re.findall(r"load_file=\"(.*?)\",\s*regex_pattern='(.*?)'", script)[0]
+    version = re.search(pattern, (RECIPE / path).read_text())
+    assert version
+    assert version.group(1).count(".") == 2
+    assert (RECIPE / recipe["source"]["path"]).resolve() == ROOT.resolve()
+
+
+def test_every_python_is_built_for(project: dict[str, Any], python_versions: list[str]) -> None:
+    assert python_versions[0] == project["project"]["requires-python"].removeprefix(">=")
+    variants = yaml.safe_load((RECIPE / "conda_build_config.yaml").read_text())
+    assert variants["python"] == python_versions
+    wheels = project["tool"]["cibuildwheel"]["build"].split()
+    assert wheels == [f"cp{version.replace('.', '')}-manylinux_x86_64" for version in python_versions]
+
+
+def test_recipes_run_programs_that_exist(project: dict[str, Any], recipe: dict[str, Any]) -> None:
+    commands = [*recipe["test"]["commands"], project["tool"]["cibuildwheel"]["test-command"]]
+    programs = re.findall(r"\w+_mtmount_telemetry_client", " ".join(commands))
+    assert programs
+    assert set(programs) <= set(project["project"]["scripts"])
