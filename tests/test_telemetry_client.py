@@ -427,9 +427,10 @@ async def test_no_telemetry_ends_the_client(
             await asyncio.sleep(0.3)
         assert client.connected
         start = time.monotonic()
-        while not client.done_task.done():
+        while client.connected:
             await tma.send(b"no frame", terminator=b"")
             await asyncio.wait([client.done_task], timeout=0.1)
+        await client.done_task
         assert client.done_task.exception() is None
         assert isinstance(client.failure, TimeoutError)
         assert time.monotonic() - start < 10

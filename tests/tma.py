@@ -1,6 +1,7 @@
 """A TMA whose every byte a test decides."""
 
 import asyncio
+import contextlib
 import socket
 from types import TracebackType
 from typing import Self
@@ -21,9 +22,10 @@ class ScriptedTma:
         self._connected = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._ended = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -36,7 +38,14 @@ class ScriptedTma:
         assert self._server is not None
         self._server.close()
         self.close_connection()
+        await asyncio.gather(*self._tasks)
         await self._server.wait_closed()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own, to wait for: a loop that ends before leaves its socket open.
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
@@ -51,6 +60,8 @@ class ScriptedTma:
             self._connected.clear()
             self._ended.set()
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def wait_connected(self) -> None:
         async with asyncio.timeout(20):

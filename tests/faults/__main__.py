@@ -12,7 +12,7 @@ import pytest
 from .outcome import PROPERTY, Outcome
 
 HEADINGS = (
-    *("fault", "sent", "published", "read back", "lost", "of these counted", "duplicated", "time [s]"),
+    *("fault", "sent", "published", "read back", "lost", "counted", "duplicated", "time [s]"),
     "result",
 )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -122,6 +124,8 @@ async def test_full_queue(
         try:
             await wait_until(lambda: client.counters.pending == 1)
             num_frames = client.counters.frames
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await wait_until(lambda: '"pending": 1' in caplog.text)
             # Three times as long as the TMA itself may keep silent.
             await asyncio.sleep(3)
         finally:

@@ -141,6 +141,7 @@ async def test_never_a_terminator(
         await client.done_task
         seconds = time.monotonic() - start
         assert isinstance(client.failure, TimeoutError)
+    assert client.counters.bytes <= num_bytes
     assert num_bytes > 5 << 20
     assert client.counters.dropped[DropReason.CUT_OFF] == client.counters.frames == 1
     found = await asyncio.to_thread(read_back, embedded_environment)
