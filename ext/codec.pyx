@@ -124,6 +124,17 @@ cdef object find_topic_id(JsonScanner* scanner):
     raise FrameError(DropReason.TOPIC_ID, f"topicID={text} is no integer")
 
 
+cdef str show(object thing):
+    """Return the text of an error, or the repr of another thing, or else the name of its type.
+
+    Not every object has a repr: an int of too many digits has none.
+    """
+    try:
+        return str(thing) if isinstance(thing, Exception) else repr(thing)
+    except Exception:
+        return f"<{type(thing).__name__}>"
+
+
 cdef class TopicCodec:
     """Decodes the frames of one topic into the state of its SAL record.
 
@@ -234,9 +245,11 @@ cdef class TopicCodec:
                 if wire.kind == KIND_STRING:
                     raise TypeError("the wire has no strings")
                 record._convert(value, wire.kind, &record.spare[wire.slot])
-            except (TypeError, ValueError, OverflowError) as error:
+            except Exception as error:
+                # A preprocessor may have left any object, whose methods raise
+                # anything.
                 raise self._member_error(
-                    DropReason.BAD_VALUE, i, f"={value!r:.100} ({error!s:.100})"
+                    DropReason.BAD_VALUE, i, f"={show(value):.100} ({show(error):.100})"
                 ) from None
         record.commit()
 
