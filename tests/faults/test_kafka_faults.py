@@ -27,6 +27,7 @@ from .stepped_clock import SteppedClock
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 IDEMPOTENT = {"enable.idempotence": True}
+ORDERED = {"max.in.flight.requests.per.connection": 1}
 
 #: Frames in one second at the TMA's full rate.
 FULL_RATE = 218
@@ -52,9 +53,17 @@ async def end_telemetry(simulator: TmaSimulator, client: TelemetryClient) -> Non
     assert client.counters.frames == simulator.frames_sent
 
 
-@pytest.mark.parametrize("producer", [{}, IDEMPOTENT], ids=["default", "idempotent"])
+@pytest.mark.parametrize(
+    ("kind", "producer"),
+    [("acks=1", {}), ("acks=1, one request at a time", ORDERED), ("idempotent", IDEMPOTENT)],
+    ids=["default", "ordered", "idempotent"],
+)
 async def test_broker_killed_and_restarted(
-    broker: KafkaCluster, lead_to: LeadTo, record_outcome: RecordOutcome, producer: Mapping[str, Any]
+    broker: KafkaCluster,
+    lead_to: LeadTo,
+    record_outcome: RecordOutcome,
+    kind: str,
+    producer: Mapping[str, Any],
 ) -> None:
     environment = lead_to(broker, producer)
     async with TmaSimulator(rate=10) as simulator, run_client(simulator.port) as client:
@@ -68,11 +77,13 @@ async def test_broker_killed_and_restarted(
     found = await asyncio.to_thread(read_back, environment)
     assert found.unique == simulator.sent
     assert client.counters.failed == 0
-    if producer:
-        assert found.num_duplicated == found.num_late == 0
+    if kind != "acks=1":
+        assert found.num_late == 0
+    if kind == "idempotent":
+        assert found.num_duplicated == 0
     record_outcome(
         Outcome.of(
-            f"broker killed and restarted at 10x ({'idempotent' if producer else 'acks=1'})",
+            f"broker killed and restarted at 10x ({kind})",
             "nothing lost" + (f"; {found.num_late} out of order" if found.num_late else ""),
             client.counters,
             sent=simulator.frames_sent,
@@ -212,6 +223,19 @@ async def test_message_over_the_brokers_limit(
             found=found,
         )
     )
+
+
+async def test_batches_that_the_broker_takes(broker: KafkaCluster, lead_to: LeadTo, subname: str) -> None:
+    """The limit is one of batches: where it is low, ``batch.size`` must be lower."""
+    environment = lead_to(broker, {"linger.ms": 500, "batch.size": 2500})
+    topic = f"lsst.{subname}.MTMount.azimuth"
+    await asyncio.to_thread(create_topic, broker, topic, {"max.message.bytes": "3000"})
+    async with TmaSimulator(rate=10) as simulator, run_client(simulator.port) as client:
+        await run_seconds(client, 1, 10)
+        await end_telemetry(simulator, client)
+    found = await asyncio.to_thread(read_back, environment)
+    assert found.unique == simulator.sent
+    assert client.counters.failed == 0
 
 
 async def test_full_disk(
