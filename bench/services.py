@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -60,10 +61,10 @@ class Services:
         self._feeder.stdin.write(f"{num_passes}\n")
         self._feeder.stdin.flush()
 
-    def make_producer(self) -> Producer:
-        """Make a producer with the settings that the client's has."""
+    def make_producer(self, defaults: Mapping[str, Any]) -> Producer:
+        """Make a producer: these settings, and those that the environment asks for (acks=1)."""
         settings = KafkaSettings.from_environment(self.environment)
-        return Producer(settings.producer_configuration(PRODUCER_DEFAULTS))
+        return Producer(settings.producer_configuration(defaults))
 
     def open_reader(self) -> RecordReader:
         """Begin to read what is published from now on."""
@@ -82,7 +83,7 @@ def run_services(topic_ids: Iterable[int], *, is_quick: bool) -> Iterator[Servic
         assert feeder.stdout is not None
         environment = dict(kafka.stdout.readline().strip().split("=", 1) for _ in range(3))
         services = Services(int(feeder.stdout.readline()), environment, {}, is_quick, feeder)
-        producer = services.make_producer()
+        producer = services.make_producer(PRODUCER_DEFAULTS)
         with SchemaRegistry(environment["LSST_SCHEMA_REGISTRY_URL"]) as registry:
             for topic_id in topic_ids:
                 info = topic_info(topic_id)

@@ -15,11 +15,12 @@ from operator import itemgetter
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
 from lsst.ts.mtmount.core import DeliveryLedger
+from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
 from .conftest import Measure
@@ -140,15 +141,51 @@ class OurClient(Rounds):
 
 
 class BareProducer(Rounds):
-    """A loop that only produces ready messages."""
+    """A loop that only produces ready messages, as confluent-kafka's documentation writes it.
+
+    librdkafka's own settings, a delivery callback in Python that counts, and a poll
+    after each message.
+    """
 
     def __init__(self, services: Services) -> None:
         super().__init__(services, NUM_PASSES)
-        self._producer = services.make_producer()
+        self._producer = self.make_producer()
         self._messages: list[tuple[str, bytes]] = []
+        self._num_acknowledged = 0
         pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
         for frame in self.mix.frames:
             pipeline.take_frame(frame, lambda topic, value, *_: self._messages.append((topic, value)))
+
+    def make_producer(self) -> Producer:
+        return self.services.make_producer({})
+
+    def publish(self, num_passes: int) -> None:
+        self._num_acknowledged = 0
+        for _ in range(num_passes):
+            for topic, value in self._messages:
+                while True:
+                    try:
+                        self._producer.produce(
+                            topic, value=value, key=b"", partition=0, on_delivery=self._acknowledge
+                        )
+                        break
+                    except BufferError:
+                        self._producer.poll(POLL_INTERVAL)
+                self._producer.poll(0)
+        self._producer.flush(ROUND_TIMEOUT)
+        assert self._num_acknowledged == num_passes * len(self._messages)
+
+    def _acknowledge(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            raise KafkaException(error)
+        self._num_acknowledged += 1
+
+
+class TightProducer(BareProducer):
+    """The same with what this package does: its settings, its ledger in C, and few polls."""
+
+    def make_producer(self) -> Producer:
+        return self.services.make_producer(PRODUCER_DEFAULTS)
 
     def publish(self, num_passes: int) -> None:
         ledger = DeliveryLedger(report_failure)
@@ -172,7 +209,7 @@ class PlainClient(Rounds):
     def __init__(self, services: Services) -> None:
         super().__init__(services, NUM_PLAIN_PASSES)
         self._runner = asyncio.Runner()
-        self._producer = services.make_producer()
+        self._producer = services.make_producer(PRODUCER_DEFAULTS)
         self._pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
 
     def publish(self, num_passes: int) -> None:
@@ -209,6 +246,7 @@ CONTENDERS = {
     MIX: (
         Contender(OURS, lambda services: OurClient(services).make_run()),
         Contender(BARE_PRODUCER, lambda services: BareProducer(services).make_run()),
+        Contender("bare producer, tightened", lambda services: TightProducer(services).make_run()),
         Contender("StreamReader, json, fastavro", lambda services: PlainClient(services).make_run()),
     )
 }
