@@ -115,6 +115,18 @@ async def test_every_topic_becomes_its_record(
         assert kafka_reader.keys[vector["sal_topic"]] == {b""}
 
 
+async def test_counters_tell_of_now(
+    tma: ScriptedTma, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Acknowledgements are collected when somebody asks, not only by the publisher's slow timer."""
+    monkeypatch.setattr("lsst.ts.mtmount.sal.publisher.SERVE_INTERVAL", 1000)
+    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+        await tma.send(golden_frame("azimuth"))
+        await kafka_reader.read_count("azimuth", 1)
+        await wait_for(lambda: client.counters.acknowledged == 1)
+        assert client.counters.in_flight == 0
+
+
 async def test_start_and_end_are_published(tma: ScriptedTma, kafka_reader: KafkaReader) -> None:
     client = TelemetryClient("127.0.0.1", tma.port)
     client.heartbeat_interval = 0.05

@@ -479,11 +479,12 @@ async def test_the_end_is_bounded_while_kafka_stalls(
 
 BLOCKED_PROGRAM = """
 import asyncio, logging, os, signal, sys
-from lsst.ts.mtmount import telemetry_client
+from lsst.ts.mtmount import TelemetryClient
+from lsst.ts.mtmount.commands import client_program
 
-telemetry_client.SHUTDOWN_MARGIN = 0.5
+client_program.SHUTDOWN_MARGIN = 0.5
 
-class Client(telemetry_client.TelemetryClient):
+class Client(TelemetryClient):
     def __init__(self, **options):
         super().__init__(flush_timeout=0.5, **options)
 
@@ -497,14 +498,14 @@ class Client(telemetry_client.TelemetryClient):
 
 pid = sys.argv.pop()
 logging.basicConfig()
-parse = telemetry_client._parse_arguments
+parse = client_program.parse_arguments
 
 def parse_and_keep():
     arguments = parse()
     sys.argv.append(pid)
     return arguments
 
-telemetry_client._parse_arguments = parse_and_keep
+client_program.parse_arguments = parse_and_keep
 sys.exit(asyncio.run(Client.amain()))
 """
 

@@ -1,10 +1,8 @@
 """The telemetry client: from the TMA's socket to SAL messages in Kafka."""
 
-import argparse
 import asyncio
 import json
 import logging
-import math
 import os
 import signal
 import time
@@ -15,7 +13,7 @@ from typing import Any, ClassVar
 from confluent_kafka import KafkaException
 
 from .client import Client
-from .commands.which import describe_program
+from .commands.client_program import run_program
 from .constants import (
     CLOCK_OFFSET_EVENT_INTERVAL,
     LINE_TERMINATOR,
@@ -26,10 +24,8 @@ from .constants import (
 from .core import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL
 from .counters import Counters
 from .frame_pump import DropCallback, FramePump
-from .report_file import ReportFile
 from .resilience import Backoff, DeadLetterFile
-from .sal import BACKENDS, SalobjError, make_sal_side
-from .shutdown_watchdog import ShutdownWatchdog
+from .sal import make_sal_side
 from .telemetry_map import TELEMETRY_MAP
 from .topic_handler import Preprocessor
 
@@ -37,10 +33,6 @@ __all__ = ["TelemetryClient"]
 
 #: How long the end of the program may wait for Kafka to take what is queued [seconds].
 DEFAULT_FLUSH_TIMEOUT = 10.0
-
-#: How long it may take besides [seconds]. salobj's part needs 1.5 s, and 12 s
-#: if Kafka does not answer.
-SHUTDOWN_MARGIN = 15.0
 
 #: Share of the flush time-out that publishing the last event may take, where it has to wait.
 DISCONNECT_SHARE = 0.5
@@ -202,58 +194,7 @@ class TelemetryClient(Client):
             Exit status: 0 after SIGINT or SIGTERM; 1 when the client could
             not connect, lost the connection or saw no telemetry.
         """
-        args = _parse_arguments()
-        if args.which:
-            try:
-                print(describe_program(args.sal_backend))
-            except SalobjError as error:
-                print(f"SAL backend: {error}")
-                return 1
-            return 0
-        # Only what was asked for: a subclass may know nothing of our additions.
-        options: dict[str, Any] = {"strict": True} if args.strict else {}
-        if args.sal_backend != "auto":
-            options["sal_backend"] = args.sal_backend
-        if args.reconnect:
-            options["reconnect"] = True
-        if args.dead_letter is not None:
-            options["dead_letter"] = args.dead_letter
-        if args.wait_for_kafka:
-            options["wait_for_kafka"] = args.wait_for_kafka
-        prefix = "MTMount telemetry client"
-        print(f"{prefix}: host={args.host}; port={args.port}", flush=True)
-        print(f"{prefix} starting", flush=True)
-        client: TelemetryClient | None = None
-        report: ReportFile | None = None
-        try:
-            client = cls(host=args.host, port=args.port, **options)
-            if args.report is not None:
-                report = ReportFile(
-                    args.report, lambda: client.counters.as_dict(), client.log, args.report_interval
-                )
-            client.log.setLevel(args.loglevel)
-            with ShutdownWatchdog(
-                client.flush_timeout + SHUTDOWN_MARGIN,
-                client.describe_loss,
-                client.log,
-            ) as watchdog:
-                client.on_end = watchdog.arm
-                await client.start_task
-                if not client.done_task.done():
-                    print(f"{prefix} running", flush=True)
-                await client.done_task
-            failure = client.failure
-        except Exception as error:
-            failure = error
-        if client is not None:
-            await client.close()
-            if report is not None:
-                report.finish()
-        if failure is not None:
-            print(f"{prefix} failed: {failure!r}", flush=True)
-            return 1
-        print(f"{prefix} done", flush=True)
-        return 0
+        return await run_program(cls)
 
     @property
     def topic_handlers(self) -> Any:
@@ -272,7 +213,8 @@ class TelemetryClient(Client):
 
     @property
     def counters(self) -> Counters:
-        """What became of every frame so far."""
+        """What became of every frame so far; what Kafka has acknowledged by now is counted first."""
+        self._sal.publisher.serve()
         return self._pump.counters
 
     def get_preprocessor(self, sal_topic_name: str) -> Preprocessor | None:
@@ -451,7 +393,7 @@ class TelemetryClient(Client):
 
     def describe_loss(self) -> str:
         """Tell what has not reached Kafka yet; from any thread."""
-        counters = self.counters
+        counters = self._pump.counters
         return (
             f"{counters.in_flight} telemetry messages that Kafka did not acknowledge, and the events and log "
             f"messages that it did not take; counters: {json.dumps(counters.as_dict())}"
@@ -604,61 +546,3 @@ def _is_loss(error: Exception) -> bool:
 def _make_done_task() -> asyncio.Task[None]:
     """Make a task that has nothing to do, so that attributes are never None."""
     return asyncio.create_task(asyncio.sleep(0))
-
-
-def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="run_mtmount_telemetry_client",
-        description="Read telemetry from the TMA and publish it as SAL messages.",
-    )
-    parser.add_argument("--host", help="IP address of the TMA's telemetry server (required)")
-    parser.add_argument("--port", type=int, default=TELEMETRY_PORT, help="port (default: %(default)s)")
-    parser.add_argument(
-        "--loglevel",
-        type=int,
-        default=logging.INFO,
-        help="log level (DEBUG=10, INFO=20, WARNING=30; 0: that of the parent; default: %(default)s)",
-    )
-    parser.add_argument(
-        "--sal-backend",
-        choices=BACKENDS,
-        default="auto",
-        help="what publishes events and log messages (default: salobj where it is installed)",
-    )
-    parser.add_argument("--strict", action="store_true", help="end at the first frame that cannot be decoded")
-    parser.add_argument(
-        "--reconnect",
-        action="store_true",
-        help="connect again, with a back-off, if the TMA cannot be reached or the telemetry ends",
-    )
-    parser.add_argument(
-        "--dead-letter",
-        type=Path,
-        metavar="FILE",
-        help="keep each dropped frame in this file, as JSON lines; it and three older ones take up to 64 MiB",
-    )
-    parser.add_argument(
-        "--wait-for-kafka",
-        type=float,
-        nargs="?",
-        const=math.inf,
-        default=0.0,
-        metavar="SECONDS",
-        help="at the start, wait for Kafka and the schema registry, that long or until a signal",
-    )
-    parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="at the end, write the counters as JSON to this file"
-    )
-    parser.add_argument(
-        "--report-interval",
-        type=float,
-        metavar="SECONDS",
-        help="with --report: write them also at this interval",
-    )
-    parser.add_argument(
-        "--which", action="store_true", help="tell which package this program runs, and end; needs no --host"
-    )
-    args = parser.parse_args()
-    if args.host is None and not args.which:
-        parser.error("the following arguments are required: --host")
-    return args

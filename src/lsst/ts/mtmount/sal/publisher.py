@@ -112,6 +112,7 @@ class KafkaPublisher:
         self._limited_log = RateLimitedLog(self.log)
         self._producer: Producer | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._is_serving = False
         # Since when messages have been seen under way, and none to arrive.
         self._stalled_since: float | None = None
         # Who waits for room, and how long the queue may be then.
@@ -259,9 +260,15 @@ class KafkaPublisher:
 
     def serve(self) -> None:
         """Handle the delivery reports and errors that have arrived."""
-        if self._producer is None:
+        if self._producer is None or self._is_serving:
             return
-        num_served = self._producer.poll(0)
+        # What handles a report may ask for the counters, and so come here again;
+        # confluent-kafka does not bear a poll within a poll.
+        self._is_serving = True
+        try:
+            num_served = self._producer.poll(0)
+        finally:
+            self._is_serving = False
         self._limited_log.flush()
         num_queued = len(self._producer)
         if num_served or not num_queued:
