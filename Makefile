@@ -8,7 +8,7 @@ CORE := $(wildcard ext/*.pyx ext/*.hpp src/lsst/ts/mtmount/core/*.pxd tests/fuzz
 GROUPS_WANTED ?= test lint bench
 EDITABLE ?= --editable
 
-.PHONY: env build test test-pythons test-slow test-kafka kafka demo stress soak faults bench bench-quick bench-guard debug sanitize fuzz lint lint-cpp clean
+.PHONY: env build test test-pythons test-slow test-kafka kafka demo stress soak faults bench bench-quick bench-pace bench-guard debug sanitize fuzz lint lint-cpp clean
 
 env: $(VENV)/.made
 build: $(VENV)/.built
@@ -68,6 +68,10 @@ bench: build
 
 bench-quick: build
 	$(BIN)/python -m bench --quick
+
+# What the full rate costs with several lingers; four minutes, wants a quiet machine.
+bench-pace: build
+	$(BIN)/python -m bench.pace $(PACE_OPTIONS)
 
 # Instruction counts; needs valgrind.
 bench-guard: build

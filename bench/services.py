@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from lsst.ts.mtmount.record_reader import RecordReader
 from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS, KafkaSettings, SchemaRegistry
 
 from .plain import SUBNAME, topic_info
 
-__all__ = ["Services", "run_services"]
+__all__ = ["Services", "report_failure", "run_services"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,6 +70,11 @@ class Services:
         """Begin to read what is published from now on."""
         settings = KafkaSettings.from_environment(self.environment)
         return RecordReader(settings.broker_addr, settings.registry_url, self.kafka_topics, from_end=True)
+
+
+def report_failure(error: KafkaError, message: Message) -> None:
+    """Let no failed delivery pass; for a `DeliveryLedger`."""
+    raise KafkaException(error)
 
 
 @contextmanager

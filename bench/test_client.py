@@ -27,7 +27,7 @@ from .conftest import Measure
 from .contenders import OURS, Contender, Run
 from .mix import MIX, find_workload
 from .plain import PlainPipeline, PlainTopic
-from .services import Services, run_services
+from .services import Services, report_failure, run_services
 
 STAGE = "client"
 
@@ -236,10 +236,6 @@ class PlainClient(Rounds):
         assert ledger.acknowledged == num_frames
         writer.close()
         await writer.wait_closed()
-
-
-def report_failure(error: KafkaError, message: Message) -> None:
-    raise KafkaException(error)
 
 
 CONTENDERS = {
