@@ -8,7 +8,7 @@ CORE := $(wildcard ext/*.pyx ext/*.hpp src/lsst/ts/mtmount/core/*.pxd tests/fuzz
 GROUPS_WANTED ?= test lint bench
 EDITABLE ?= --editable
 
-.PHONY: env build test test-pythons test-slow test-kafka kafka demo stress soak faults bench bench-quick bench-pace bench-guard debug sanitize fuzz lint lint-cpp clean
+.PHONY: env build test test-pythons test-slow test-kafka kafka demo stress soak faults bench bench-quick bench-pace bench-steps bench-guard debug sanitize fuzz lint lint-cpp clean
 
 env: $(VENV)/.made
 build: $(VENV)/.built
@@ -72,6 +72,10 @@ bench-quick: build
 # What the full rate costs with several lingers; four minutes, wants a quiet machine.
 bench-pace: build
 	$(BIN)/python -m bench.pace $(PACE_OPTIONS)
+
+# What each step on the way to the present design bought, and what was tried and left.
+bench-steps: build
+	$(BIN)/python -m bench.steps
 
 # Instruction counts; needs valgrind.
 bench-guard: build

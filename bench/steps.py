@@ -1,0 +1,232 @@
+"""Measures what each step on the way to the present design bought, and what was tried and left.
+
+Run as ``python -m bench.steps``, or ``make bench-steps``. Each row does the same work as the one
+above it, with one thing changed. All figures are the processor's time of all threads for a frame of
+the 1x mix, the least of several rounds: the noise of a machine only ever adds. The rounds of the rows
+alternate, so that a slow minute of the machine meets all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+from confluent_kafka import KafkaError, Message, Producer
+from rich.console import Console
+from rich.table import Table
+
+from lsst.ts.mtmount.core import NEED_HANDLER, NEED_MORE, DeliveryLedger, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
+from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
+
+from .mix import ALTERNATING, MIX, Workload, find_workload
+from .plain import PlainPipeline
+from .results import describe_machine
+from .services import Services, report_failure, run_services
+from .stand_ins import ignore_delivery, refuse_frame, refuse_topic, take_message
+
+__all__ = ["main"]
+
+NUM_ROUNDS = 7
+
+#: Passes of the mix in a round.
+NUM_CORE_PASSES = 40
+NUM_PRODUCER_PASSES = 100
+
+#: Frames of one read event when the client is busy: some 256 KiB.
+BATCH_SIZE = 200
+
+WAIT = 0.005
+FLUSH_TIMEOUT = 60.0
+
+#: Does the work once, and returns for how many frames.
+Work: TypeAlias = Callable[[], int]
+Messages: TypeAlias = Sequence[tuple[str, bytes]]
+
+
+def run_core(workload: Workload, *, with_dict: bool = False) -> int:
+    """Take the bytes of the mix to messages that go nowhere."""
+    buffer = FrameBuffer()
+    decoder = FrameDecoder(take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic)
+    workload.add_codecs(decoder)
+    if with_dict:
+        for codec in decoder.codecs.values():
+            codec.fused = False
+    for _ in range(NUM_CORE_PASSES):
+        for chunk in workload.chunks:
+            buffer.feed(chunk)
+            while decoder.process(buffer) == NEED_HANDLER:
+                frame = decoder.pending_frame
+                assert frame is not None
+                decoder.publish_pending(json.loads(frame))
+    assert decoder.process(buffer) == NEED_MORE
+    assert decoder.published == NUM_CORE_PASSES * len(workload.frames)
+    return decoder.published
+
+
+class Callback:
+    """Counts deliveries in Python."""
+
+    num_acknowledged = 0
+
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            report_failure(error, message)
+        self.num_acknowledged += 1
+
+
+def produce_one_by_one(
+    producer: Producer, messages: Messages, *, in_c: bool, by_position: bool, frames_per_poll: int
+) -> int:
+    """Produce ready messages, each with a call of its own."""
+    counter: Any = DeliveryLedger(report_failure) if in_c else Callback()
+    produce = producer.produce
+    for number in range(NUM_PRODUCER_PASSES * len(messages)):
+        topic, value = messages[number % len(messages)]
+        while True:
+            try:
+                if by_position:
+                    produce(topic, value, b"", 0, counter)
+                else:
+                    producer.produce(topic, value=value, key=b"", partition=0, on_delivery=counter)
+                break
+            except BufferError:
+                producer.poll(WAIT)
+        if number % frames_per_poll == 0:
+            producer.poll(0)
+    producer.flush(FLUSH_TIMEOUT)
+    num_acknowledged = counter.acknowledged if in_c else counter.num_acknowledged
+    assert num_acknowledged == NUM_PRODUCER_PASSES * len(messages)
+    return NUM_PRODUCER_PASSES * len(messages)
+
+
+def produce_by_error_only(producer: Producer, messages: Messages) -> int:
+    """Produce with reports of errors only: what is neither reported nor queued is acknowledged."""
+    ledger = DeliveryLedger(report_failure)
+    produce = producer.produce
+    for number in range(NUM_PRODUCER_PASSES * len(messages)):
+        topic, value = messages[number % len(messages)]
+        while True:
+            try:
+                produce(topic, value, b"", 0, ledger)
+                break
+            except BufferError:
+                producer.poll(WAIT)
+        if number % BATCH_SIZE == 0:
+            producer.poll(0)
+    assert producer.flush(FLUSH_TIMEOUT) == 0
+    return NUM_PRODUCER_PASSES * len(messages)
+
+
+def produce_batches(producer: Producer, messages: Messages) -> int:
+    """Produce the messages that one read event brings with a call for each topic."""
+    ledger = DeliveryLedger(report_failure)
+    num_done = 0
+    for start in range(0, NUM_PRODUCER_PASSES * len(messages), BATCH_SIZE):
+        batches: dict[str, list[dict[str, bytes]]] = defaultdict(list)
+        stop = min(start + BATCH_SIZE, NUM_PRODUCER_PASSES * len(messages))
+        for number in range(start, stop):
+            topic, value = messages[number % len(messages)]
+            batches[topic].append({"value": value, "key": b""})
+        for topic, batch in batches.items():
+            while (num_taken := producer.produce_batch(topic, batch, 0, ledger)) < len(batch):
+                # The first ones are in; those that found the queue full are marked.
+                num_done += num_taken
+                batch = [item for item in batch if item.pop("_error", None) is not None]
+                producer.poll(WAIT)
+            num_done += num_taken
+        producer.poll(0)
+    producer.flush(FLUSH_TIMEOUT)
+    assert ledger.acknowledged == num_done == NUM_PRODUCER_PASSES * len(messages)
+    return num_done
+
+
+def make_core_steps() -> dict[str, Work]:
+    """Make the steps from the wire to the message."""
+    mix, alternating = find_workload(MIX), find_workload(ALTERNATING)
+    return {
+        "json.loads, then values gathered from the dict (the way of preprocessors)": partial(
+            run_core, mix, with_dict=True
+        ),
+        "no dict: general decoder in C++ (an order that alternates is never learned)": partial(
+            run_core, alternating
+        ),
+        "learned order: comparisons, and numbers read into their slots": partial(run_core, mix),
+    }
+
+
+def make_producer_steps(services: Services) -> dict[str, Work]:
+    """Make the steps from the ready message to its acknowledgement."""
+    messages: list[tuple[str, bytes]] = []
+    pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
+    for frame in find_workload(MIX).frames:
+        pipeline.take_frame(frame, lambda topic, value, *_: messages.append((topic, value)))
+    library, ours = services.make_producer({}), services.make_producer(PRODUCER_DEFAULTS)
+    one_by_one = partial(produce_one_by_one, library, messages)
+    return {
+        "as documented: keywords, callback in Python, a poll a message": partial(
+            one_by_one, in_c=False, by_position=False, frames_per_poll=1
+        ),
+        "a poll a read event": partial(one_by_one, in_c=False, by_position=False, frames_per_poll=BATCH_SIZE),
+        "deliveries counted in C": partial(
+            one_by_one, in_c=True, by_position=False, frames_per_poll=BATCH_SIZE
+        ),
+        "bound method, arguments by position": partial(
+            one_by_one, in_c=True, by_position=True, frames_per_poll=BATCH_SIZE
+        ),
+        "this package's settings": partial(
+            produce_one_by_one, ours, messages, in_c=True, by_position=True, frames_per_poll=BATCH_SIZE
+        ),
+        "left: produce_batch, a call for each topic of a read event": partial(
+            produce_batches, ours, messages
+        ),
+        "left: delivery.report.only.error": partial(
+            produce_by_error_only,
+            services.make_producer({**PRODUCER_DEFAULTS, "delivery.report.only.error": True}),
+            messages,
+        ),
+    }
+
+
+def measure(steps: dict[str, Work]) -> dict[str, float]:
+    """Return the processor's time for a frame [s]: the least of all rounds."""
+    least = dict.fromkeys(steps, float("inf"))
+    for _ in range(NUM_ROUNDS):
+        for name, work in steps.items():
+            start = time.process_time()
+            num_frames = work()
+            least[name] = min(least[name], (time.process_time() - start) / num_frames)
+    return least
+
+
+def make_table(title: str, seconds: dict[str, float]) -> Table:
+    """Make a table of the steps."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("step")
+    table.add_column("us a frame", justify="right")
+    table.add_column("of the first", justify="right")
+    first = next(iter(seconds.values()))
+    for name, value in seconds.items():
+        table.add_row(name, f"{1e6 * value:.2f}", f"{100 * value / first:.0f} %")
+    return table
+
+
+def main() -> int:
+    """Measure, and print the tables; return the exit status."""
+    console = Console(soft_wrap=True)
+    console.print(make_table("From the received bytes to the message", measure(make_core_steps())))
+    with run_services(RAW_TELEMETRY_MAP, is_quick=False) as services:
+        steps = make_producer_steps(services)
+        console.print(make_table("From the message to its acknowledgement", measure(steps)))
+    for name, value in describe_machine().items():
+        console.print(f"{name}: {value}", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
