@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lsst.ts.mtmount import TelemetryClient
 
@@ -76,9 +76,18 @@ class ClientProgram:
         Port of the TMA.
     *options
         Further options.
+    output
+        Where it prints and logs, if not to `ClientProgram.output`.
     """
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, port: int, *options: str) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        port: int,
+        *options: str,
+        output: BinaryIO | int = asyncio.subprocess.PIPE,
+    ) -> None:
         self._environment = dict(environment)
         self._report = folder / "client.json"
         self._command = [
@@ -87,6 +96,7 @@ class ClientProgram:
             *options,
         ]
         self._process: asyncio.subprocess.Process | None = None
+        self._target = output
         self._output: list[str] = []
         self._has_ended = False
         self._news = asyncio.Condition()
@@ -96,7 +106,7 @@ class ClientProgram:
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             env=self._environment,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=self._target,
             stderr=asyncio.subprocess.STDOUT,
         )
         self._reader = asyncio.create_task(self._read_output())
@@ -158,11 +168,11 @@ class ClientProgram:
 
     async def _read_output(self) -> None:
         assert self._process is not None
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            async with self._news:
-                self._output.append(line.decode())
-                self._news.notify_all()
+        if self._process.stdout is not None:
+            async for line in self._process.stdout:
+                async with self._news:
+                    self._output.append(line.decode())
+                    self._news.notify_all()
         async with self._news:
             # Who waits for more must not wait for ever.
             self._has_ended = True

@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import json
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -248,3 +250,44 @@ def read_clock_offsets(environment: Environment) -> list[float]:
     with RecordReader(settings.broker_addr, settings.registry_url, [topic]) as reader:
         num_records = sum(reader.find_ends().values())
         return [received.record["offset"] for received in reader.collect(num_records, 10)]
+
+
+@pytest.mark.parametrize("fault", ["full disk", "closed pipe"])
+async def test_output_that_cannot_be_written(
+    embedded_environment: Environment,
+    record_outcome: RecordOutcome,
+    tma: ScriptedTma,
+    tmp_path: Path,
+    fault: str,
+) -> None:
+    """The telemetry goes on, and so does the exit status."""
+    if fault == "full disk":
+        target = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading_end, target = os.pipe()
+        os.close(reading_end)
+    try:
+        program = ClientProgram(embedded_environment, tmp_path, tma.port, output=target)
+        async with program:
+            await tma.send(*[azimuth_frame()] * NUM_FRAMES)
+            # A dropped frame is logged, which fails.
+            await tma.send(b"no JSON")
+            await wait_until(lambda: program.counters["frames"] == NUM_FRAMES + 1)
+            program.send_signal(signal.SIGTERM)
+            status, seconds = await program.wait_ended()
+    finally:
+        os.close(target)
+    assert status == 0
+    found = await asyncio.to_thread(read_back, embedded_environment)
+    assert found.num_unique == program.counters["acknowledged"] == NUM_FRAMES
+    assert program.counters["total_dropped"] == 1
+    record_outcome(
+        Outcome.of(
+            f"the program's output goes to a {fault}",
+            "the telemetry goes on; ends with 0",
+            program.counters,
+            sent=NUM_FRAMES + 1,
+            found=found,
+            seconds=seconds,
+        )
+    )

@@ -12,6 +12,7 @@ from ..constants import TELEMETRY_PORT
 from ..report_file import ReportFile
 from ..sal import BACKENDS, SalobjError
 from ..shutdown_watchdog import ShutdownWatchdog
+from .output import say
 from .which import describe_program
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ __all__ = ["run_program"]
 
 #: What each line that is printed starts with.
 PREFIX = "MTMount telemetry client"
+
+#: Its messages reach SAL, as the client's do.
+LOG = logging.getLogger("MTMount").getChild("program")
 
 #: How long the end may take besides the client's ``flush_timeout`` [seconds].
 #: salobj's part needs 1.5 s, and 12 s if Kafka does not answer.
@@ -48,8 +52,8 @@ async def run_program(client_class: type[TelemetryClient]) -> int:
             print(f"SAL backend: {error}")
             return 1
         return 0
-    print(f"{PREFIX}: host={args.host}; port={args.port}", flush=True)
-    print(f"{PREFIX} starting", flush=True)
+    say(f"{PREFIX}: host={args.host}; port={args.port}", LOG)
+    say(f"{PREFIX} starting", LOG)
     client: TelemetryClient | None = None
     report: ReportFile | None = None
     try:
@@ -65,7 +69,7 @@ async def run_program(client_class: type[TelemetryClient]) -> int:
             client.on_end = watchdog.arm
             await client.start_task
             if not client.done_task.done():
-                print(f"{PREFIX} running", flush=True)
+                say(f"{PREFIX} running", LOG)
             await client.done_task
         failure = client.failure
     except Exception as error:
@@ -75,9 +79,9 @@ async def run_program(client_class: type[TelemetryClient]) -> int:
         if report is not None:
             report.finish()
     if failure is not None:
-        print(f"{PREFIX} failed: {failure!r}", flush=True)
+        say(f"{PREFIX} failed: {failure!r}", LOG)
         return 1
-    print(f"{PREFIX} done", flush=True)
+    say(f"{PREFIX} done", LOG)
     return 0
 
 

@@ -5,6 +5,7 @@ import logging
 import sys
 
 from ..telemetry_client import TelemetryClient
+from .output import settle_output
 
 __all__ = ["main", "run_mtmount_telemetry_client"]
 
@@ -24,7 +25,10 @@ def main() -> int:
     """
     # Log messages are published as events; here they show on the terminal too.
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s: %(message)s")
-    return asyncio.run(TelemetryClient.amain())
+    try:
+        return asyncio.run(TelemetryClient.amain())
+    finally:
+        settle_output()
 
 
 if __name__ == "__main__":
