@@ -14,7 +14,8 @@ import pytest
 
 from lsst.ts.mtmount.commands.stress import main, make_parser, make_plans, parse_rates
 from lsst.ts.mtmount.embedded import EmbeddedKafka
-from lsst.ts.mtmount.trial.step import ReadMode, count_due_frames
+from lsst.ts.mtmount.trial.kafka_site import EMBEDDED, SiteChoice
+from lsst.ts.mtmount.trial.step import ReadMode, StepPlan, count_due_frames
 
 FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
 TIMEOUT = 90
@@ -130,16 +131,32 @@ async def test_comparison(tmp_path: Path) -> None:
     assert ours["client_cpu_us_per_frame"] < plain["client_cpu_us_per_frame"]
 
 
+def plan(*arguments: str, site: SiteChoice = EMBEDDED) -> list[StepPlan]:
+    return make_plans(make_parser().parse_args(arguments), site)
+
+
 def test_plans() -> None:
-    plans = make_plans(make_parser().parse_args(["--rate", "1,max", "--compare", "plain"]))
+    plans = plan("--rate", "1,max", "--compare", "plain")
     assert [(plan.client.name, plan.rate, plan.read_mode) for plan in plans] == [
         ("telemetry client", 1.0, ReadMode.DECODE),
         ("telemetry client", math.inf, ReadMode.COUNT),
         ("plain client", 1.0, ReadMode.DECODE),
         ("plain client", math.inf, ReadMode.COUNT),
     ]
-    (plan,) = make_plans(make_parser().parse_args(["--rate", "100", "--read", "count"]))
-    assert plan.read_mode is ReadMode.COUNT
+
+
+@pytest.mark.parametrize(
+    ("wanted", "site", "modes"),
+    [
+        ("auto", EMBEDDED, [ReadMode.DECODE, ReadMode.COUNT, ReadMode.COUNT]),
+        ("auto", SiteChoice({}), [ReadMode.DECODE, ReadMode.DECODE, ReadMode.COUNT]),
+        ("count", SiteChoice({}), [ReadMode.COUNT] * 3),
+        ("decode", EMBEDDED, [ReadMode.DECODE] * 3),
+    ],
+)
+def test_read_mode(wanted: str, site: SiteChoice, modes: list[ReadMode]) -> None:
+    plans = plan("--rate", "10,100,max", "--read", wanted, site=site)
+    assert [plan.read_mode for plan in plans] == modes
 
 
 def test_rates() -> None:

@@ -27,7 +27,7 @@ PREFIX = "MTMount telemetry client"
 LOG = logging.getLogger("MTMount").getChild("program")
 
 #: How long the end may take besides the client's ``flush_timeout`` [seconds].
-#: salobj's part needs 1.5 s, and 12 s if Kafka does not answer.
+#: salobj's part needs 2 s, and 12 s if Kafka does not answer.
 SHUTDOWN_MARGIN = 15.0
 
 
