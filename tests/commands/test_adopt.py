@@ -95,6 +95,12 @@ def test_python_may_be_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert run(program).returncode == 2
 
 
+def test_a_refusal_leaves_no_folder_behind(tmp_path: Path) -> None:
+    with pytest.raises(AdoptionError, match="unrecognized arguments: --no-such-option"):
+        make_program_folder(tmp_path / "new", ["--no-such-option"])
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_installation_must_be_whole(tmp_path: Path) -> None:
     with pytest.raises(AdoptionError, match="not installed as a whole"):
         make_program_folder(tmp_path / "program", launcher=tmp_path / LAUNCHER.name)

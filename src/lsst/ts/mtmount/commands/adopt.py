@@ -79,6 +79,7 @@ def make_program_folder(
         raise AdoptionError(f"{launcher} is missing: ts-mtmount-telemetry is not installed as a whole")
     program = folder / PROGRAM
     draft = folder / f".{PROGRAM}.new"
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         others = sorted(path.name for path in folder.iterdir() if path not in (program, draft))
@@ -106,6 +107,8 @@ def make_program_folder(
     finally:
         if folder.is_dir():
             draft.unlink(missing_ok=True)
+            if is_new and not program.exists():
+                folder.rmdir()
     return check.stdout
 
 
