@@ -12,11 +12,11 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +25,7 @@ from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
 from .mix import ALTERNATING, MIX, Workload, find_workload
-from .plain import PlainPipeline
+from .producing import FLUSH_TIMEOUT, WAIT, Messages, make_messages, produce_one_by_one
 from .results import describe_machine
 from .services import Services, report_failure, run_services
 from .stand_ins import ignore_delivery, refuse_frame, refuse_topic, take_message
@@ -41,12 +41,8 @@ NUM_PRODUCER_PASSES = 100
 #: Frames of one read event when the client is busy: some 256 KiB.
 BATCH_SIZE = 200
 
-WAIT = 0.005
-FLUSH_TIMEOUT = 60.0
-
 #: Does the work once, and returns for how many frames.
 Work: TypeAlias = Callable[[], int]
-Messages: TypeAlias = Sequence[tuple[str, bytes]]
 
 
 def run_core(workload: Workload, *, with_dict: bool = False) -> int:
@@ -67,42 +63,6 @@ def run_core(workload: Workload, *, with_dict: bool = False) -> int:
     assert decoder.process(buffer) == NEED_MORE
     assert decoder.published == NUM_CORE_PASSES * len(workload.frames)
     return decoder.published
-
-
-class Callback:
-    """Counts deliveries in Python."""
-
-    num_acknowledged = 0
-
-    def __call__(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            report_failure(error, message)
-        self.num_acknowledged += 1
-
-
-def produce_one_by_one(
-    producer: Producer, messages: Messages, *, in_c: bool, by_position: bool, frames_per_poll: int
-) -> int:
-    """Produce ready messages, each with a call of its own."""
-    counter: Any = DeliveryLedger(report_failure) if in_c else Callback()
-    produce = producer.produce
-    for number in range(NUM_PRODUCER_PASSES * len(messages)):
-        topic, value = messages[number % len(messages)]
-        while True:
-            try:
-                if by_position:
-                    produce(topic, value, b"", 0, counter)
-                else:
-                    producer.produce(topic, value=value, key=b"", partition=0, on_delivery=counter)
-                break
-            except BufferError:
-                producer.poll(WAIT)
-        if number % frames_per_poll == 0:
-            producer.poll(0)
-    producer.flush(FLUSH_TIMEOUT)
-    num_acknowledged = counter.acknowledged if in_c else counter.num_acknowledged
-    assert num_acknowledged == NUM_PRODUCER_PASSES * len(messages)
-    return NUM_PRODUCER_PASSES * len(messages)
 
 
 def produce_by_error_only(producer: Producer, messages: Messages) -> int:
@@ -162,26 +122,37 @@ def make_core_steps() -> dict[str, Work]:
 
 def make_producer_steps(services: Services) -> dict[str, Work]:
     """Make the steps from the ready message to its acknowledgement."""
-    messages: list[tuple[str, bytes]] = []
-    pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
-    for frame in find_workload(MIX).frames:
-        pipeline.take_frame(frame, lambda topic, value, *_: messages.append((topic, value)))
+    messages = make_messages(services)
     library, ours = services.make_producer({}), services.make_producer(PRODUCER_DEFAULTS)
-    one_by_one = partial(produce_one_by_one, library, messages)
+
+    def one_by_one(
+        producer: Producer,
+        *,
+        in_c: bool = True,
+        by_position: bool = True,
+        messages_per_poll: int = BATCH_SIZE,
+    ) -> Work:
+        def work() -> int:
+            produce_one_by_one(
+                producer,
+                messages,
+                NUM_PRODUCER_PASSES,
+                in_c=in_c,
+                by_position=by_position,
+                messages_per_poll=messages_per_poll,
+            )
+            return NUM_PRODUCER_PASSES * len(messages)
+
+        return work
+
     return {
-        "as documented: keywords, callback in Python, a poll a message": partial(
-            one_by_one, in_c=False, by_position=False, frames_per_poll=1
+        "as documented: keywords, callback in Python, a poll a message": one_by_one(
+            library, in_c=False, by_position=False, messages_per_poll=1
         ),
-        "a poll a read event": partial(one_by_one, in_c=False, by_position=False, frames_per_poll=BATCH_SIZE),
-        "deliveries counted in C": partial(
-            one_by_one, in_c=True, by_position=False, frames_per_poll=BATCH_SIZE
-        ),
-        "bound method, arguments by position": partial(
-            one_by_one, in_c=True, by_position=True, frames_per_poll=BATCH_SIZE
-        ),
-        "this package's settings": partial(
-            produce_one_by_one, ours, messages, in_c=True, by_position=True, frames_per_poll=BATCH_SIZE
-        ),
+        "a poll a read event": one_by_one(library, in_c=False, by_position=False),
+        "deliveries counted in C": one_by_one(library, by_position=False),
+        "bound method, arguments by position": one_by_one(library),
+        "this package's settings": one_by_one(ours),
         "left: produce_batch, a call for each topic of a read event": partial(
             produce_batches, ours, messages
         ),

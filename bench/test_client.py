@@ -15,7 +15,6 @@ from operator import itemgetter
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
@@ -27,6 +26,7 @@ from .conftest import Measure
 from .contenders import OURS, Contender, Run
 from .mix import MIX, find_workload
 from .plain import PlainPipeline, PlainTopic
+from .producing import make_messages, produce_one_by_one
 from .services import Services, report_failure, run_services
 
 STAGE = "client"
@@ -149,58 +149,32 @@ class BareProducer(Rounds):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services, NUM_PASSES)
-        self._producer = self.make_producer()
-        self._messages: list[tuple[str, bytes]] = []
-        self._num_acknowledged = 0
-        pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
-        for frame in self.mix.frames:
-            pipeline.take_frame(frame, lambda topic, value, *_: self._messages.append((topic, value)))
-
-    def make_producer(self) -> Producer:
-        return self.services.make_producer({})
+        self._producer = services.make_producer({})
+        self._messages = make_messages(services)
 
     def publish(self, num_passes: int) -> None:
-        self._num_acknowledged = 0
-        for _ in range(num_passes):
-            for topic, value in self._messages:
-                while True:
-                    try:
-                        self._producer.produce(
-                            topic, value=value, key=b"", partition=0, on_delivery=self._acknowledge
-                        )
-                        break
-                    except BufferError:
-                        self._producer.poll(POLL_INTERVAL)
-                self._producer.poll(0)
-        self._producer.flush(ROUND_TIMEOUT)
-        assert self._num_acknowledged == num_passes * len(self._messages)
-
-    def _acknowledge(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            raise KafkaException(error)
-        self._num_acknowledged += 1
+        produce_one_by_one(
+            self._producer, self._messages, num_passes, in_c=False, by_position=False, messages_per_poll=1
+        )
 
 
-class TightProducer(BareProducer):
+class TightProducer(Rounds):
     """The same with what this package does: its settings, its ledger in C, and few polls."""
 
-    def make_producer(self) -> Producer:
-        return self.services.make_producer(PRODUCER_DEFAULTS)
+    def __init__(self, services: Services) -> None:
+        super().__init__(services, NUM_PASSES)
+        self._producer = services.make_producer(PRODUCER_DEFAULTS)
+        self._messages = make_messages(services)
 
     def publish(self, num_passes: int) -> None:
-        ledger = DeliveryLedger(report_failure)
-        producer, produce = self._producer, self._producer.produce
-        for _ in range(num_passes):
-            for topic, value in self._messages:
-                while True:
-                    try:
-                        produce(topic, value, b"", 0, ledger)
-                        break
-                    except BufferError:
-                        producer.poll(POLL_INTERVAL)
-            producer.poll(0)
-        producer.flush(ROUND_TIMEOUT)
-        assert ledger.acknowledged == num_passes * len(self._messages)
+        produce_one_by_one(
+            self._producer,
+            self._messages,
+            num_passes,
+            in_c=True,
+            by_position=True,
+            messages_per_poll=len(self._messages),
+        )
 
 
 class PlainClient(Rounds):
