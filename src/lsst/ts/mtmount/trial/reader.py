@@ -341,6 +341,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lsst.ts.mtmount.trial.reader", description=__doc__)
     parser.add_argument("--topics", required=True, help="SAL names of telemetry topics, separated by commas")
     parser.add_argument("--interval", type=float, default=0.25, help="time between reports [s]")
+    parser.add_argument("--fetch-wait", type=float, default=0.001, help="of the RecordReader [s]")
     parser.add_argument("--frames", type=Path, help="recording of the frames, to compare every value with")
     args = parser.parse_args(argv)
     topics = args.topics.split(",")
@@ -352,6 +353,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         [make_kafka_topic(settings.subname, name) for name in topics],
         from_end=True,
         configuration=settings.client_configuration(),
+        fetch_wait=args.fetch_wait,
     ) as reader:
         judge = Judge(topics, reader, settings.subname, recording)
         show("ready", True)

@@ -78,6 +78,8 @@ class ReaderProcess:
         Where to keep its output.
     interval : `float`
         Time between two progresses [s].
+    fetch_wait : `float`
+        As of `RecordReader` [s].
     recording : `pathlib.Path`, optional
         Recording of the frames to compare with.
 
@@ -96,10 +98,12 @@ class ReaderProcess:
         folder: Path,
         *,
         interval: float,
+        fetch_wait: float = 0.001,
         recording: Path | None = None,
     ) -> None:
         command = [sys.executable, "-m", "lsst.ts.mtmount.trial.reader"]
         command += ["--topics", ",".join(topics), "--interval", str(interval)]
+        command += ["--fetch-wait", str(fetch_wait)]
         if recording is not None:
             command += ["--frames", str(recording)]
         self.program = Program("reader", command, environment, folder, read_output=True)

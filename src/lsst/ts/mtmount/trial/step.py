@@ -50,6 +50,12 @@ GRACE = 5.0
 #: How long the client may then take for what is in its buffers [s].
 DRAIN_TIMEOUT = 120.0
 
+#: How long the reader lets the broker wait for records before it asks anew [s], up to the full
+#: rate and above it. For each answer the embedded broker runs through all that it keeps of a
+#: topic: asked every millisecond at 20x, it does hardly anything else after some minutes.
+FETCH_WAIT = 0.001
+BUSY_FETCH_WAIT = 0.02
+
 #: The reader tells how far it is at least so often [s].
 MAX_PROGRESS_INTERVAL = 0.2
 
@@ -215,6 +221,7 @@ class _Step:
             self._site.environment,
             self._folder,
             interval=min(self._plan.interval, MAX_PROGRESS_INTERVAL),
+            fetch_wait=FETCH_WAIT if self._plan.rate <= 1 else BUSY_FETCH_WAIT,
             recording=self._folder / RECORDING if self._plan.compare else None,
         )
         return await self._stack.enter_async_context(reader)

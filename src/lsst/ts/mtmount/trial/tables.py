@@ -30,8 +30,9 @@ PLAIN_WIDTH = 120
 LATENCY_NOTE = (
     "Latency: from the time stamp that the simulator puts into a frame when it hands it to the socket, "
     "until an independent reader has the record from the broker. The embedded broker answers a waiting "
-    "reader only when its time is over, so the reader asks anew every 1 ms: that adds some 0.5 ms. In a long "
-    "run above the full rate it is slow to hand out everything, and the latency is its own: use a real Kafka."
+    "reader only when its time is over, so the reader asks anew every 1 ms, which adds some 0.5 ms; above "
+    "the full rate every 20 ms, which adds some 10 ms. In a long run at 10x that broker is slow to hand out "
+    "everything, and the latency is its own: use a real Kafka."
 )
 
 #: Percentiles of the latency in the terminal, where there is little room.
