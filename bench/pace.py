@@ -30,7 +30,7 @@ from lsst.ts.mtmount.trial.results import StepResult
 from lsst.ts.mtmount.trial.step import ReadMode, StepPlan, run_step
 
 from .mix import MIX, find_workload
-from .plain import PlainPipeline
+from .producing import FLUSH_TIMEOUT, make_messages
 from .results import describe_machine
 from .services import Services, report_failure, run_services
 
@@ -41,8 +41,6 @@ MAX_DURATION = 10.0
 
 #: Ticks between two collections of delivery reports: a second, as in the client.
 TICKS_PER_POLL = round(1 / TICK_INTERVAL)
-
-FLUSH_TIMEOUT = 10.0
 
 
 def run_client(linger: float, rate: float, duration: float) -> StepResult:
@@ -61,15 +59,7 @@ def run_client(linger: float, rate: float, duration: float) -> StepResult:
 
 def measure_bare_producer(services: Services, linger: float, duration: float) -> float:
     """Produce ready messages by the TMA's schedule; return the share of a core that it takes."""
-    values: dict[int, tuple[str, bytes]] = {}
-    mix = find_workload(MIX)
-    pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
-    for topic_id, frame in zip(mix.topic_ids, mix.frames, strict=True):
-
-        def keep(topic: str, value: bytes, *_: object, topic_id: int = topic_id) -> None:
-            values[topic_id] = (topic, value)
-
-        pipeline.take_frame(frame, keep)
+    messages = dict(zip(find_workload(MIX).topic_ids, make_messages(services), strict=True))
     topics = select_topics()
     producer = services.make_producer({**PRODUCER_DEFAULTS, "linger.ms": linger})
     ledger = DeliveryLedger(report_failure)
@@ -82,7 +72,7 @@ def measure_bare_producer(services: Services, linger: float, duration: float) ->
             start, cpu_start = time.monotonic(), time.process_time()
         for topic in topics:
             if tick % topic.period == 0:
-                producer.produce(*values[topic.topic_id], b"", 0, ledger)
+                producer.produce(*messages[topic.topic_id], b"", 0, ledger)
                 num_produced += 1
         if tick % TICKS_PER_POLL == 0:
             producer.poll(0)

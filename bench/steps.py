@@ -65,24 +65,6 @@ def run_core(workload: Workload, *, with_dict: bool = False) -> int:
     return decoder.published
 
 
-def produce_by_error_only(producer: Producer, messages: Messages) -> int:
-    """Produce with reports of errors only: what is neither reported nor queued is acknowledged."""
-    ledger = DeliveryLedger(report_failure)
-    produce = producer.produce
-    for number in range(NUM_PRODUCER_PASSES * len(messages)):
-        topic, value = messages[number % len(messages)]
-        while True:
-            try:
-                produce(topic, value, b"", 0, ledger)
-                break
-            except BufferError:
-                producer.poll(WAIT)
-        if number % BATCH_SIZE == 0:
-            producer.poll(0)
-    assert producer.flush(FLUSH_TIMEOUT) == 0
-    return NUM_PRODUCER_PASSES * len(messages)
-
-
 def produce_batches(producer: Producer, messages: Messages) -> int:
     """Produce the messages that one read event brings with a call for each topic."""
     ledger = DeliveryLedger(report_failure)
@@ -131,6 +113,7 @@ def make_producer_steps(services: Services) -> dict[str, Work]:
         in_c: bool = True,
         by_position: bool = True,
         messages_per_poll: int = BATCH_SIZE,
+        reports_success: bool = True,
     ) -> Work:
         def work() -> int:
             produce_one_by_one(
@@ -140,6 +123,7 @@ def make_producer_steps(services: Services) -> dict[str, Work]:
                 in_c=in_c,
                 by_position=by_position,
                 messages_per_poll=messages_per_poll,
+                reports_success=reports_success,
             )
             return NUM_PRODUCER_PASSES * len(messages)
 
@@ -156,10 +140,9 @@ def make_producer_steps(services: Services) -> dict[str, Work]:
         "left: produce_batch, a call for each topic of a read event": partial(
             produce_batches, ours, messages
         ),
-        "left: delivery.report.only.error": partial(
-            produce_by_error_only,
+        "left: delivery.report.only.error": one_by_one(
             services.make_producer({**PRODUCER_DEFAULTS, "delivery.report.only.error": True}),
-            messages,
+            reports_success=False,
         ),
     }
 
