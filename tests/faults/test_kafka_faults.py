@@ -239,7 +239,10 @@ async def test_batches_that_the_broker_takes(broker: KafkaCluster, lead_to: Lead
 
 
 async def test_full_disk(
-    start_cluster: Callable[..., KafkaCluster], lead_to: LeadTo, record_outcome: RecordOutcome
+    start_cluster: Callable[..., KafkaCluster],
+    lead_to: LeadTo,
+    record_outcome: RecordOutcome,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     obstacle = SmallDisk.find_obstacle()
     if obstacle is not None:
@@ -257,12 +260,19 @@ async def test_full_disk(
         await run_seconds(client, 1, 10)
         await end_telemetry(simulator, client)
     found = await asyncio.to_thread(read_back, environment)
-    assert found.unique == simulator.sent
-    assert found.num_duplicated == found.num_late == client.counters.failed == 0
+    assert found.num_duplicated == found.num_late == 0
+    assert found.unique <= simulator.sent
+    num_lost = (simulator.sent - found.unique).total()
+    # A broker that cannot write may say so before it ends, in words that no producer takes for a reason
+    # to try again; whether it does is a matter of moments. Nothing may be given up for another reason.
+    failures = [message for message in caplog.messages if "was not delivered" in message]
+    assert all("Unknown broker error" in message for message in failures), failures
+    assert num_lost <= client.counters.failed
+    assert failures or not client.counters.failed
     record_outcome(
         Outcome.of(
             "disk of the broker's log full at 10x (idempotent)",
-            "broker ends; after its return nothing is lost",
+            "broker ends; nothing is lost but what it refused",
             client.counters,
             sent=simulator.frames_sent,
             found=found,

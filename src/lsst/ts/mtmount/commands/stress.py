@@ -220,7 +220,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="DIR", help="write stress.html and stress.json there")
     parser.add_argument("--seed", type=int, default=0, help="seed of all values (default: %(default)s)")
     parser.add_argument(
-        "--interval", type=parse_positive, default=0.5, help="seconds between samples (default: %(default)g)"
+        "--interval", type=parse_positive, default=1.0, help="seconds between samples (default: %(default)g)"
     )
     return parser
 

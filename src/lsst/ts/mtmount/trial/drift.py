@@ -14,9 +14,11 @@ from .samples import Sample
 __all__ = ["Trend", "compute_growth", "find_trends", "find_warm_up"]
 
 #: The first part of a run does not count, but no more than this [s]: buffers
-#: take their size, threads start, topics are seen for the first time.
+#: take their size, threads start, topics are seen for the first time. The
+#: embedded broker gets slower until it has 5 MB of each frequent topic, which
+#: takes some 250 s at 20x; then it drops what is old.
 WARM_UP_PART = 0.2
-MAX_WARM_UP = 120.0
+MAX_WARM_UP = 300.0
 
 #: What may grow, from the warm-up to the end: by less than what a leak of one
 #: byte for each frame would bring about in half an hour at 20x (7.5 MiB).

@@ -94,7 +94,7 @@ class StepPlan:
         Otherwise the TMA closes the connection.
     interval : `float`
         Time between two samples, and between two reports that the client
-        writes [s]. These take the client some 0.2 ms each.
+        writes [s]. These take the client up to 1 ms each.
     seed : `int`
         What the simulator's values depend on.
     """
@@ -105,7 +105,7 @@ class StepPlan:
     read_mode: ReadMode = ReadMode.DECODE
     compare: bool = False
     by_signal: bool = False
-    interval: float = 0.5
+    interval: float = 1.0
     seed: int = 0
 
 
