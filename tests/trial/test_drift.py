@@ -122,7 +122,7 @@ def test_no_samples_is_not_flat() -> None:
 
 def test_warm_up() -> None:
     assert find_warm_up(100) == 20
-    assert find_warm_up(1800) == 120
+    assert find_warm_up(1800) == 300
 
 
 def test_growth_ignores_what_is_far_off() -> None:
