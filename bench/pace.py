@@ -39,9 +39,9 @@ __all__ = ["main"]
 #: Length of a run at the highest rate [s].
 MAX_DURATION = 10.0
 
-#: Time between two samples at the full rate, and between two reports that the client writes [s]:
-#: twice a second, they were a tenth of what the client takes.
-SAMPLE_INTERVAL = 4.0
+#: Time between two samples, and between two reports that the client writes [s]: twice a second,
+#: they were a tenth of what the client takes at the full rate.
+SAMPLE_INTERVAL = 2.0
 
 #: Ticks between two collections of delivery reports: a second, as in the client.
 TICKS_PER_POLL = round(1 / TICK_INTERVAL)
@@ -55,8 +55,7 @@ def run_client(linger: float, rate: float, duration: float) -> StepResult:
         variable = f"LSST_KAFKA_PRODUCER_CONFIGURATION={settings}"
         client = ClientCommand(OURS.name, ("env", variable, *OURS.template))
         read_mode = ReadMode.COUNT if math.isinf(rate) else ReadMode.DECODE
-        interval = 1.0 if math.isinf(rate) else SAMPLE_INTERVAL
-        plan = StepPlan(client, rate, duration, read_mode, interval=interval)
+        plan = StepPlan(client, rate, duration, read_mode, interval=SAMPLE_INTERVAL)
         result = asyncio.run(run_step(plan, EMBEDDED, Path(folder), lambda sample: None))
     assert result.has_passed, result.problems
     return result

@@ -75,7 +75,7 @@ class Counters:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures in a form for JSON and for the log."""
-        # Not by dataclasses.asdict: its deep copies are most of what a report costs.
+        # Not by dataclasses.asdict, which copies deeply, for each report.
         return vars(self) | {
             "dropped": {reason.value: count for reason, count in self.dropped.items() if count},
             "total_dropped": self.total_dropped,

@@ -341,7 +341,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lsst.ts.mtmount.trial.reader", description=__doc__)
     parser.add_argument("--topics", required=True, help="SAL names of telemetry topics, separated by commas")
     parser.add_argument("--interval", type=float, default=0.25, help="time between reports [s]")
-    parser.add_argument("--fetch-wait", type=float, default=0.001, help="of the RecordReader [s]")
+    parser.add_argument("--fetch-wait", type=float, required=True, help="of the RecordReader [s]")
     parser.add_argument("--frames", type=Path, help="recording of the frames, to compare every value with")
     args = parser.parse_args(argv)
     topics = args.topics.split(",")

@@ -15,7 +15,13 @@ from .histogram import LatencyHistogram
 from .program import Program, ProgramError
 from .readback import ReadBack
 
-__all__ = ["Progress", "ReaderProcess"]
+__all__ = ["BUSY_FETCH_WAIT", "FETCH_WAIT", "Progress", "ReaderProcess"]
+
+#: How long the reader lets the broker wait for records before it asks anew [s], up to the full
+#: rate and above it. For each answer the embedded broker runs through all that it keeps of a
+#: topic: asked every millisecond at 20x, it does hardly anything else after some minutes.
+FETCH_WAIT = 0.001
+BUSY_FETCH_WAIT = 0.02
 
 #: How long the reader may take to be there, and for what is left at the end [s].
 START_TIMEOUT = 30.0
@@ -98,7 +104,7 @@ class ReaderProcess:
         folder: Path,
         *,
         interval: float,
-        fetch_wait: float = 0.001,
+        fetch_wait: float = FETCH_WAIT,
         recording: Path | None = None,
     ) -> None:
         command = [sys.executable, "-m", "lsst.ts.mtmount.trial.reader"]

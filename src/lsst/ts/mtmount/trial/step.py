@@ -24,7 +24,7 @@ from .client_command import ClientCommand
 from .kafka_site import KafkaSite, SiteChoice
 from .procfs import list_tree
 from .program import Program, ProgramError
-from .reader_process import ReaderProcess
+from .reader_process import BUSY_FETCH_WAIT, FETCH_WAIT, ReaderProcess
 from .results import StepResult
 from .samples import Sample, Sampler, SampleSeries, read_report
 
@@ -49,12 +49,6 @@ GRACE = 5.0
 
 #: How long the client may then take for what is in its buffers [s].
 DRAIN_TIMEOUT = 120.0
-
-#: How long the reader lets the broker wait for records before it asks anew [s], up to the full
-#: rate and above it. For each answer the embedded broker runs through all that it keeps of a
-#: topic: asked every millisecond at 20x, it does hardly anything else after some minutes.
-FETCH_WAIT = 0.001
-BUSY_FETCH_WAIT = 0.02
 
 #: The reader tells how far it is at least so often [s].
 MAX_PROGRESS_INTERVAL = 0.2

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from .account import Account, TopicAccount
 from .histogram import LatencyHistogram
+from .reader_process import BUSY_FETCH_WAIT, FETCH_WAIT
 from .results import ROLES, StepResult
 
 __all__ = [
@@ -30,9 +31,10 @@ PLAIN_WIDTH = 120
 LATENCY_NOTE = (
     "Latency: from the time stamp that the simulator puts into a frame when it hands it to the socket, "
     "until an independent reader has the record from the broker. The embedded broker answers a waiting "
-    "reader only when its time is over, so the reader asks anew every 1 ms, which adds some 0.5 ms; above "
-    "the full rate every 20 ms, which adds some 10 ms. In a long run at 10x that broker is slow to hand out "
-    "everything, and the latency is its own: use a real Kafka."
+    f"reader only when its time is over, so the reader asks anew every {FETCH_WAIT * 1e3:g} ms, which adds "
+    f"some {FETCH_WAIT * 5e2:g} ms; above the full rate every {BUSY_FETCH_WAIT * 1e3:g} ms, which adds some "
+    f"{BUSY_FETCH_WAIT * 5e2:g} ms. In a long run at 10x that broker is slow to hand out everything, and the "
+    "latency is its own: use a real Kafka."
 )
 
 #: Percentiles of the latency in the terminal, where there is little room.
