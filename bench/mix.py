@@ -102,7 +102,7 @@ def simulated_mix() -> Workload:
     # Here, because instruction counting needs neither the simulator nor NumPy.
     import numpy as np
 
-    from lsst.ts.mtmount.simulator import FrameStream, StreamTotals, render_ring, select_topics
+    from lsst.ts.mtmount.tools.simulator import FrameStream, StreamTotals, render_ring, select_topics
 
     ring = render_ring(select_topics(), min_ticks=CYCLE_TICKS)
     totals = StreamTotals(np.zeros(len(ring.topics), np.int64))

@@ -22,12 +22,12 @@ from rich.table import Table
 
 from lsst.ts.mtmount.core import DeliveryLedger
 from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
-from lsst.ts.mtmount.simulator import TICK_INTERVAL, select_topics
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
-from lsst.ts.mtmount.trial.client_command import OURS, ClientCommand
-from lsst.ts.mtmount.trial.kafka_site import EMBEDDED
-from lsst.ts.mtmount.trial.results import StepResult
-from lsst.ts.mtmount.trial.step import ReadMode, StepPlan, run_step
+from lsst.ts.mtmount.tools.load_test.client_command import OURS, ClientCommand
+from lsst.ts.mtmount.tools.load_test.kafka_site import EMBEDDED
+from lsst.ts.mtmount.tools.load_test.results import StepResult
+from lsst.ts.mtmount.tools.load_test.step import ReadMode, StepPlan, run_step
+from lsst.ts.mtmount.tools.simulator import TICK_INTERVAL, select_topics
 
 from .mix import MIX, find_workload
 from .producing import FLUSH_TIMEOUT, make_messages

@@ -15,8 +15,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from lsst.ts.mtmount.record_reader import RecordReader
 from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS, KafkaSettings, SchemaRegistry
+from lsst.ts.mtmount.tools.reader.record_reader import RecordReader
 
 from .plain import SUBNAME, topic_info
 
@@ -81,7 +81,7 @@ def report_failure(error: KafkaError, message: Message) -> None:
 def run_services(topic_ids: Iterable[int], *, is_quick: bool) -> Iterator[Services]:
     """Run the services, with the Kafka topics and schemas of some topics of the TMA."""
     with (
-        run_module("lsst.ts.mtmount.embedded", "--subname", SUBNAME) as kafka,
+        run_module("lsst.ts.mtmount.tools.embedded", "--subname", SUBNAME) as kafka,
         run_module("bench.feeder") as feeder,
     ):
         assert kafka.stdout is not None

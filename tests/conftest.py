@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from lsst.ts.mtmount.embedded import EmbeddedKafka
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
+from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
 from .kafka_reader import KafkaReader
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lsst.ts.mtmount.core import FrameBuffer, FrameError, TopicCodec, codec
-from lsst.ts.mtmount.simulator import FrameStream, StreamTotals, render_ring, select_topics
+from lsst.ts.mtmount.tools.simulator import FrameStream, StreamTotals, render_ring, select_topics
 
 from .core.topics import MIXED_ID, STAMP, UTC, golden_records, mixed_codec, packaged_codec
 from .hostile.corpus import HOSTILE_FRAMES

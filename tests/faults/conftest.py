@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lsst.ts.mtmount.embedded import EmbeddedKafka
 from lsst.ts.mtmount.sal import load_packaged_interface
+from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
 from ..integration.kafka import KafkaCluster
 from ..tma import ScriptedTma

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from lsst.ts.mtmount import TelemetryClient
-from lsst.ts.mtmount.simulator import TmaSimulator
+from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..integration.kafka import KafkaCluster, SmallDisk, create_topic, find_leader
 from .client import ClientProgram, run_client, wait_until

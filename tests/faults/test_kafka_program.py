@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lsst.ts.mtmount.simulator import TmaSimulator
+from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..integration.kafka import ApicurioRegistry, KafkaCluster
 from ..tma import ScriptedTma

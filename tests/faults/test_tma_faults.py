@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from lsst.ts.mtmount import DropReason
-from lsst.ts.mtmount.record_reader import RecordReader
 from lsst.ts.mtmount.sal import KafkaSettings
-from lsst.ts.mtmount.simulator import TmaSimulator
+from lsst.ts.mtmount.tools.reader.record_reader import RecordReader
+from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..tcp_proxy import Cut, Faults, TcpProxy
 from ..tma import ScriptedTma

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from lsst.ts.mtmount.embedded import EmbeddedKafka
 from lsst.ts.mtmount.sal import (
     Controller,
     Interface,
@@ -20,6 +19,7 @@ from lsst.ts.mtmount.sal import (
     SettingsError,
     load_packaged_interface,
 )
+from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
 from ..kafka_reader import KafkaReader, Records
 from .interface_files import packaged_fields, write_interface, write_package

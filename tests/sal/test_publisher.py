@@ -9,7 +9,6 @@ import pytest
 from confluent_kafka import KafkaException
 
 from lsst.ts.mtmount.core import DeliveryLedger
-from lsst.ts.mtmount.embedded import EmbeddedKafka
 from lsst.ts.mtmount.sal import (
     FieldInfo,
     KafkaPublisher,
@@ -18,6 +17,7 @@ from lsst.ts.mtmount.sal import (
     RegistryError,
     TopicInfo,
 )
+from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
 from .reading import count_messages, read_messages
 

@@ -4,16 +4,16 @@ A drop-in replacement of the observatory's own telemetry client: the same
 import, class, program and Kafka messages.
 """
 
-from ._neighbours import warn_of_neighbours
 from ._version import __version__
-from .client import Client
 from .commands.run_client import run_mtmount_telemetry_client
 from .constants import CLOCK_OFFSET_EVENT_INTERVAL, LINE_TERMINATOR, TELEMETRY_PORT, TELEMETRY_TIMEOUT
 from .core import DropReason, FrameError
-from .counters import Counters
+from .pipeline.counters import Counters
+from .pipeline.topic_handler import TelemetryTopicHandler
+from .program.shadowing import warn_of_neighbours
+from .tcp.client import Client
 from .telemetry_client import TelemetryClient
 from .telemetry_map import RAW_TELEMETRY_MAP, TELEMETRY_MAP, TelemetryTopicId
-from .topic_handler import TelemetryTopicHandler
 
 warn_of_neighbours()
 

@@ -12,8 +12,6 @@ from typing import Any, ClassVar
 
 from confluent_kafka import KafkaException
 
-from .client import Client
-from .commands.client_program import run_program
 from .constants import (
     CLOCK_OFFSET_EVENT_INTERVAL,
     LINE_TERMINATOR,
@@ -22,12 +20,14 @@ from .constants import (
     TELEMETRY_TIMEOUT,
 )
 from .core import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL
-from .counters import Counters
-from .frame_pump import DropCallback, FramePump
+from .pipeline.counters import Counters
+from .pipeline.telemetry_pipeline import DropCallback, FramePump
+from .pipeline.topic_handler import Preprocessor
+from .program.client_program import run_program
 from .resilience import Backoff, DeadLetterFile
 from .sal import make_sal_side
+from .tcp.client import Client
 from .telemetry_map import TELEMETRY_MAP
-from .topic_handler import Preprocessor
 
 __all__ = ["TelemetryClient"]
 

@@ -19,16 +19,16 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ..trial.client_command import ClientCommand
-from ..trial.interrupt import run_interruptible
-from ..trial.kafka_site import EMBEDDED
-from ..trial.options import add_client_option, parse_positive
-from ..trial.program import ProgramError
-from ..trial.results import ROLES, StepResult
-from ..trial.samples import Sample
-from ..trial.step import StepPlan, count_due_frames, run_step
-from ..trial.tables import LATENCY_NOTE, format_number, make_console, make_topic_table
-from ..trial.watch import LiveView, StepWatch
+from ..tools.load_test.client_command import ClientCommand
+from ..tools.load_test.interrupt import run_interruptible
+from ..tools.load_test.kafka_site import EMBEDDED
+from ..tools.load_test.options import add_client_option, parse_positive
+from ..tools.load_test.program import ProgramError
+from ..tools.load_test.results import ROLES, StepResult
+from ..tools.load_test.samples import Sample
+from ..tools.load_test.step import StepPlan, count_due_frames, run_step
+from ..tools.load_test.tables import LATENCY_NOTE, format_number, make_console, make_topic_table
+from ..tools.load_test.watch import LiveView, StepWatch
 
 __all__ = ["main"]
 

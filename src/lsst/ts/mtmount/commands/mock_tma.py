@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..constants import TELEMETRY_PORT
-from ..simulator import TmaSimulator
+from ..tools.simulator import TmaSimulator
 
 __all__ = ["main", "parse_rate"]
 

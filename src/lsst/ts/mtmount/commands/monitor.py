@@ -16,7 +16,10 @@ from typing import Protocol
 
 from rich.console import Console
 
-from ..monitor import (
+from ..sal.interface import InterfaceError, load_interface
+from ..sal.schema import COMPONENT
+from ..sal.settings import KafkaSettings, SettingsError
+from ..tools.monitor import (
     BadMessage,
     FieldName,
     LiveConsumer,
@@ -28,10 +31,7 @@ from ..monitor import (
     Selection,
     SelectionError,
 )
-from ..record_reader import ReceivedRecord
-from ..sal.interface import InterfaceError, load_interface
-from ..sal.schema import COMPONENT
-from ..sal.settings import KafkaSettings, SettingsError
+from ..tools.reader.record_reader import ReceivedRecord
 from .mock_tma import parse_topics
 
 __all__ = ["main"]

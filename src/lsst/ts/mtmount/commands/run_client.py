@@ -4,8 +4,8 @@ import asyncio
 import logging
 import sys
 
+from ..program.output import settle_output
 from ..telemetry_client import TelemetryClient
-from .output import settle_output
 
 __all__ = ["main", "run_mtmount_telemetry_client"]
 

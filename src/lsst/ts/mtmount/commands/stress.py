@@ -14,18 +14,18 @@ from pathlib import Path
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 
-from ..trial.client_command import PLAIN, ClientCommand
-from ..trial.html_report import make_html_report
-from ..trial.interrupt import run_interruptible
-from ..trial.kafka_site import SiteChoice
-from ..trial.machine import describe_machine
-from ..trial.options import add_client_option, add_kafka_options, choose_site, parse_positive
-from ..trial.program import ProgramError
-from ..trial.results import StepResult
-from ..trial.samples import Sample
-from ..trial.step import SAMPLED_TOPIC, ReadMode, StepPlan, run_step
-from ..trial.tables import LATENCY_NOTE, make_account_table, make_console, make_cost_table
-from ..trial.watch import LiveView, StepWatch
+from ..tools.load_test.client_command import PLAIN, ClientCommand
+from ..tools.load_test.html_report import make_html_report
+from ..tools.load_test.interrupt import run_interruptible
+from ..tools.load_test.kafka_site import SiteChoice
+from ..tools.load_test.machine import describe_machine
+from ..tools.load_test.options import add_client_option, add_kafka_options, choose_site, parse_positive
+from ..tools.load_test.program import ProgramError
+from ..tools.load_test.results import StepResult
+from ..tools.load_test.samples import Sample
+from ..tools.load_test.step import SAMPLED_TOPIC, ReadMode, StepPlan, run_step
+from ..tools.load_test.tables import LATENCY_NOTE, make_account_table, make_console, make_cost_table
+from ..tools.load_test.watch import LiveView, StepWatch
 from .mock_tma import parse_rate
 
 __all__ = ["main"]

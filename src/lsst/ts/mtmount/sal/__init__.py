@@ -1,6 +1,7 @@
 """SAL: schemas, Kafka, events, log messages and time; built in, or with the installed salobj."""
 
-from .backend import BACKENDS, describe_backend, make_sal_side
+from ..resilience.rate_limited_log import RateLimitedLog
+from .backend_choice import BACKENDS, describe_backend, make_sal_side
 from .controller import Controller
 from .interface import (
     FieldInfo,
@@ -13,12 +14,11 @@ from .interface import (
 from .kafka_topics import KafkaSetupError
 from .log_handler import SalLogHandler
 from .publisher import PRODUCER_DEFAULTS, KafkaPublisher
-from .rate_limit import RateLimitedLog
-from .registry import RegisteredSchema, RegistryError, SchemaRegistry
-from .salobj_side import SalobjError
+from .salobj_backend import SalobjError
+from .schema_registry import RegisteredSchema, RegistryError, SchemaRegistry
 from .settings import KafkaSettings, SettingsError
 from .tai import TaiClock, current_tai, tai_from_utc, tai_minus_utc_at
-from .topic import SetWriteResult, WriteTopic
+from .write_topic import SetWriteResult, WriteTopic
 
 __all__ = [
     "BACKENDS",

@@ -1,97 +1,84 @@
-"""Which SAL side serves the client: this package's own, or the installed salobj."""
+"""The seam between the telemetry client and SAL, and its built-in side."""
 
 from __future__ import annotations
 
-import importlib.util
+import asyncio
 import logging
+from typing import Any, Protocol
 
-from .salobj_side import PACKAGE, SalobjError, SalobjSide, import_salobj
-from .schema import COMPONENT
-from .side import BuiltinSide, SalSide
+from .controller import Controller
+from .publisher import KafkaPublisher
+from .tai import TaiClock
 
-__all__ = ["BACKENDS", "describe_backend", "make_sal_side"]
-
-#: Names of the SAL sides. ``auto``: salobj where it is installed.
-BACKENDS = ("auto", "salobj", "builtin")
+__all__ = ["BuiltinSide", "SalSide"]
 
 
-def make_sal_side(backend: str = "auto") -> SalSide:
-    """Make the SAL side of a backend; it starts at once.
+class SalSide(Protocol):
+    """What the telemetry client needs of SAL, whoever provides it.
 
-    Parameters
+    It starts when it is made, in a running event loop.
+
+    Attributes
     ----------
-    backend
-        One of `BACKENDS`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such backend.
-    SalobjError
-        If salobj is asked for by name and cannot be used. With ``auto``, the
-        built-in side is used then, and a warning says why.
-    SettingsError, InterfaceError
-        See `Controller`.
-
-    Notes
-    -----
-    salobj and what it imports take some 100 MB: it is looked for first, and
-    imported only to be used.
+    controller : `Controller` or `lsst.ts.salobj.Controller`
+        For users: the logger, the life cycle, and the topics as ``tel_...``
+        and ``evt_...``.
+    log : `logging.Logger`
+        The controller's logger.
+    publisher : `KafkaPublisher`
+        Where telemetry goes.
+    clock : `TaiClock`
+        What time it is.
+    start_task : `asyncio.Task`
+        Done when messages can be published; it raises what prevents that.
     """
-    _check(backend)
-    log = logging.getLogger(COMPONENT)
-    reason = "as was asked for"
-    if backend == "salobj" or (backend == "auto" and _is_salobj_installed()):
-        try:
-            return SalobjSide(import_salobj())
-        except SalobjError as error:
-            if backend == "salobj":
-                raise
-            log.warning(f"{error}; the built-in SAL backend is used instead")
-            reason = f"{PACKAGE} cannot be used"
-    elif backend == "auto":
-        reason = f"{PACKAGE} is not installed"
-    side = BuiltinSide()
-    log.info(f"SAL backend: builtin ({reason})")
-    return side
+
+    controller: Any
+    log: logging.Logger
+    publisher: KafkaPublisher
+    clock: TaiClock
+    start_task: asyncio.Task[None]
+
+    async def write_event(self, name: str, **fields: Any) -> None:
+        """Set an event's fields and write it, if a value changed.
+
+        What the SAL interface lacks, event or field, is passed over: there
+        was a warning at the start.
+
+        Parameters
+        ----------
+        name
+            Name of the event, without ``evt_``.
+        **fields
+            New values.
+        """
+
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109
+        """Publish what is queued, and close the controller.
+
+        Parameters
+        ----------
+        timeout
+            Upper bound for the delivery of what is queued [s].
+        """
 
 
-def describe_backend(backend: str = "auto") -> str:
-    """Tell which SAL side a backend means here, without making it.
+class BuiltinSide:
+    """SAL without salobj; see `SalSide`."""
 
-    Parameters
-    ----------
-    backend
-        One of `BACKENDS`.
+    def __init__(self) -> None:
+        self.controller = Controller()
+        self.log = self.controller.log
+        self.publisher = self.controller.publisher
+        self.clock = self.controller.clock
+        self.start_task = self.controller.start_task
 
-    Raises
-    ------
-    ValueError
-        If there is no such backend.
-    SalobjError
-        If salobj is asked for by name and cannot be used.
-    """
-    _check(backend)
-    if backend == "builtin":
-        return "builtin"
-    if backend == "auto" and not _is_salobj_installed():
-        return f"builtin ({PACKAGE} is not installed)"
-    try:
-        salobj = import_salobj()
-    except SalobjError as error:
-        if backend == "salobj":
-            raise
-        return f"builtin ({error})"
-    return f"{PACKAGE} {getattr(salobj, '__version__', '?')} in {salobj.__file__}"
+    async def write_event(self, name: str, **fields: Any) -> None:
+        """Write an event; see `SalSide`."""
+        topic = self.controller.topics.get(f"evt_{name}")
+        if topic is not None:
+            await topic.set_write_known(**fields)
 
-
-def _check(backend: str) -> None:
-    if backend not in BACKENDS:
-        raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, BACKENDS))}")
-
-
-def _is_salobj_installed() -> bool:
-    try:
-        return importlib.util.find_spec(PACKAGE) is not None
-    except ModuleNotFoundError:
-        return False
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109
+        """Close the controller; see `SalSide`."""
+        await self.controller.close(timeout=timeout)

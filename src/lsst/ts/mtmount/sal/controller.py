@@ -13,7 +13,7 @@ from .publisher import KafkaPublisher
 from .schema import COMPONENT
 from .settings import KafkaSettings
 from .tai import TaiClock
-from .topic import WriteTopic
+from .write_topic import WriteTopic
 
 __all__ = ["Controller"]
 

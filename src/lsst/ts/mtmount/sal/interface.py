@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .differences import fit_to_wire, warn_of_differences
 from .fields import PRIVATE_FIELDS, FieldInfo
+from .interface_differences import fit_to_wire, warn_of_differences
 from .interface_xml import (
     InterfaceError,
     find_installed_interface,

@@ -13,10 +13,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..core import DeliveryLedger
 from ..resilience import Backoff
+from ..resilience.rate_limited_log import RateLimitedLog
 from .kafka_topics import KafkaNotReadyError, KafkaSetupError, create_missing_topics, describe_error
-from .rate_limit import RateLimitedLog
-from .registry import RegisteredSchema, RegistryNotReadyError, SchemaRegistry
 from .schema import TopicInfo
+from .schema_registry import RegisteredSchema, RegistryNotReadyError, SchemaRegistry
 from .settings import KafkaSettings
 
 __all__ = ["PRODUCER_DEFAULTS", "KafkaPublisher", "Produce"]

@@ -1,0 +1,1 @@
+"""What the program ``run_mtmount_telemetry_client`` needs around the client."""

@@ -1,0 +1,97 @@
+"""Which SAL side serves the client: this package's own, or the installed salobj."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+
+from .backend import BuiltinSide, SalSide
+from .salobj_backend import PACKAGE, SalobjError, SalobjSide, import_salobj
+from .schema import COMPONENT
+
+__all__ = ["BACKENDS", "describe_backend", "make_sal_side"]
+
+#: Names of the SAL sides. ``auto``: salobj where it is installed.
+BACKENDS = ("auto", "salobj", "builtin")
+
+
+def make_sal_side(backend: str = "auto") -> SalSide:
+    """Make the SAL side of a backend; it starts at once.
+
+    Parameters
+    ----------
+    backend
+        One of `BACKENDS`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    SalobjError
+        If salobj is asked for by name and cannot be used. With ``auto``, the
+        built-in side is used then, and a warning says why.
+    SettingsError, InterfaceError
+        See `Controller`.
+
+    Notes
+    -----
+    salobj and what it imports take some 100 MB: it is looked for first, and
+    imported only to be used.
+    """
+    _check(backend)
+    log = logging.getLogger(COMPONENT)
+    reason = "as was asked for"
+    if backend == "salobj" or (backend == "auto" and _is_salobj_installed()):
+        try:
+            return SalobjSide(import_salobj())
+        except SalobjError as error:
+            if backend == "salobj":
+                raise
+            log.warning(f"{error}; the built-in SAL backend is used instead")
+            reason = f"{PACKAGE} cannot be used"
+    elif backend == "auto":
+        reason = f"{PACKAGE} is not installed"
+    side = BuiltinSide()
+    log.info(f"SAL backend: builtin ({reason})")
+    return side
+
+
+def describe_backend(backend: str = "auto") -> str:
+    """Tell which SAL side a backend means here, without making it.
+
+    Parameters
+    ----------
+    backend
+        One of `BACKENDS`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    SalobjError
+        If salobj is asked for by name and cannot be used.
+    """
+    _check(backend)
+    if backend == "builtin":
+        return "builtin"
+    if backend == "auto" and not _is_salobj_installed():
+        return f"builtin ({PACKAGE} is not installed)"
+    try:
+        salobj = import_salobj()
+    except SalobjError as error:
+        if backend == "salobj":
+            raise
+        return f"builtin ({error})"
+    return f"{PACKAGE} {getattr(salobj, '__version__', '?')} in {salobj.__file__}"
+
+
+def _check(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, BACKENDS))}")
+
+
+def _is_salobj_installed() -> bool:
+    try:
+        return importlib.util.find_spec(PACKAGE) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,326 @@
+"""SAL with the installed ``lsst.ts.salobj``: see `SalobjSide`."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib
+import json
+import logging
+import time
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from .fields import PRIVATE_FIELDS, FieldInfo
+from .interface import load_packaged_interface
+from .interface_differences import fit_to_wire, warn_of_differences
+from .outage_buffer import EventGate, LogGate
+from .publisher import KafkaPublisher
+from .schema import COMPONENT, TopicInfo
+from .settings import KafkaSettings
+from .tai import TaiClock
+from .write_topic import WriteTopic
+
+__all__ = ["SalobjError", "SalobjSide", "SalobjTelemetryTopic", "import_salobj"]
+
+PACKAGE = "lsst.ts.salobj"
+
+#: Share of the time for closing that events and log messages may take.
+EVENTS_SHARE = 0.3
+
+#: How long Kafka may take to answer a question before it counts as not answering [s].
+ANSWER_TIMEOUT = 0.5
+
+#: How long messages may be under way before Kafka counts as not taking any [s].
+MAX_STALL = 0.5
+
+
+class SalobjError(RuntimeError):
+    """The installed ``lsst.ts.salobj`` cannot be used."""
+
+
+def import_salobj() -> ModuleType:
+    """Import ``lsst.ts.salobj``.
+
+    Raises
+    ------
+    SalobjError
+        If it is not installed, cannot be imported, or is of the generation
+        that did not use Kafka.
+    """
+    try:
+        salobj = importlib.import_module(PACKAGE)
+    except Exception as error:
+        # Anything may go wrong in a broken installation, or if what it needs is missing.
+        raise SalobjError(f"{PACKAGE} cannot be imported: {error!r}") from error
+    missing = [
+        name
+        for name in ("Controller", "SalInfo.get_broker_client_configuration", "SalLogHandler")
+        if _find_attribute(salobj, name) is None
+    ]
+    if missing:
+        raise SalobjError(
+            f"{PACKAGE} {_version(salobj)} in {salobj.__file__} has no {', no '.join(missing)}: "
+            "it is none that publishes to Kafka"
+        )
+    return salobj
+
+
+class SalobjTelemetryTopic(WriteTopic):
+    """A telemetry topic in the place of salobj's, for the fused path.
+
+    What is not defined here is that of salobj's topic.
+
+    Parameters
+    ----------
+    original
+        The `lsst.ts.salobj.topics.ControllerTelemetry` that it stands in for.
+    info
+        The same topic.
+    publisher, clock
+        As in `WriteTopic`.
+    """
+
+    def __init__(self, original: Any, info: TopicInfo, publisher: KafkaPublisher, clock: TaiClock) -> None:
+        self._original = original
+        super().__init__(info, publisher, clock)
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called for what is no ordinary attribute.
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(self._original, name)
+
+    @property
+    def DataType(self) -> type:  # noqa: N802
+        """The dataclass that salobj has made for the topic."""
+        data_type: type = self._original.DataType
+        return data_type
+
+
+class SalobjSide:
+    """SAL with ``lsst.ts.salobj``; see `SalSide`.
+
+    The controller is a real `lsst.ts.salobj.Controller`: events, log messages
+    and the life cycle are salobj's. In the place of its telemetry topics are
+    this package's own, which write the same messages with the same schemas
+    through a producer of their own. Only salobj's public interface is used.
+
+    Parameters
+    ----------
+    salobj
+        The package, as of `import_salobj`.
+
+    Raises
+    ------
+    SettingsError
+        If an environment variable is missing or cannot be used.
+    SalobjError
+        If salobj cannot make the controller, or describes a topic in a manner
+        that is not known here.
+
+    Notes
+    -----
+    As long as salobj has a message that Kafka has not taken, it blocks the
+    event loop, and with it all reading. So events and log messages are given
+    to it only while Kafka takes messages, and are held back here while it does
+    not.
+    """
+
+    def __init__(self, salobj: ModuleType) -> None:
+        settings = KafkaSettings.from_environment()
+        try:
+            self.controller = salobj.Controller(COMPONENT, write_only=True)
+        except Exception as error:
+            raise SalobjError(f"{PACKAGE} cannot make a controller: {error!r}") from error
+        # It starts when Kafka is known to be there: salobj would wait for it forever.
+        self.controller.delay_start_event.clear()
+        self.log: logging.Logger = self.controller.log
+        self.clock = TaiClock()
+        self._closing: asyncio.Task[None] | None = None
+        try:
+            self._topics = self._replace_topics(salobj, settings)
+        except Exception:
+            self._closing = asyncio.create_task(self.controller.close())
+            raise
+        self._gate = EventGate(self._does_kafka_take, self.log)
+        self._log_gates = [
+            (handler, LogGate(handler, self.controller.evt_logMessage.topic_info.kafka_name, self._gate))
+            for handler in self.log.handlers
+            if isinstance(handler, salobj.SalLogHandler) and handler.controller is self.controller
+        ]
+        for handler, log_gate in self._log_gates:
+            handler.addFilter(log_gate)
+        self.log.info(
+            f"SAL backend: {PACKAGE} {_version(salobj)} in {salobj.__file__}; publishing telemetry to "
+            f"{self.publisher.settings}"
+        )
+        self.start_task = asyncio.create_task(self._start())
+
+    def _replace_topics(self, salobj: ModuleType, settings: KafkaSettings) -> list[SalobjTelemetryTopic]:
+        """Put our telemetry topics into the places of salobj's."""
+        salinfo = self.controller.salinfo
+        found = {
+            topic_info.sal_name: (topic_info.attr_name, describe_topic(topic_info, settings.subname))
+            for topic_info in salinfo.component_info.topics.values()
+            if topic_info.attr_name.startswith(("tel_", "evt_"))
+        }
+        packaged = load_packaged_interface().topics
+        warn_of_differences(
+            {sal_name: info for sal_name, (_, info) in found.items()}, packaged.values(), PACKAGE, self.log
+        )
+        self.publisher = KafkaPublisher(adapt_settings(settings, salinfo), self.log)
+        telemetry_class = salobj.topics.ControllerTelemetry
+        telemetry_class.register(SalobjTelemetryTopic)
+        topics = []
+        for name, expected in packaged.items():
+            if not expected.is_event and expected.sal_name in found:
+                _, info = found[expected.sal_name]
+                topic = SalobjTelemetryTopic(
+                    getattr(self.controller, name), fit_to_wire(info), self.publisher, self.clock
+                )
+                setattr(self.controller, name, topic)
+                topics.append(topic)
+        return topics
+
+    async def _start(self) -> None:
+        await self.publisher.start([topic.info for topic in self._topics], is_exact=True)
+        for topic in self._topics:
+            topic.prepare(self.publisher.schemas[topic.attr_name])
+        self.controller.delay_start_event.set()
+        await self.controller.start_task
+        if not self.controller.salinfo.running:
+            # salobj has logged why, and ends by itself.
+            await self.controller.done_task
+            raise SalobjError(f"{PACKAGE} could not start")
+        self._gate.start()
+
+    async def write_event(self, name: str, **fields: Any) -> None:
+        """Write an event, as soon as Kafka takes it; see `SalSide`."""
+        topic = getattr(self.controller, f"evt_{name}", None)
+        if topic is None:
+            return
+        known = {field: value for field, value in fields.items() if field in topic.topic_info.fields}
+        if known:
+            await self._gate.send_event(
+                topic.topic_info.kafka_name,
+                partial(topic.set_write, **known),
+                # Where the TMA's clock was a while ago is of no use.
+                is_latest_only=name == "clockOffset",
+            )
+
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109
+        """Publish what waits, and close the controller; see `SalSide`.
+
+        Notes
+        -----
+        salobj's own part has no bound if it has a message that Kafka does not
+        take: then it blocks the event loop until librdkafka gives that up
+        (``message.timeout.ms``).
+        """
+        deadline = time.monotonic() + timeout
+        self.start_task.cancel()
+        await asyncio.wait([self.start_task])
+        left = await self._gate.stop(EVENTS_SHARE * timeout)
+        for handler, log_gate in self._log_gates:
+            handler.removeFilter(log_gate)
+            # Given to salobj now, messages would block the loop.
+            self.log.removeHandler(handler)
+        self._report_lost(left)
+        await self.publisher.close(deadline - time.monotonic())
+        await self.controller.close()
+
+    def _report_lost(self, left: list[str]) -> None:
+        num_lost = len(left) + self._gate.num_dropped + self._gate.num_failed
+        if num_lost:
+            self.log.error(
+                f"{num_lost} events and log messages were not published: {len(left)} had to wait for Kafka "
+                f"to the end (the last: {', '.join(left[-3:]) or 'none'}), {self._gate.num_dropped} were "
+                f"dropped, {self._gate.num_failed} failed (last error: {self._gate.last_error!r})"
+            )
+
+    async def _does_kafka_take(self, kafka_topic: str) -> bool:
+        if self.publisher.measure_stall() > MAX_STALL:
+            return False
+        return await self.publisher.has_leader(kafka_topic, ANSWER_TIMEOUT)
+
+
+def describe_topic(topic_info: Any, subname: str) -> TopicInfo:
+    """Describe a topic of salobj's as one of ours.
+
+    Parameters
+    ----------
+    topic_info
+        A `lsst.ts.xml.topic_info.TopicInfo`.
+    subname
+        Name space (``LSST_TOPIC_SUBNAME``).
+
+    Raises
+    ------
+    SalobjError
+        If the two would not write the same.
+    """
+    schema = topic_info.make_avro_schema()
+    try:
+        fields = tuple(
+            FieldInfo(
+                name=field["name"],
+                sal_type=topic_info.fields[field["name"]].sal_type,
+                count=len(field["default"]) if isinstance(field["default"], list) else 1,
+                units=field["units"],
+                description=field["description"],
+            )
+            for field in schema["fields"]
+        )
+        info = TopicInfo(
+            sal_name=topic_info.sal_name,
+            fields=fields[len(PRIVATE_FIELDS) :],
+            description=schema["description"],
+            private_fields=fields[: len(PRIVATE_FIELDS)],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SalobjError(
+            f"{PACKAGE} describes {topic_info.sal_name} in an unknown manner: {error!r}"
+        ) from error
+    ours = (
+        json.dumps(info.avro_schema()),
+        info.rev_code,
+        info.kafka_topic(subname),
+        info.subject(subname),
+        [(field.name, field.avro_type) for field in info.private_fields],
+    )
+    theirs = (
+        json.dumps(schema),
+        topic_info.get_revcode(),
+        topic_info.kafka_name,
+        topic_info.avro_subject,
+        [(field.name, field.avro_type) for field in PRIVATE_FIELDS],
+    )
+    if ours != theirs:
+        what = ("schema", "revision code", "Kafka topic", "subject", "private fields")
+        differing = [name for name, our, their in zip(what, ours, theirs, strict=True) if our != their]
+        raise SalobjError(f"{PACKAGE} has another {', '.join(differing)} of {topic_info.sal_name}")
+    return info
+
+
+def adapt_settings(settings: KafkaSettings, salinfo: Any) -> KafkaSettings:
+    """Return the settings with all that a `lsst.ts.salobj.SalInfo` tells of Kafka."""
+    return dataclasses.replace(
+        settings,
+        broker_addr=salinfo.kafka_broker_addr,
+        registry_url=salinfo.schema_registry_url,
+        replication_factor=salinfo.replication_factor,
+        client_overrides=settings.client_overrides | salinfo.get_broker_client_configuration(),
+    )
+
+
+def _find_attribute(module: ModuleType, dotted_name: str) -> Any:
+    value: Any = module
+    for name in dotted_name.split("."):
+        value = getattr(value, name, None)
+    return value
+
+
+def _version(module: ModuleType) -> str:
+    return str(getattr(module, "__version__", "of unknown version"))

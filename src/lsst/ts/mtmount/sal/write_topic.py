@@ -1,0 +1,242 @@
+"""SAL topics that can be written."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..core import DeliveryLedger, Record
+from .fields import FieldInfo
+from .publisher import KafkaPublisher
+from .schema import COMPONENT, TopicInfo
+from .schema_registry import RegisteredSchema
+from .tai import TaiClock
+
+__all__ = ["SetWriteResult", "WriteTopic"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetWriteResult:
+    """What `WriteTopic.set_write` did.
+
+    Parameters
+    ----------
+    did_change
+        Did a field change?
+    was_written
+        Was a message published?
+    data
+        The topic's data after it.
+    """
+
+    did_change: bool
+    was_written: bool
+    data: Any
+
+
+class WriteTopic:
+    """A SAL topic that can be written: the `tel_...` and `evt_...` of a controller.
+
+    Parameters
+    ----------
+    info
+        The topic.
+    publisher
+        Where to publish.
+    clock
+        What time it is.
+
+    Attributes
+    ----------
+    info : `TopicInfo`
+        The topic.
+    kafka_topic : `str`
+        Name of the Kafka topic.
+    key : `bytes`
+        Key of the messages.
+    record : `lsst.ts.mtmount.core.Record`
+        State and sequence number of the topic.
+    ledger : `lsst.ts.mtmount.core.DeliveryLedger`
+        Counts the deliveries of this topic's messages.
+    """
+
+    def __init__(self, info: TopicInfo, publisher: KafkaPublisher, clock: TaiClock) -> None:
+        self.info = info
+        self.kafka_topic = info.kafka_topic(publisher.settings.subname)
+        self.key = info.message_key()
+        self._origin = os.getpid()
+        self.record = Record(
+            info.record_fields(),
+            schema_id=None,
+            rev_code=info.rev_code,
+            identity=COMPONENT,
+            origin=self._origin,
+        )
+        self.ledger: DeliveryLedger = publisher.ledger
+        self._publisher = publisher
+        self._clock = clock
+        self._rev_code = info.rev_code
+        self._was_set = False
+        self._data: Any = None
+        # State of the record that _data shows; None: it must be made again.
+        self._data_num_encoded: int | None = None
+
+    def __repr__(self) -> str:
+        return f"WriteTopic({self.info.attr_name!r})"
+
+    @property
+    def name(self) -> str:
+        """SAL name."""
+        return self.info.sal_name
+
+    @property
+    def attr_name(self) -> str:
+        """Name of the controller's attribute."""
+        return self.info.attr_name
+
+    @cached_property
+    def DataType(self) -> type:  # noqa: N802
+        """A dataclass with the fields of the topic, the private ones included."""
+        # Made on demand: the largest topic has several hundred fields.
+        return dataclasses.make_dataclass(
+            self.attr_name,
+            [_make_member(field) for field in self.info.private_fields + self.info.fields],
+        )
+
+    @property
+    def has_data(self) -> bool:
+        """Whether any value was ever set."""
+        return self._was_set or self.record.num_encoded > 0
+
+    @property
+    def data(self) -> Any:
+        """The last values, as a `DataType`. Changing it does not change the topic."""
+        if self._data_num_encoded != self.record.num_encoded:
+            self._data = self._make_data()
+            self._data_num_encoded = self.record.num_encoded
+        return self._data
+
+    def prepare(self, schema: RegisteredSchema) -> None:
+        """Make it ready to be published.
+
+        Parameters
+        ----------
+        schema
+            What the schema registry knows of this topic.
+        """
+        self.record.set_schema(schema.schema_id, schema.rev_code)
+        self._rev_code = schema.rev_code
+        self._data_num_encoded = None
+
+    def set(self, **fields: Any) -> bool:
+        """Set values, and publish nothing.
+
+        Parameters
+        ----------
+        **fields
+            New values by field name. None leaves a field as it is. If one
+            cannot be used, none is set.
+
+        Returns
+        -------
+        did_change : `bool`
+            Did any value change? NaN equals NaN. The first call always counts
+            as a change.
+
+        Raises
+        ------
+        AttributeError
+            If there is no such field.
+        TypeError, ValueError, OverflowError
+            If a value does not fit its field.
+        """
+        is_first = not self.has_data
+        did_change = self.record.set_fields(fields)
+        self._was_set = True
+        self._data_num_encoded = None
+        return did_change or is_first
+
+    async def set_write(self, *, force_output: bool | None = None, **fields: Any) -> SetWriteResult:
+        """Set values, and publish them.
+
+        Telemetry is always published; an event if a field changed, or
+        ``force_output`` is true.
+
+        Parameters
+        ----------
+        force_output
+            Publish an event although nothing changed?
+        **fields
+            As for `set`.
+
+        Raises
+        ------
+        AttributeError, TypeError, ValueError, OverflowError
+            As for `set`.
+        RuntimeError
+            If the controller is not running.
+        """
+        did_change = self.set(**fields)
+        if did_change or force_output or not self.info.is_event:
+            return SetWriteResult(did_change, True, await self.write())
+        return SetWriteResult(did_change, False, self.data)
+
+    async def set_write_known(
+        self, *, force_output: bool | None = None, **fields: Any
+    ) -> SetWriteResult | None:
+        """Set those values that the interface has a field for, and publish them as `set_write` does.
+
+        Returns
+        -------
+        result : `SetWriteResult` or None
+            None if the interface has none of the fields.
+        """
+        known = {name: value for name, value in fields.items() if name in self.record.field_names}
+        return await self.set_write(force_output=force_output, **known) if known else None
+
+    async def write(self) -> Any:
+        """Publish the values as they are. While the producer's queue is full, wait.
+
+        Returns
+        -------
+        data
+            A copy of the data that was published.
+
+        Raises
+        ------
+        RuntimeError
+            If the controller is not running.
+        confluent_kafka.KafkaException
+            If the message cannot be sent at all.
+        """
+        if not self._publisher.is_running:
+            raise RuntimeError(f"{self.attr_name} cannot be written: the controller is not running")
+        tai = self._clock.now()
+        payload = self.record.encode(tai, tai - self._clock.tai_minus_utc)
+        data = self._make_data()
+        await self._publisher.send(self.kafka_topic, payload, self.key, self.ledger)
+        return data
+
+    def _make_data(self) -> Any:
+        record = self.record
+        return self.DataType(
+            private_sndStamp=record.snd_stamp,
+            private_efdStamp=record.efd_stamp,
+            private_kafkaStamp=record.snd_stamp,
+            private_seqNum=record.seq_num,
+            private_revCode=self._rev_code,
+            private_identity=COMPONENT,
+            private_origin=self._origin,
+            **record.values(),
+        )
+
+
+def _make_member(field: FieldInfo) -> tuple[str, type, Any]:
+    """Describe a field for `dataclasses.make_dataclass`."""
+    default = field.default
+    if isinstance(default, list):
+        return field.name, list, dataclasses.field(default_factory=default.copy)
+    return field.name, type(default), dataclasses.field(default=default)

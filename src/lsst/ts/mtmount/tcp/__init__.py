@@ -1,0 +1,1 @@
+"""A TCP client: one connection, its reader and its writer."""

@@ -1,0 +1,701 @@
+"""A TCP client with all read and write methods of the observatory's own."""
+
+import asyncio
+import ctypes
+import inspect
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from ..core import FrameBuffer, StructArrayReader, encode_structs
+from .connection import Connection, FrameSink, enable_keep_alive
+from .tcpip_registration import register_with_tcpip
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["Client", "ConnectCallback"]
+
+#: Called with the client when its connection state has changed.
+ConnectCallback = Callable[[Any], Awaitable[None]]
+
+#: What a client sends to show that it lives; a terminator follows.
+HEARTBEAT = b"heartbeat"
+
+#: How long closing waits for what was written to be sent, and for a connect
+#: callback that runs, each [seconds].
+CLOSE_TIMEOUT = 5.0
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Client:
+    """A TCP client.
+
+    It connects once, as soon as it is made; await ``start_task`` before
+    reading or writing. It is an asynchronous context manager, which does
+    that, and closes.
+
+    Parameters
+    ----------
+    host : `str` or `None`
+        Host name or IP address. Blank: the client is closed from the start.
+    port : `int` or `None`
+        Port.
+    log : `logging.Logger`
+        Parent of the client's logger.
+    connect_callback : coroutine function or `None`
+        Called with this client at each change of `connected`. If it raises,
+        that is logged.
+    monitor_connection_interval : `float`
+        If positive, ``connect_callback`` is called when the connection is
+        lost, even if nobody reads. (That is noticed at once, not at such
+        intervals.) [seconds]
+    name : `str`
+        Name, for the logger.
+    encoding : `str`
+        Encoding of the str and JSON methods.
+    terminator : `bytes`
+        What ends the data of the str and JSON methods. It is looked for
+        among the encoded bytes: beware of UTF-16 and UTF-32, where other
+        characters may be made of the same bytes.
+    run_heartbeat_send_task : `bool`
+        Send ``b"heartbeat"`` and the terminator at once and at intervals?
+    heartbeat_send_sleep : `float`
+        That interval [seconds].
+    limit : `int`
+        The longest data of a method that looks for a terminator [bytes].
+    **kwargs
+        Further arguments of `asyncio.open_connection`, ``ssl`` for example.
+
+    Attributes
+    ----------
+    host, port, name, encoding, terminator, monitor_connection_interval
+        The arguments.
+    log : `logging.Logger`
+        The client's logger.
+    should_be_connected : `bool`
+        True from the connection until `close`: tells a lost connection from
+        a closed one.
+    start_task : `asyncio.Future`
+        Done when connected, or with the exception if that fails.
+    done_task : `asyncio.Future`
+        Done when closed.
+    heartbeat_send_task : `asyncio.Future`
+        Sends heartbeats; done if they were not wanted.
+
+    Raises
+    ------
+    TypeError
+        If ``connect_callback`` is no coroutine function.
+    ValueError
+        If ``encoding`` is unknown, ``terminator`` is no bytes, or ``limit``
+        is not positive.
+    """
+
+    def __init__(
+        self,
+        host: str | None,
+        port: int | None,
+        log: logging.Logger,
+        connect_callback: ConnectCallback | None = None,
+        monitor_connection_interval: float = 0.1,
+        name: str = "",
+        encoding: str = "utf-8",
+        terminator: bytes = b"\r\n",
+        run_heartbeat_send_task: bool = False,
+        heartbeat_send_sleep: float = 1.0,
+        *,
+        limit: int = 65536,
+        **kwargs: Any,
+    ) -> None:
+        if connect_callback is not None and not inspect.iscoroutinefunction(connect_callback):
+            raise TypeError(f"connect_callback={connect_callback!r} is no coroutine function")
+        _check_encoding(encoding)
+        if not isinstance(terminator, bytes) or not terminator:
+            raise ValueError(f"terminator={terminator!r} must be one or more bytes")
+        self.host = host
+        self.port = port
+        self.log = log.getChild(f"{type(self).__name__}({name})")
+        self.name = name
+        self.encoding = encoding
+        self.terminator = terminator
+        self.monitor_connection_interval = monitor_connection_interval
+        self.run_heartbeat_send_task = run_heartbeat_send_task
+        self.heartbeat_send_sleep = heartbeat_send_sleep
+        self.should_be_connected = False
+        self._connect_callback = connect_callback
+        self._connect_kwargs = kwargs
+        self._was_connected = False
+        # The task in which the connect callback runs, and the end of that.
+        self._callback_task: asyncio.Task[Any] | None = None
+        self._callback_ended: asyncio.Future[None] = _make_done_future()
+        self._end_error: Exception | None = None
+        self._sink_error_task: asyncio.Task[None] | None = None
+        self._limit = limit
+        self._prepare_connection()
+        self._monitor_connection_task: asyncio.Future[None] = _make_done_future()
+        self.heartbeat_send_task: asyncio.Future[None] = _make_done_future()
+        self.done_task: asyncio.Future[None] = asyncio.Future()
+        self.start_task: asyncio.Future[None]
+        if host == "":
+            self._reader.feed_eof()
+            self.start_task = _make_done_future()
+            self.done_task.set_result(None)
+        else:
+            self.start_task = asyncio.create_task(self.start())
+
+    async def __aenter__(self) -> Self:
+        await self.start_task
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def connected(self) -> bool:
+        """Return True if self._reader and self._writer are connected.
+
+        After the other end has closed its side that holds until the bytes
+        received before are read. If the other end vanishes without a word,
+        it may take the operating system minutes to notice.
+        """
+        return self._connection.is_connected
+
+    @property
+    def stream_ended(self) -> "asyncio.Future[Exception | None]":
+        """Done when the connection has ended and the frame sink has taken all frames.
+
+        The result is what broke the connection, or None.
+        """
+        return self._connection.stream_ended
+
+    @property
+    def last_receive_time(self) -> float:
+        """When bytes were received last, by `time.monotonic` [seconds]; 0 if never."""
+        return self._connection.last_receive_time
+
+    async def start(self, **kwargs: Any) -> None:
+        """Connect. The constructor calls this.
+
+        Parameters
+        ----------
+        **kwargs
+            Further arguments of `asyncio.open_connection`.
+
+        Raises
+        ------
+        RuntimeError
+            If the client has connected before.
+        OSError
+            If it cannot connect.
+        """
+        if self._writer.transport is not None:
+            raise RuntimeError("A client connects only once")
+        self.log.info(f"Connecting to {self.host}:{self.port}")
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(
+            lambda: self._connection,
+            self.host,  # type: ignore[arg-type]  # None goes with `sock`
+            self.port,  # type: ignore[arg-type]
+            **self._connect_kwargs,
+            **kwargs,
+        )
+        try:
+            enable_keep_alive(transport.get_extra_info("socket"))
+            self.should_be_connected = True
+            if self.monitor_connection_interval > 0:
+                self._monitor_connection_task = asyncio.create_task(self._monitor_connection())
+            if self.run_heartbeat_send_task:
+                self.heartbeat_send_task = asyncio.create_task(self._send_heartbeats())
+            self.log.info(f"Connected to {self.host}:{self.port}")
+            await self.call_connect_callback()
+        except BaseException:
+            transport.abort()
+            raise
+
+    async def close(self) -> None:
+        """Close the connected client socket, if any, and set done_task done.
+
+        Call connect_callback if a client was connected.
+        """
+        self.should_be_connected = False
+        try:
+            await self.disconnect()
+        finally:
+            for task in (self.start_task, self._monitor_connection_task):
+                if task is not asyncio.current_task():
+                    task.cancel()
+            self._set_done(None)
+
+    async def basic_close(self) -> None:
+        """Close the connected client socket, if any, and set done_task done.
+
+        Like close except does not clear self.should_be_connected,
+        nor cancel self._monitor_connection_task.
+        """
+        try:
+            await self.disconnect()
+        finally:
+            self._set_done(None)
+
+    async def disconnect(self) -> None:
+        """Close the socket, if there is one, and call the connect callback.
+
+        What was written before is sent, within a bound of time. ``done_task``
+        is left alone.
+        """
+        self._is_disconnecting = True
+        self._writer.close()
+        if not self._callback_ended.done() and self._callback_task is not asyncio.current_task():
+            # Do not cut it off; it may be reporting that the connection was lost.
+            await asyncio.wait([self._callback_ended], timeout=CLOSE_TIMEOUT)
+        await _cancel(self.heartbeat_send_task)
+        if not await self._connection.shut_down(CLOSE_TIMEOUT):
+            self.log.warning("The other end did not take what was written; dropped the connection")
+        await self.call_connect_callback()
+
+    async def call_connect_callback(self) -> None:
+        """Call self.__connect_callback.
+
+        This is always safe to call. It only calls the callback function
+        if that function is not None and if the connection state has changed
+        since the last time this method was called.
+        """
+        connected = self.connected
+        if connected == self._was_connected:
+            return
+        self._was_connected = connected
+        self.log.debug(f"{connected=}")
+        if self._connect_callback is None:
+            return
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._callback_task, self._callback_ended = asyncio.current_task(), ended
+        try:
+            await self._connect_callback(self)
+        except Exception:
+            self.log.exception("connect_callback failed")
+        finally:
+            ended.set_result(None)
+            if self._callback_ended is ended:
+                self._callback_task = None
+
+    def set_frame_sink(self, sink: FrameSink | None) -> None:
+        """Hand frames to a function as they are received, instead of to the read methods.
+
+        What is buffered already is handed over at once. After the end of the
+        stream see `stream_ended`.
+
+        Parameters
+        ----------
+        sink : callable or `None`
+            Takes frames from the buffer, and returns true, or false to pause
+            receiving until `resume_frames` is called. If it raises, that is
+            logged, the client is closed, and ``done_task`` has the exception.
+            `None`: leave the bytes to the read methods.
+
+        Raises
+        ------
+        RuntimeError
+            If a read is waiting.
+        """
+        self._connection.set_sink(sink)
+
+    def resume_frames(self) -> None:
+        """Call the frame sink for what is buffered; receive again if it can take more."""
+        self._connection.run_sink()
+
+    async def read(self, n: int) -> bytes:
+        """Read up to n bytes.
+
+        Parameters
+        ----------
+        n : `int`
+            The number of bytes to read. If -1 then block until the other end
+            closes its writer, then return all data seen.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        """
+        return await self._run_read(self._reader.read, n)
+
+    async def readexactly(self, n: int) -> bytes:
+        """Read exactly n bytes.
+
+        Parameters
+        ----------
+        n : `int`
+            The number of bytes to read.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        asyncio.IncompleteReadError
+            If EOF is reached before n bytes can be read. Use the
+            IncompleteReadError.partial attribute to get the partially
+            read data.
+        """
+        return await self._run_read(self._reader.readexactly, n)
+
+    async def readline(self) -> bytes:
+        r"""Read a sequence of bytes ending with ``\n``.
+
+        If EOF is received and ``\n`` was not found, the method returns
+        partially read data.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        ValueError
+            If the line is longer than the limit; it is discarded.
+        """
+        return await self._run_read(self._reader.readline)
+
+    async def readuntil(self, separator: bytes = b"\n") -> bytes:
+        """Read one line, where "line" is a sequence of bytes ending with separator.
+
+        Read data from the stream until separator is found.
+
+        On success, the data and separator will be removed from the internal
+        buffer (consumed). Returned data will include the separator at the end.
+
+        See also `read_str`, which is more convenient for most use cases.
+
+        Parameters
+        ----------
+        separator : `bytes`
+            The desired separator. The default matches the standard library,
+            rather than using terminator.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        asyncio.IncompleteReadError
+            If EOF is reached before the complete separator is found and the
+            internal buffer is reset.
+        asyncio.LimitOverrunError
+            If the amount of data read exceeds the configured stream limit.
+            The data is left in the internal buffer and can be read again.
+        """
+        return await self._run_read(self._reader.readuntil, separator)
+
+    async def read_str(self) -> str:
+        """Read and decode a terminated str; strip the terminator.
+
+        Read until self.terminator, strip the terminator, and decode the data
+        as self.encoding with strict error handling.
+
+        Returns
+        -------
+        line : `str`
+            Line of data, as a str with the terminator stripped.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        asyncio.IncompleteReadError
+            If EOF is reached before the complete separator is found and the
+            internal buffer is reset.
+        asyncio.LimitOverrunError
+            If the amount of data read exceeds the configured stream limit.
+            The data is left in the internal buffer and can be read again.
+        UnicodeError
+            If decoding fails.
+        """
+        frame = await self._run_read(self._reader.read_frame, self.terminator)
+        return frame.decode(self.encoding)
+
+    async def read_json(self) -> Any:
+        """Read JSON data.
+
+        Read the data with `read_str` and return the json-decoded result.
+
+        Returns
+        -------
+        data : `typing.Any`
+            Data decoded from JSON.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        asyncio.IncompleteReadError
+            If EOF is reached before the complete separator is found and the
+            internal buffer is reset.
+        asyncio.LimitOverrunError
+            If the amount of data read exceeds the configured stream limit.
+            The data is left in the internal buffer and can be read again.
+        TypeError
+            If the data are of a type that cannot be decoded from JSON.
+        json.JSONDecodeError
+            If the data cannot be decoded from JSON. The message has the data.
+        """
+        text = await self.read_str()
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise json.JSONDecodeError(f"{error.msg} in {text}", error.doc, error.pos) from None
+
+    async def read_into(self, struct: ctypes.Structure) -> None:
+        """Read binary data from a stream reader into a `ctypes.Structure`.
+
+        Parameters
+        ----------
+        struct : `ctypes.Structure`
+            Structure to set.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        asyncio.IncompleteReadError
+            If EOF is reached before n bytes can be read. Use the
+            IncompleteReadError.partial attribute to get the partially
+            read data.
+        """
+        await self._run_read(self._reader.read_into, struct)
+
+    async def read_array(self, structs: StructArrayReader, count: int) -> "npt.NDArray[np.void]":
+        """Read many structures at once.
+
+        Parameters
+        ----------
+        structs : `StructArrayReader`
+            The type of structure, prepared.
+        count : `int`
+            Number of structures.
+
+        Returns
+        -------
+        array : `numpy.ndarray`
+            Structured array of shape (count,).
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        asyncio.IncompleteReadError
+            If EOF is reached before all structures can be read.
+        ValueError
+            If ``count`` is negative.
+        """
+        array: npt.NDArray[np.void] = await self._run_read(self._reader.read_array, structs, count)
+        return array
+
+    async def write(self, data: bytes) -> None:
+        """Write data and call drain.
+
+        Parameters
+        ----------
+        data : `bytes`
+            The data to write.
+
+        Raises
+        ------
+        ConnectionError
+            If self.connected false before writing begins.
+        """
+        self._check_connected()
+        await self._send(data)
+
+    async def writelines(self, lines: Iterable[bytes]) -> None:
+        """Write an iterable of bytes and call drain.
+
+        Parameters
+        ----------
+        lines : `collections.abc.Iterable` [`bytes`]
+            The data to write, as an iterable collection of bytes.
+
+        Raises
+        ------
+        ConnectionError
+            If self.connected false before writing begins.
+        """
+        self._check_connected()
+        await self._send(b"".join(lines))
+
+    async def write_from(self, *structs: ctypes.Structure) -> None:
+        r"""Write binary data from one or more `ctypes.Structure`\ s.
+
+        Parameters
+        ----------
+        *structs : `ctypes.Structure`
+            Structures to write.
+
+        Raises
+        ------
+        ConnectionError
+            If self.connected false before writing begins.
+        TypeError
+            If one is no structure.
+        """
+        self._check_connected()
+        await self._send(encode_structs(structs))
+
+    async def write_str(self, line: str) -> None:
+        """Encode, terminate, and write a str.
+
+        Encode the str as self.encoding with strict error handling,
+        and append self.terminator.
+
+        Parameters
+        ----------
+        line : `str`
+            The line of data to be written.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        TypeError
+            If ``line`` is no str.
+        UnicodeError
+            If encoding fails.
+        """
+        self._check_connected()
+        if not isinstance(line, str):
+            raise TypeError(f"{type(line).__name__} is no str")
+        await self._send(line.encode(self.encoding) + self.terminator)
+
+    async def write_json(self, data: Any) -> None:
+        """Write data in JSON format.
+
+        Encode the data as json and write the result with `write_str`.
+
+        Parameters
+        ----------
+        data : any
+            The data to be written. Typically a dict, but any json-encodable
+            data is acceptable.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost before, or while, reading.
+        UnicodeError
+            If encoding fails.
+        TypeError, ValueError
+            If the data cannot be json-encoded.
+        """
+        self._check_connected()
+        await self.write_str(json.dumps(data))
+
+    async def _run_read(self, method: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Read, if connected, and report it if the connection turns out to be lost."""
+        self._check_connected()
+        if self._connection.has_sink:
+            raise RuntimeError("cannot read: frames are handed to a sink")
+        try:
+            result = await method(*args, **kwargs)
+        except asyncio.IncompleteReadError:
+            await self.call_connect_callback()
+            raise
+        except OSError as error:
+            await self.call_connect_callback()
+            raise _as_connection_error(error) from error
+        if not self.connected:
+            await self.call_connect_callback()
+        return result
+
+    async def _send(self, data: bytes) -> None:
+        """Write and drain, and report it if the connection turns out to be lost."""
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except OSError as error:
+            await self.call_connect_callback()
+            raise _as_connection_error(error) from error
+
+    def _check_connected(self) -> None:
+        if not self.connected:
+            raise ConnectionError("Not connected")
+
+    def _prepare_connection(self) -> None:
+        """Get ready to connect, with nothing received yet."""
+        self._is_disconnecting = False
+        self._buffer = FrameBuffer(self.terminator, self._limit)
+        self._connection = Connection(self._buffer, self._on_sink_error)
+        self._reader = self._connection.reader
+        self._writer = self._connection.writer
+
+    async def _monitor_connection(self) -> None:
+        """Wait for the end of the connection and report it."""
+        connection = self._connection
+        while connection.is_connected:
+            connection.state_changed.clear()
+            await connection.state_changed.wait()
+        if not self._is_disconnecting:
+            await self.call_connect_callback()
+
+    async def _send_heartbeats(self) -> None:
+        """Send heartbeats until the connection is lost."""
+        while self.connected:
+            try:
+                await self.write(HEARTBEAT + self.terminator)
+            except ConnectionError as error:
+                if not self._is_disconnecting:
+                    self.log.warning(f"Could not send a heartbeat: {error!r}")
+                return
+            await asyncio.sleep(self.heartbeat_send_sleep)
+
+    def _on_sink_error(self, error: Exception) -> None:
+        """End the client, because frames can no longer be taken."""
+        self.log.error("Taking frames failed; closing", exc_info=error)
+        self._end_error = error
+        self._sink_error_task = asyncio.create_task(self.close())
+
+    def _set_done(self, error: Exception | None) -> None:
+        """Set ``done_task`` done, once."""
+        if self.done_task.done():
+            return
+        error = error or self._end_error
+        if error is None:
+            self.done_task.set_result(None)
+        else:
+            self.done_task.set_exception(error)
+            # It was logged; nobody has to await the task.
+            self.done_task.exception()
+
+
+register_with_tcpip(Client)
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        "".encode(encoding)
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"encoding={encoding!r} is unknown") from error
+
+
+def _as_connection_error(error: OSError) -> ConnectionError:
+    """Make a loss of the connection what it is: TimeoutError, for example, if no probe was answered."""
+    return error if isinstance(error, ConnectionError) else ConnectionError(f"Connection lost: {error!r}")
+
+
+def _make_done_future() -> "asyncio.Future[None]":
+    future: asyncio.Future[None] = asyncio.Future()
+    future.set_result(None)
+    return future
+
+
+async def _cancel(task: "asyncio.Future[Any]") -> None:
+    """Cancel a task, if it is another one, and wait until it has ended."""
+    if task.done() or task is asyncio.current_task():
+        return
+    task.cancel()
+    await asyncio.wait([task])

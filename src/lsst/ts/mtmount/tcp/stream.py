@@ -1,0 +1,343 @@
+"""A reader and a writer with the manners of `asyncio.StreamReader` and `asyncio.StreamWriter`.
+
+The reader takes its bytes from a `FrameBuffer`, into which the connection
+receives in place.
+"""
+
+import asyncio
+import ctypes
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from ..core import FrameBuffer, StructArrayReader, read_struct
+
+__all__ = ["Flow", "FrameReader", "FrameWriter", "Outlet"]
+
+
+class Flow(Protocol):
+    """Where bytes come from, as far as a reader may hold them up."""
+
+    is_paused: bool
+
+    def pause_reading(self) -> None:
+        """Receive nothing more; may be called when paused."""
+
+    def resume_reading(self) -> None:
+        """Receive again; may be called when not paused."""
+
+
+class FrameReader:
+    """Reads from a buffer, and waits where it has to.
+
+    Parameters
+    ----------
+    buffer : `FrameBuffer`
+        What was received. Its limit is the reader's: the longest line, and
+        half of what may be unread before receiving is paused.
+    on_change : callable or `None`
+        Called when `at_eof` or `exception` may have changed.
+    """
+
+    def __init__(self, buffer: FrameBuffer, on_change: Callable[[], None] | None = None) -> None:
+        self._buffer = buffer
+        self._limit = buffer.limit
+        self._on_change = on_change
+        self._flow: Flow | None = None
+        self._eof = False
+        self._exception: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {len(self._buffer)} bytes, eof={self._eof}, e={self._exception!r}>"
+
+    def __aiter__(self) -> "FrameReader":
+        return self
+
+    async def __anext__(self) -> bytes:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a read waits for bytes."""
+        return self._waiter is not None
+
+    def set_flow(self, flow: Flow) -> None:
+        """Set what to hold up when too much is unread."""
+        self._flow = flow
+
+    def at_eof(self) -> bool:
+        """Tell whether the end has been reached and everything was read."""
+        return self._eof and not len(self._buffer)
+
+    def exception(self) -> Exception | None:
+        """Return what broke the connection, if anything did."""
+        return self._exception
+
+    def set_exception(self, exception: Exception) -> None:
+        """Make all reads fail, the waiting one included."""
+        self._exception = exception
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(exception)
+        self._note_change()
+
+    def feed_eof(self) -> None:
+        """Take note that nothing more will come."""
+        self._eof = True
+        self._wake()
+        self._note_change()
+
+    def feed_data(self, data: bytes) -> None:
+        """Take bytes that did not come through the buffer."""
+        if data:
+            self._buffer.feed(data)
+            self.note_received()
+
+    def note_received(self) -> None:
+        """Take note that there is more in the buffer."""
+        self._wake()
+        flow = self._flow
+        if flow is not None and not flow.is_paused and len(self._buffer) > 2 * self._limit:
+            flow.pause_reading()
+
+    async def read(self, n: int = -1) -> bytes:
+        """Read up to n bytes; -1: all until the end."""
+        self._raise_exception()
+        if n == 0:
+            return b""
+        if n < 0:
+            # What came stays in the buffer until the end, so that a cancelled
+            # read loses nothing.
+            while not self._eof:
+                await self._wait_for_data("read")
+            n = len(self._buffer)
+        while not len(self._buffer) and not self._eof:
+            await self._wait_for_data("read")
+        return self._take(min(n, len(self._buffer)))
+
+    async def readline(self) -> bytes:
+        """Read up to and including a newline; at the end, what there is.
+
+        Raises
+        ------
+        ValueError
+            If the line is longer than the limit; it is discarded as far as
+            it was received.
+        """
+        try:
+            return await self.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            return error.partial
+        except asyncio.LimitOverrunError as error:
+            has_end = self._buffer.find(b"\n") == error.consumed
+            self._take(error.consumed + 1 if has_end else len(self._buffer))
+            raise ValueError(error.args[0]) from None
+
+    async def readuntil(self, separator: bytes = b"\n") -> bytes:
+        """Read up to and including a separator, which is any bytes-like object.
+
+        Raises
+        ------
+        asyncio.IncompleteReadError
+            If the end comes first; its ``partial`` has what there was.
+        asyncio.LimitOverrunError
+            If more than the limit comes before the separator; nothing is
+            consumed.
+        ValueError
+            If ``separator`` is empty.
+        """
+        offset = await self._find(bytes(memoryview(separator)))
+        return self._take(offset + len(separator))
+
+    async def read_frame(self, terminator: bytes) -> bytes:
+        """Read a frame, and return it without its terminator; errors are those of `readuntil`."""
+        frame = self._buffer.take(await self._find(terminator))
+        self._buffer.skip(len(terminator))
+        self._note_consumed()
+        return frame
+
+    async def readexactly(self, n: int) -> bytes:
+        """Read exactly n bytes.
+
+        Raises
+        ------
+        asyncio.IncompleteReadError
+            If the end comes first; its ``partial`` has what there was.
+        ValueError
+            If n is negative.
+        """
+        if n < 0:
+            raise ValueError("readexactly size can not be less than zero")
+        await self._gather(n)
+        return self._take(n)
+
+    async def read_into(self, struct: ctypes.Structure | ctypes.Union) -> None:
+        """Read the bytes of a structure; errors are those of `readexactly`, and TypeError."""
+        if not isinstance(struct, ctypes.Structure | ctypes.Union):
+            raise TypeError(f"{struct!r} is no ctypes.Structure")
+        await self._gather(ctypes.sizeof(struct))
+        read_struct(self._buffer, struct)
+        self._note_consumed()
+
+    async def read_array(self, structs: StructArrayReader, count: int) -> Any:
+        """Read structures into a NumPy array; errors are those of `readexactly`."""
+        if count < 0:
+            raise ValueError(f"count={count} is negative")
+        await self._gather(count * structs.itemsize)
+        array = structs.read(self._buffer, count)
+        self._note_consumed()
+        return array
+
+    async def _find(self, separator: bytes) -> int:
+        """Wait for a separator and return its offset."""
+        if not separator:
+            raise ValueError("Separator should be at least one-byte string")
+        self._raise_exception()
+        buffer = self._buffer
+        while True:
+            offset = buffer.find(separator)
+            if offset >= 0:
+                break
+            # The separator may have begun in the last bytes.
+            offset = len(buffer) + 1 - len(separator)
+            if offset > self._limit:
+                raise asyncio.LimitOverrunError("Separator is not found, and chunk exceed the limit", offset)
+            if self._eof:
+                raise asyncio.IncompleteReadError(self._take(len(buffer)), None)
+            await self._wait_for_data("readuntil")
+        if offset > self._limit:
+            raise asyncio.LimitOverrunError("Separator is found, but chunk is longer than limit", offset)
+        return offset
+
+    async def _gather(self, n: int) -> None:
+        """Wait until n bytes are there."""
+        self._raise_exception()
+        while len(self._buffer) < n:
+            if self._eof:
+                raise asyncio.IncompleteReadError(self._take(len(self._buffer)), n)
+            await self._wait_for_data("readexactly")
+
+    async def _wait_for_data(self, method: str) -> None:
+        if self._waiter is not None:
+            raise RuntimeError(f"{method}() called while another coroutine is already waiting for data")
+        if self._flow is not None:
+            # Who waits wants more than there is, however much that is.
+            self._flow.resume_reading()
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await waiter
+        finally:
+            # Woken up, this one may run after another read began to wait.
+            if self._waiter is waiter:
+                self._waiter = None
+
+    def _raise_exception(self) -> None:
+        if self._exception is not None:
+            raise self._exception
+
+    def _take(self, n: int) -> bytes:
+        data = self._buffer.take(n)
+        self._note_consumed()
+        return data
+
+    def _note_consumed(self) -> None:
+        flow = self._flow
+        if flow is not None and flow.is_paused and len(self._buffer) <= self._limit:
+            flow.resume_reading()
+        if self._eof:
+            self._note_change()
+
+    def _note_change(self) -> None:
+        if self._on_change is not None:
+            self._on_change()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class Outlet(Protocol):
+    """Where bytes go to, as far as a writer needs it."""
+
+    transport: asyncio.Transport | None
+
+    async def drain(self) -> None:
+        """Wait until more may be written."""
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed."""
+
+    def close(self) -> None:
+        """Begin to close."""
+
+
+class FrameWriter:
+    """Writes to a connection.
+
+    Parameters
+    ----------
+    outlet : `Outlet`
+        The connection.
+    """
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} transport={self.transport!r}>"
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The transport; `None` before there is one."""
+        return self._outlet.transport
+
+    def write(self, data: bytes) -> None:
+        """Begin to write bytes."""
+        self._get_transport().write(data)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        """Begin to write bytes, one after the other, as they are."""
+        self._get_transport().write(b"".join(lines))
+
+    def write_eof(self) -> None:
+        """Tell the other end that nothing more will come."""
+        self._get_transport().write_eof()
+
+    def can_write_eof(self) -> bool:
+        """Tell whether `write_eof` is possible."""
+        return self._get_transport().can_write_eof()
+
+    def close(self) -> None:
+        """Begin to close the connection, once what was written is sent."""
+        self._outlet.close()
+
+    def is_closing(self) -> bool:
+        """Tell whether the connection is closed, being closed, or not there yet."""
+        return self.transport is None or self.transport.is_closing()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed."""
+        await self._outlet.wait_closed()
+
+    async def drain(self) -> None:
+        """Wait until more may be written.
+
+        Raises
+        ------
+        ConnectionError
+            If the connection is lost.
+        """
+        await self._outlet.drain()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the transport tells about itself, see `asyncio.BaseTransport.get_extra_info`."""
+        return default if self.transport is None else self.transport.get_extra_info(name, default)
+
+    def _get_transport(self) -> asyncio.Transport:
+        if self.transport is None:
+            raise ConnectionError("Not connected")
+        return self.transport

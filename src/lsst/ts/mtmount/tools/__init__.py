@@ -1,0 +1,1 @@
+"""What surrounds the client: simulator, embedded Kafka, reader, monitor, load test."""

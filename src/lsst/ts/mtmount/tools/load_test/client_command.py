@@ -1,0 +1,101 @@
+"""Which client program is put to the test, and how it is started."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["OURS", "PLAIN", "ClientCommand", "parse_client_command"]
+
+#: Our program is started as its entry point does it: the launcher finds this
+#: package whatever else is on the path.
+OUR_PROGRAM = "import sys, mtmount_telemetry_launcher as launcher; sys.exit(launcher.run_client())"
+
+CONNECTION_OPTIONS = ("--host", "{host}", "--port", "{port}")
+REPORT_OPTIONS = ("--report", "{report}", "--report-interval", "{interval}")
+
+
+@dataclass(frozen=True)
+class ClientCommand:
+    """A client program.
+
+    Parameters
+    ----------
+    name : `str`
+        What to call it.
+    template : `tuple` [`str`, ...]
+        The program and its arguments, with the placeholders ``{host}``,
+        ``{port}``, ``{report}`` and ``{interval}``.
+    """
+
+    name: str
+    template: tuple[str, ...]
+
+    @property
+    def has_counters(self) -> bool:
+        """Does the program tell its counters, in the report that it is asked for?"""
+        return any("{report}" in word for word in self.template)
+
+    def make_command(self, host: str, port: int, report: Path, interval: float) -> list[str]:
+        """Return the program and its arguments.
+
+        Parameters
+        ----------
+        host, port : `str`, `int`
+            Where the TMA is.
+        report : `pathlib.Path`
+            File for the client's counters.
+        interval : `float`
+            How often to write it [s].
+        """
+        values = {"host": host, "port": str(port), "report": str(report), "interval": str(interval)}
+        return [_fill(word, values) for word in self.template]
+
+
+def _fill(word: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        word = word.replace(f"{{{name}}}", value)
+    return word
+
+
+def parse_client_command(text: str) -> ClientCommand:
+    """Parse the command line of a client program.
+
+    Parameters
+    ----------
+    text : `str`
+        Words as in a shell. Where neither ``{host}`` nor ``{port}`` is in it,
+        ``--host`` and ``--port`` are appended.
+
+    Raises
+    ------
+    ValueError
+        If there are no words, or a quotation has no end.
+    """
+    words = tuple(shlex.split(text))
+    if not words:
+        raise ValueError("the command of the client is empty")
+    if not any("{host}" in word or "{port}" in word for word in words):
+        words += CONNECTION_OPTIONS
+    return ClientCommand(Path(words[0]).name, words)
+
+
+#: This project's client.
+OURS = ClientCommand(
+    "telemetry client",
+    (sys.executable, "-c", OUR_PROGRAM, *CONNECTION_OPTIONS, *REPORT_OPTIONS),
+)
+
+#: The same in pure Python, for comparison.
+PLAIN = ClientCommand(
+    "plain client",
+    (
+        sys.executable,
+        "-m",
+        "lsst.ts.mtmount.tools.load_test.plain_client",
+        *CONNECTION_OPTIONS,
+        *REPORT_OPTIONS,
+    ),
+)

@@ -1,0 +1,49 @@
+"""The frames that went over the wire, read back from the simulator's recording."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ...constants import LINE_TERMINATOR
+
+__all__ = ["FrameRecording"]
+
+#: How much is read in one go [bytes].
+READ_SIZE = 1 << 20
+
+
+class FrameRecording:
+    """Follows a file to which frames are being written. A context manager.
+
+    Parameters
+    ----------
+    path : `pathlib.Path`
+        The file. It must exist, but may be empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        # The beginning of a frame that is not yet there whole.
+        self._rest = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def read_new(self) -> list[dict[str, Any]]:
+        """Read the frames that have been added, as the standard library decodes them."""
+        frames: list[dict[str, Any]] = []
+        while data := self._file.read(READ_SIZE):
+            *whole, self._rest = (self._rest + data).split(LINE_TERMINATOR)
+            frames += map(json.loads, whole)
+        return frames

@@ -1,0 +1,185 @@
+"""Where a trial publishes: an embedded Kafka of its own, or a given one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from ...sal.kafka_topics import KafkaSetupError, create_missing_topics
+from ...sal.schema import TopicInfo
+from ...sal.settings import KafkaSettings
+from ..embedded.kafka import VARIABLE_PREFIXES
+from .program import Program, ProgramError
+
+__all__ = ["EMBEDDED", "KafkaSite", "SiteChoice"]
+
+LOG = logging.getLogger(__name__)
+
+#: Upper bound for an answer of Kafka, and for the embedded one to come up [s].
+ANSWER_TIMEOUT = 20.0
+
+#: SAL topics have one partition.
+PARTITION = 0
+
+DEFAULT_SUBNAME = "trial"
+
+#: What Kafka says of a topic that has just been created, and how long to wait then [s].
+NO_LEADER = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
+RETRY_INTERVAL = 0.1
+
+
+@dataclass(frozen=True)
+class KafkaSite:
+    """A Kafka and a schema registry that are running.
+
+    Parameters
+    ----------
+    environment : `Mapping` [`str`, `str`]
+        All environment variables for a program that is to publish there.
+    program : `Program` or `None`
+        The embedded Kafka; None if it is a given one.
+    """
+
+    environment: Mapping[str, str]
+    program: Program | None
+
+    @property
+    def settings(self) -> KafkaSettings:
+        """How to get there."""
+        return KafkaSettings.from_environment(self.environment)
+
+    async def create_topics(self, topics: Iterable[TopicInfo]) -> None:
+        """Create those of the topics that are missing, so that a reader can be there first.
+
+        Raises
+        ------
+        ProgramError
+            If Kafka cannot be reached, or refuses.
+        """
+        await asyncio.to_thread(self._create_topics, list(topics))
+
+    def _create_topics(self, topics: list[TopicInfo]) -> None:
+        producer = Producer(self.settings.client_configuration(), logger=LOG)
+        try:
+            create_missing_topics(
+                self.settings, topics, producer, LOG, timeout=ANSWER_TIMEOUT, stop=threading.Event()
+            )
+        except KafkaSetupError as error:
+            raise ProgramError(str(error)) from None
+
+    async def find_ends(self, topics: Iterable[TopicInfo]) -> dict[str, int]:
+        """Find how many records were ever written to each topic.
+
+        Returns
+        -------
+        ends : `dict` [`str`, `int`]
+            High watermarks by SAL name.
+
+        Raises
+        ------
+        ProgramError
+            If Kafka does not tell.
+        """
+        return await asyncio.to_thread(self._find_ends, list(topics))
+
+    def _find_ends(self, topics: list[TopicInfo]) -> dict[str, int]:
+        settings = self.settings
+        consumer = Consumer(settings.client_configuration() | {"group.id": __name__}, logger=LOG)
+        deadline = time.monotonic() + ANSWER_TIMEOUT
+        try:
+            return {
+                topic.sal_name: _find_end(consumer, topic.kafka_topic(settings.subname), deadline)
+                for topic in topics
+            }
+        except KafkaException as error:
+            raise ProgramError(f"Kafka does not tell its watermarks: {settings.redact(str(error))}") from None
+        finally:
+            consumer.close()
+
+
+def _find_end(consumer: Consumer, kafka_topic: str, deadline: float) -> int:
+    """Find the high watermark of a topic, which may be so new that it has no leader yet."""
+    while True:
+        try:
+            _, end = consumer.get_watermark_offsets(
+                TopicPartition(kafka_topic, PARTITION), timeout=ANSWER_TIMEOUT
+            )
+        except KafkaException as error:
+            if error.args[0].code() not in NO_LEADER or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_INTERVAL)
+        else:
+            return end
+
+
+@dataclass(frozen=True)
+class SiteChoice:
+    """Which Kafka a trial uses.
+
+    Parameters
+    ----------
+    overrides : `Mapping` [`str`, `str`] or `None`
+        Use the Kafka that the environment variables lead to, after these
+        have been put over them. None: an embedded one, new for each run.
+    """
+
+    overrides: Mapping[str, str] | None = None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is an embedded Kafka."""
+        return self.overrides is None
+
+    def describe(self) -> str:
+        """Describe it for people; shows no password."""
+        if self.overrides is None:
+            return "embedded broker and registry"
+        settings = KafkaSettings.from_environment(self._make_environment())
+        return f"Kafka at {settings.broker_addr}, name space {settings.subname}"
+
+    def _make_environment(self) -> dict[str, str]:
+        return {"LSST_TOPIC_SUBNAME": DEFAULT_SUBNAME, **os.environ, **(self.overrides or {})}
+
+    @asynccontextmanager
+    async def open(self, folder: Path) -> AsyncIterator[KafkaSite]:
+        """Bring the Kafka up, if it is an embedded one.
+
+        Parameters
+        ----------
+        folder : `pathlib.Path`
+            Where to keep its output.
+
+        Raises
+        ------
+        ProgramError
+            If it does not come up.
+        """
+        if self.overrides is not None:
+            yield KafkaSite(self._make_environment(), None)
+            return
+        others = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLE_PREFIXES)}
+        command = [sys.executable, "-m", "lsst.ts.mtmount.embedded", "--subname", DEFAULT_SUBNAME]
+        async with Program("broker", command, others, folder, read_output=True) as program:
+            variables = {}
+            while "LSST_SCHEMA_REGISTRY_URL" not in variables:
+                name, _, value = (await program.expect_line(ANSWER_TIMEOUT)).partition("=")
+                variables[name] = value
+            yield KafkaSite(others | variables, program)
+
+
+#: An embedded Kafka, new for each run.
+EMBEDDED = SiteChoice()

@@ -1,0 +1,66 @@
+"""Options that the commands share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from ...sal.settings import SettingsError
+from .client_command import OURS, parse_client_command
+from .kafka_site import EMBEDDED, SiteChoice
+
+__all__ = ["add_client_option", "add_kafka_options", "choose_site", "parse_positive"]
+
+
+def parse_positive(text: str) -> float:
+    """Parse a number above 0.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
+
+
+def add_client_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the option for the client that is put to the test."""
+    parser.add_argument(
+        "--client-command",
+        type=parse_client_command,
+        default=OURS,
+        metavar="COMMAND",
+        help="the client to test (default: this project's). It may contain {host} and {port}, else --host "
+        "and --port are appended; {report}: a file to which it writes its counters, {interval}: how often",
+    )
+
+
+def add_kafka_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the Kafka that is published to."""
+    kafka = parser.add_argument_group("Kafka (default: an embedded one, new for each run)")
+    kafka.add_argument("--broker", metavar="ADDRESS", help="bootstrap servers of a given Kafka")
+    kafka.add_argument("--registry", metavar="URL", help="its schema registry")
+    kafka.add_argument(
+        "--external", action="store_true", help="the Kafka that the LSST_... environment variables name"
+    )
+
+
+def choose_site(args: argparse.Namespace, parser: argparse.ArgumentParser) -> SiteChoice:
+    """Choose the Kafka that the options of `add_kafka_options` ask for."""
+    if (args.broker is None) != (args.registry is None):
+        parser.error("--broker and --registry belong together")
+    if args.broker is not None:
+        site = SiteChoice({"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry})
+    else:
+        site = SiteChoice({}) if args.external else EMBEDDED
+    try:
+        site.describe()
+    except SettingsError as error:
+        parser.error(str(error))
+    return site

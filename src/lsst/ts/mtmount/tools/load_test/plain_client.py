@@ -1,0 +1,225 @@
+"""A telemetry client in pure Python: the straightforward way, for comparison.
+
+``asyncio.StreamReader``, `json`, a dict, ``fastavro`` and ``confluent-kafka``,
+one frame after the other. It publishes the same records and counts them alike,
+but has no events, heartbeat, handlers or defences: a bad frame ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import fastavro
+
+from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH, TELEMETRY_PORT
+from ...core import member_names
+from ...pipeline.counters import Counters
+from ...program.report_file import ReportFile
+from ...sal import KafkaPublisher, KafkaSettings, TaiClock, TopicInfo, load_interface
+from ...telemetry_map import RAW_TELEMETRY_MAP
+
+__all__ = ["main"]
+
+LOG = logging.getLogger("plain_client")
+
+#: How long to wait at the end for Kafka to take what is queued [s].
+FLUSH_TIMEOUT = 10.0
+
+
+class PlainTopic:
+    """Makes the records of one topic.
+
+    Parameters
+    ----------
+    topic : `TopicInfo`
+        The topic.
+    wire_fields : `dict` [`str`, `int`]
+        Fields that the TMA sends: SAL name and number of elements.
+    """
+
+    def __init__(self, topic: TopicInfo, wire_fields: dict[str, int]) -> None:
+        self.topic = topic
+        self._schema = fastavro.parse_schema(topic.avro_schema())
+        self._fields: list[tuple[str, list[str]]] = []
+        for field in topic.fields:
+            if (num_elements := wire_fields.get(field.name)) is not None:
+                members = [field.name] if num_elements == 1 else list(member_names(field.name, num_elements))
+                self._fields.append((field.name, members))
+        self._private = {
+            "private_rcvStamp": 0.0,
+            "private_identity": "MTMount",
+            "private_origin": os.getpid(),
+        }
+        self._seq_num = 0
+        self._head = b""
+
+    def start(self, schema_id: int, rev_code: str) -> None:
+        """Take what the schema registry knows of the topic."""
+        self._head = b"\0" + schema_id.to_bytes(4, "big")
+        self._private["private_revCode"] = rev_code
+
+    def encode(self, data: dict[str, Any], tai: float, tai_minus_utc: float) -> bytes:
+        """Make the payload of a message from a decoded frame."""
+        self._seq_num += 1
+        record = {
+            name: data[members[0]] if len(members) == 1 else [data[member] for member in members]
+            for name, members in self._fields
+        }
+        record |= self._private
+        record["private_sndStamp"] = record["private_kafkaStamp"] = tai
+        record["private_efdStamp"] = tai - tai_minus_utc
+        record["private_seqNum"] = self._seq_num
+        payload = io.BytesIO()
+        payload.write(self._head)
+        fastavro.schemaless_writer(payload, self._schema, record)
+        return payload.getvalue()
+
+
+class PlainClient:
+    """Reads frames from the TMA and publishes them, until the stream or the client is to end.
+
+    Parameters
+    ----------
+    host, port : `str`, `int`
+        Where the TMA is.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._settings = KafkaSettings.from_environment()
+        self._publisher = KafkaPublisher(self._settings, LOG)
+        topics = load_interface(LOG).topics
+        self._topics = {
+            topic_id: PlainTopic(topics[f"tel_{name}"], wire_fields)
+            for topic_id, (name, wire_fields) in RAW_TELEMETRY_MAP.items()
+        }
+        self._clock = TaiClock()
+        self._frames = self._bytes = self._published = self._acknowledged = self._failed = 0
+
+    @property
+    def counters(self) -> Counters:
+        """What became of every frame so far."""
+        return Counters(
+            frames=self._frames,
+            bytes=self._bytes,
+            published=self._published,
+            acknowledged=self._acknowledged,
+            failed=self._failed,
+            dropped={},
+            unsupported=0,
+            preprocessed=0,
+            handled=0,
+            pending=False,
+        )
+
+    async def start(self) -> None:
+        """Get ready to publish."""
+        await self._publisher.start(topic.topic for topic in self._topics.values())
+        for topic in self._topics.values():
+            schema = self._publisher.schemas[topic.topic.attr_name]
+            topic.start(schema.schema_id, schema.rev_code)
+
+    async def run(self) -> None:
+        """Read and publish until the TMA closes the connection."""
+        reader, writer = await asyncio.open_connection(self._host, self._port, limit=MAX_FRAME_LENGTH)
+        try:
+            while True:
+                try:
+                    frame = await reader.readuntil(LINE_TERMINATOR)
+                except asyncio.IncompleteReadError:
+                    raise ConnectionError("the TMA closed the connection") from None
+                await self._publish(frame[: -len(LINE_TERMINATOR)])
+        finally:
+            writer.close()
+
+    async def close(self) -> None:
+        """Let Kafka take what is queued."""
+        await self._publisher.close(FLUSH_TIMEOUT)
+
+    async def _publish(self, frame: bytes) -> None:
+        self._frames += 1
+        self._bytes += len(frame)
+        data = json.loads(frame)
+        topic = self._topics[data["topicID"]]
+        payload = topic.encode(data, self._clock.now(), self._clock.tai_minus_utc)
+        kafka_topic = topic.topic.kafka_topic(self._settings.subname)
+        while True:
+            try:
+                self._publisher.produce(kafka_topic, payload, b"", 0, self._on_delivery)
+            except BufferError:
+                await self._publisher.wait_for_room()
+            else:
+                self._published += 1
+                return
+
+    def _on_delivery(self, error: object, message: object) -> None:
+        if error is None:
+            self._acknowledged += 1
+        else:
+            self._failed += 1
+
+
+async def amain(args: argparse.Namespace) -> int:
+    """Run the program; return its exit status."""
+    client = PlainClient(args.host, args.port)
+    report = None
+    if args.report is not None:
+        report = ReportFile(args.report, lambda: client.counters.as_dict(), LOG, args.report_interval)
+    task = asyncio.current_task()
+    assert task is not None
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, task.cancel)
+    status = 0
+    try:
+        await client.start()
+        await client.run()
+    except asyncio.CancelledError:
+        LOG.info("Got a signal to end")
+    except ConnectionError as error:
+        LOG.error("Ending: %s", error)
+        status = 1
+    await client.close()
+    if report is not None:
+        report.finish()
+    return status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    argv : `Sequence` [`str`], optional
+        Arguments; those of the command line by default.
+
+    Returns
+    -------
+    status : `int`
+        Exit status: 0 after SIGTERM or SIGINT, 1 when the connection was lost.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m lsst.ts.mtmount.tools.load_test.plain_client", description=__doc__
+    )
+    parser.add_argument("--host", required=True, help="IP address of the TMA's telemetry server")
+    parser.add_argument("--port", type=int, default=TELEMETRY_PORT, help="port (default: %(default)s)")
+    parser.add_argument("--loglevel", type=int, default=logging.INFO, help="log level (default: %(default)s)")
+    parser.add_argument("--report", type=Path, help="write the counters as JSON to this file")
+    parser.add_argument("--report-interval", type=float, help="write them also at this interval [s]")
+    args = parser.parse_args(argv)
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s: %(message)s", level=args.loglevel)
+    return asyncio.run(amain(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

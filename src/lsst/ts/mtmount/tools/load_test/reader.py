@@ -1,0 +1,372 @@
+"""The program that reads back what a client publishes, and judges it.
+
+It reads until its standard input ends, then what is left, and prints one JSON
+object a line: ``{"ready": true}``, ``{"progress": ...}`` from time to time, and
+``{"result": ...}``. Where Kafka is, the ``LSST_...`` variables tell.
+
+Notes
+-----
+**Latency.** From the frame's own member ``timestamp``, which the simulator sets
+when it is about to hand the frame to its socket, until this program has the
+record. So it ends behind the broker, with a reader: what the way from the
+broker to here takes is in it. Apache Kafka hands a record on at once. The
+embedded broker answers a waiting reader only when its wait is over, so this
+program waits no longer than 1 ms at a time: that adds 0.5 ms on average, 1 ms
+at the most, and some time for the way.
+
+**Decoding and comparing** wait until nothing has come for a while, within bounds,
+so that they do not add to the latency of the records that follow. (The first
+record of a topic takes some 5 ms: its schema is not known yet.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import os
+import select
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException, Message
+
+from ...sal.interface import load_interface
+from ...sal.schema import COMPONENT
+from ...sal.settings import KafkaSettings
+from ...sal.tai import tai_minus_utc_at
+from ...telemetry_map import RAW_TELEMETRY_MAP
+from ..reader.record_reader import DecodeError, RecordReader
+from .expectation import ExpectedTopic
+from .frames import FrameRecording
+from .histogram import LatencyHistogram
+from .matching import TopicMatcher
+from .private_fields import PrivateFields, compute_rev_code
+from .readback import ReadBack, TopicReadBack
+
+__all__ = ["main"]
+
+LOG = logging.getLogger(__name__)
+
+#: Nothing has come for a while [s]: what belongs to one tick has come.
+QUIET_TIME = 0.01
+
+#: So many messages may wait for that, so many may wait to be decoded at all (25 MB or so).
+MAX_PATIENT = 1000
+MAX_UNDECODED = 20_000
+
+#: So many are decoded, or so much time is spent [s], before it is looked for more.
+DECODE_CHUNK = 20
+DECODE_TIME = 0.001
+
+#: Nothing new for so long, and the rest is given up [s].
+PATIENCE = 10.0
+
+#: Problems that are told; all are counted.
+MAX_PROBLEMS = 20
+
+
+class TopicTally:
+    """Takes the records of one topic.
+
+    Parameters
+    ----------
+    name : `str`
+        SAL name.
+    start : `float`
+        No record was written before [UTC unix s].
+    """
+
+    def __init__(self, name: str, start: float) -> None:
+        self.name = name
+        self.private_fields = PrivateFields(start)
+        self.result = TopicReadBack()
+        self.matcher: TopicMatcher | None = None
+        # Those that are not in the result's histogram yet [s].
+        self.latencies: list[float] = []
+
+    def take_latencies(self) -> None:
+        """Put the latencies into the histogram: many at once, which takes little."""
+        self.result.latency.record(self.latencies)
+        self.latencies.clear()
+
+    def finish(self) -> TopicReadBack:
+        """Return the result."""
+        self.take_latencies()
+        self.result.out_of_sequence = self.private_fields.num_out_of_sequence
+        self.result.wrong = self.private_fields.num_wrong
+        if self.matcher is not None:
+            self.result.wrong += self.matcher.num_wrong
+            self.result.repeated = self.matcher.num_repeated
+            # What still waits will get no record any more.
+            self.result.lost = self.matcher.num_lost + self.matcher.num_waiting
+        return self.result
+
+
+class Judge:
+    """Takes all records, and judges them.
+
+    Parameters
+    ----------
+    topics : `Sequence` [`str`]
+        SAL names of the topics that are read.
+    reader : `RecordReader`
+        Knows the schemas.
+    subname : `str`
+        Name space of the Kafka topics.
+    recording : `FrameRecording`, optional
+        The frames that were sent, to compare the records with.
+    """
+
+    def __init__(
+        self, topics: Sequence[str], reader: RecordReader, subname: str, recording: FrameRecording | None
+    ) -> None:
+        start = time.time()
+        # A leap second in the middle of a run would make its latencies wrong.
+        self._tai_minus_utc = tai_minus_utc_at(start)
+        self._reader = reader
+        self._recording = recording
+        self._tallies = {name: TopicTally(name, start) for name in topics}
+        self._by_kafka_topic = {
+            make_kafka_topic(subname, name): tally for name, tally in self._tallies.items()
+        }
+        self._by_topic_id: dict[int, TopicTally] = {}
+        if recording is not None:
+            self._expect_frames()
+        # Messages that are still to be decoded, and when they arrived.
+        self._undecoded: deque[tuple[Message, float]] = deque()
+        # Records that are still to be compared.
+        self._backlog: deque[tuple[TopicTally, dict[str, Any]]] = deque()
+        self._quiet_from = 0.0
+        self._rev_codes: dict[int, str] = {}
+        self._num_problems = 0
+        self._first_published = math.inf
+        self._last_published = 0.0
+        self._result = ReadBack({}, compared=recording is not None)
+
+    def _expect_frames(self) -> None:
+        interface = load_interface(LOG)
+        for topic_id, (name, wire_fields) in RAW_TELEMETRY_MAP.items():
+            if name in self._tallies:
+                tally = self._by_topic_id[topic_id] = self._tallies[name]
+                fields = interface.topics[f"tel_{name}"].fields
+                tally.matcher = TopicMatcher(ExpectedTopic(fields, wire_fields))
+
+    def take(self, messages: list[Message]) -> None:
+        """Take messages that have just been read; they are decoded later."""
+        arrival_time = time.time()
+        self._undecoded.extend((message, arrival_time) for message in messages)
+        self._quiet_from = time.monotonic() + QUIET_TIME
+        while len(self._undecoded) > MAX_UNDECODED:
+            self._decode_next()
+
+    def work(self) -> bool:
+        """Do a little of what waits to be done; tell whether there was something."""
+        if len(self._undecoded) <= MAX_PATIENT and time.monotonic() < self._quiet_from:
+            return False
+        if self._undecoded:
+            self._decode_next()
+            return True
+        return bool(self._backlog) and self._compare_next(may_wait=True)
+
+    def _decode_next(self) -> None:
+        """Decode some messages, and take the records."""
+        end = time.monotonic() + DECODE_TIME
+        for _ in range(min(DECODE_CHUNK, len(self._undecoded))):
+            received = self._reader.decode(*self._undecoded.popleft())
+            tally, record = self._by_kafka_topic[received.topic], received.record
+            tally.result.decoded += 1
+            if problem := tally.private_fields.check(
+                record, self._get_rev_code(received.schema_id), received.arrival_time
+            ):
+                self._report(tally, problem)
+            if (stamp := record.get("timestamp")) is not None:
+                tally.latencies.append(received.arrival_time + self._tai_minus_utc - stamp)
+            if tally.matcher is not None:
+                self._backlog.append((tally, record))
+            self._first_published = min(self._first_published, received.kafka_timestamp)
+            self._last_published = max(self._last_published, received.kafka_timestamp)
+            if time.monotonic() > end:
+                break
+
+    def _compare_next(self, *, may_wait: bool) -> bool:
+        """Compare the next record with its frame.
+
+        Parameters
+        ----------
+        may_wait : `bool`
+            Put it off if there is no frame for it in the recording yet?
+
+        Returns
+        -------
+        was_compared : `bool`
+            False if it was put off.
+        """
+        tally, record = self._backlog[0]
+        assert tally.matcher is not None
+        if not tally.matcher.num_waiting:
+            self._read_frames()
+            if may_wait and not tally.matcher.num_waiting:
+                return False
+        self._backlog.popleft()
+        if problem := tally.matcher.match(record):
+            self._report(tally, problem)
+        return True
+
+    def _read_frames(self) -> None:
+        assert self._recording is not None
+        for frame in self._recording.read_new():
+            matcher = self._by_topic_id[frame["topicID"]].matcher
+            assert matcher is not None
+            matcher.expect(frame)
+
+    def describe_progress(self) -> dict[str, Any]:
+        """Describe what came so far, and the latencies since the last time."""
+        latency = LatencyHistogram()
+        for tally in self._tallies.values():
+            latency.record(tally.latencies)
+            tally.take_latencies()
+        return {
+            "time": time.time(),
+            "decoded": {name: tally.result.decoded for name, tally in self._tallies.items()},
+            "bytes": self._reader.num_bytes,
+            "missed": sum(self._reader.missed.values()),
+            "problems": self._num_problems,
+            "first_published": self._last_published and self._first_published,
+            "latency": latency.as_dict() if latency.count else None,
+        }
+
+    def finish(self) -> None:
+        """Decode and compare what is left.
+
+        Raises
+        ------
+        DecodeError
+            If a message is not what a SAL message must be.
+        """
+        while self._undecoded:
+            self._decode_next()
+        while self._backlog:
+            self._compare_next(may_wait=False)
+        if self._recording is not None:
+            # Frames after the last record.
+            self._read_frames()
+
+    def make_result(self, failure: str | None) -> ReadBack:
+        """Return what was found.
+
+        Parameters
+        ----------
+        failure : `str` or `None`
+            Why reading ended before everything was read.
+        """
+        for kafka_topic, tally in self._by_kafka_topic.items():
+            tally.result.missed = self._reader.missed[kafka_topic]
+        self._result.topics = {name: tally.finish() for name, tally in self._tallies.items()}
+        self._result.origins = sorted(
+            set().union(*(tally.private_fields.origins for tally in self._tallies.values()))
+        )
+        if self._last_published:
+            self._result.first_published = self._first_published
+            self._result.last_published = self._last_published
+        self._result.failure = failure
+        return self._result
+
+    def _get_rev_code(self, schema_id: int) -> str:
+        if schema_id not in self._rev_codes:
+            self._rev_codes[schema_id] = compute_rev_code(self._reader.get_schema(schema_id))
+        return self._rev_codes[schema_id]
+
+    def _report(self, tally: TopicTally, problem: str) -> None:
+        self._num_problems += 1
+        if self._num_problems <= MAX_PROBLEMS:
+            self._result.problems.append(f"record {tally.result.decoded} of {tally.name}: {problem}")
+
+
+def make_kafka_topic(subname: str, name: str) -> str:
+    """Return the name of a Kafka topic."""
+    return f"lsst.{subname}.{COMPONENT}.{name}"
+
+
+def read_all(reader: RecordReader, judge: Judge, interval: float) -> str | None:
+    """Read until the standard input ends, and then what is left.
+
+    Returns
+    -------
+    failure : `str` or `None`
+        Why reading ended before everything was read.
+    """
+    next_report = time.monotonic() + interval
+    # What comes on the standard input is of no interest, only its end.
+    while not select.select([sys.stdin], [], [], 0)[0] or os.read(sys.stdin.fileno(), 4096):
+        read_some(reader, judge)
+        if time.monotonic() >= next_report:
+            show("progress", judge.describe_progress())
+            next_report += interval
+    ends = reader.find_ends()
+    give_up = time.monotonic() + PATIENCE
+    while (left := sum(ends.values()) - sum(reader.positions.values())) > 0:
+        if read_some(reader, judge):
+            give_up = time.monotonic() + PATIENCE
+        elif time.monotonic() > give_up:
+            return f"{left} records were not to be had from the broker"
+    show("progress", judge.describe_progress())
+    return None
+
+
+def read_some(reader: RecordReader, judge: Judge) -> bool:
+    """Read what there is, or do some work meanwhile. Tell whether there was something to do."""
+    messages = reader.fetch(0)
+    if not messages:
+        if judge.work():
+            return True
+        messages = reader.fetch(QUIET_TIME)
+    if messages:
+        judge.take(messages)
+    return bool(messages)
+
+
+def show(name: str, content: Any) -> None:
+    """Print an object on one line."""
+    print(json.dumps({name: content}), flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit status: 0 if it could read, whatever it found."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lsst.ts.mtmount.tools.load_test.reader", description=__doc__
+    )
+    parser.add_argument("--topics", required=True, help="SAL names of telemetry topics, separated by commas")
+    parser.add_argument("--interval", type=float, default=0.25, help="time between reports [s]")
+    parser.add_argument("--fetch-wait", type=float, required=True, help="of the RecordReader [s]")
+    parser.add_argument("--frames", type=Path, help="recording of the frames, to compare every value with")
+    args = parser.parse_args(argv)
+    topics = args.topics.split(",")
+    settings = KafkaSettings.from_environment()
+    recording = FrameRecording(args.frames) if args.frames else None
+    with RecordReader(
+        settings.broker_addr,
+        settings.registry_url,
+        [make_kafka_topic(settings.subname, name) for name in topics],
+        from_end=True,
+        configuration=settings.client_configuration(),
+        fetch_wait=args.fetch_wait,
+    ) as reader:
+        judge = Judge(topics, reader, settings.subname, recording)
+        show("ready", True)
+        try:
+            failure = read_all(reader, judge, args.interval)
+            judge.finish()
+        except (DecodeError, KafkaException) as error:
+            failure = settings.redact(str(error))
+        show("result", judge.make_result(failure).as_dict())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

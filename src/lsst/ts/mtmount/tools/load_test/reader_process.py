@@ -1,0 +1,196 @@
+"""The reader, as the trial sees it: a program that tells how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .histogram import LatencyHistogram
+from .program import Program, ProgramError
+from .readback import ReadBack
+
+__all__ = ["BUSY_FETCH_WAIT", "FETCH_WAIT", "Progress", "ReaderProcess"]
+
+#: How long the reader lets the broker wait for records before it asks anew [s], up to the full
+#: rate and above it. For each answer the embedded broker runs through all that it keeps of a
+#: topic: asked every millisecond at 20x, it does hardly anything else after some minutes.
+FETCH_WAIT = 0.001
+BUSY_FETCH_WAIT = 0.02
+
+#: How long the reader may take to be there, and for what is left at the end [s].
+START_TIMEOUT = 30.0
+FINISH_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the reader is.
+
+    Parameters
+    ----------
+    time : `float`
+        When that was [UTC unix s].
+    decoded : `Mapping` [`str`, `int`]
+        Records decoded so far, by SAL name.
+    bytes : `int`
+        Bytes read so far.
+    missed : `int`
+        Records that were gone before they could be read, so far.
+    problems : `int`
+        Problems found so far.
+    first_published : `float`
+        When the first record was given to the client's producer [UTC unix s];
+        0 if there was none.
+    latency : `LatencyHistogram` or `None`
+        Latencies since the last progress; None if there was no record.
+    """
+
+    time: float
+    decoded: Mapping[str, int]
+    bytes: int
+    missed: int
+    problems: int
+    first_published: float
+    latency: LatencyHistogram | None
+
+    @property
+    def total_decoded(self) -> int:
+        """Records decoded so far."""
+        return sum(self.decoded.values())
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Progress:
+        """Return what the reader describes."""
+        latency = content["latency"]
+        return cls(**(content | {"latency": latency and LatencyHistogram.from_dict(latency)}))
+
+
+class ReaderProcess:
+    """Reads back in a process of its own. A context manager.
+
+    Parameters
+    ----------
+    topics : `Sequence` [`str`]
+        SAL names of the topics to read.
+    environment : `Mapping` [`str`, `str`]
+        All environment variables; they tell where Kafka is.
+    folder : `pathlib.Path`
+        Where to keep its output.
+    interval : `float`
+        Time between two progresses [s].
+    fetch_wait : `float`
+        As of `RecordReader` [s].
+    recording : `pathlib.Path`, optional
+        Recording of the frames to compare with.
+
+    Attributes
+    ----------
+    program : `Program`
+        The program.
+    progress : `Progress` or `None`
+        The last progress.
+    """
+
+    def __init__(
+        self,
+        topics: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        interval: float,
+        fetch_wait: float = FETCH_WAIT,
+        recording: Path | None = None,
+    ) -> None:
+        command = [sys.executable, "-m", "lsst.ts.mtmount.tools.load_test.reader"]
+        command += ["--topics", ",".join(topics), "--interval", str(interval)]
+        command += ["--fetch-wait", str(fetch_wait)]
+        if recording is not None:
+            command += ["--frames", str(recording)]
+        self.program = Program("reader", command, environment, folder, read_output=True)
+        self.progress: Progress | None = None
+        self._latencies: list[LatencyHistogram] = []
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[ReadBack] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.program.__aenter__()
+        try:
+            line = await self.program.expect_line(START_TIMEOUT)
+            if "ready" not in json.loads(line):
+                raise ProgramError(f"the reader said {line!r}")
+        except BaseException:
+            await self.program.end()
+            raise
+        self._task = asyncio.create_task(self._follow())
+        self._task.add_done_callback(lambda _: self._news.set())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        await self.program.end()
+
+    def take_latency(self) -> LatencyHistogram:
+        """Return the latencies since this was called last."""
+        total = LatencyHistogram()
+        for latency in self._latencies:
+            total.merge(latency)
+        self._latencies.clear()
+        return total
+
+    async def wait_for(self, predicate: Callable[[Progress], bool]) -> None:
+        """Wait until a progress is as wanted; for one waiter at a time.
+
+        Raises
+        ------
+        ProgramError
+            If the reader ends before.
+        """
+        assert self._task is not None
+        while self.progress is None or not predicate(self.progress):
+            if self._task.done():
+                read_back = await self._task
+                raise ProgramError(f"the reader has ended: {read_back.failure}")
+            self._news.clear()
+            await self._news.wait()
+
+    async def finish(self) -> ReadBack:
+        """Let it read what is left.
+
+        Raises
+        ------
+        ProgramError
+            If it fails, or takes too long.
+        """
+        assert self._task is not None
+        self.program.close_input()
+        try:
+            async with asyncio.timeout(FINISH_TIMEOUT):
+                return await asyncio.shield(self._task)
+        except TimeoutError:
+            raise ProgramError(f"the reader took over {FINISH_TIMEOUT:g} s for the rest") from None
+
+    async def _follow(self) -> ReadBack:
+        """Take what it says, until the result."""
+        while (line := await self.program.read_line()) is not None:
+            content = json.loads(line)
+            if "result" in content:
+                return ReadBack.from_dict(content["result"])
+            self.progress = Progress.from_dict(content["progress"])
+            if self.progress.latency is not None:
+                self._latencies.append(self.progress.latency)
+            self._news.set()
+        await self.program.process.wait()
+        raise ProgramError(f"the reader ended, status {self.program.status}\n{self.program.describe()}")

@@ -1,0 +1,332 @@
+"""One run of all parts: from a Kafka that comes up to an account that closes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from ...sal.interface import load_packaged_interface
+from ...sal.schema import TopicInfo
+from ..simulator import TICK_INTERVAL, select_topics
+from .account import Account
+from .client_command import ClientCommand
+from .kafka_site import KafkaSite, SiteChoice
+from .procfs import list_tree
+from .program import Program, ProgramError
+from .reader_process import BUSY_FETCH_WAIT, FETCH_WAIT, ReaderProcess
+from .results import StepResult
+from .samples import Sample, Sampler, SampleSeries, read_report
+
+__all__ = ["SAMPLED_TOPIC", "ReadMode", "StepPlan", "count_due_frames", "run_step"]
+
+HOST = "127.0.0.1"
+
+#: Names of files.
+RECORDING = "frames"
+SIMULATOR_REPORT = "simulator.json"
+
+#: Read back alone where not everything is: it has the shortest frames, so that
+#: it takes little, and tells the latency of all.
+SAMPLED_TOPIC = "mainPowerSupply"
+
+#: How long the simulator may take to listen, and the client to publish its first record [s].
+START_TIMEOUT = 30.0
+
+#: A client that is not through with the stream so long after its end [s] does
+#: not keep up: the stream is cut.
+GRACE = 5.0
+
+#: How long the client may then take for what is in its buffers [s].
+DRAIN_TIMEOUT = 120.0
+
+#: The reader tells how far it is at least so often [s].
+MAX_PROGRESS_INTERVAL = 0.2
+
+#: A client that is to be ended by a signal gets it so long after the last frame
+#: at the latest [s]. It would end by itself without telemetry for 1 s.
+SIGNAL_DELAY = 0.6
+
+
+class ReadMode(StrEnum):
+    """What is read back."""
+
+    #: Everything is decoded, and compared with the frames where these are recorded.
+    DECODE = "decode"
+    #: All records are counted, by the broker's high watermarks; one topic is decoded.
+    COUNT = "count"
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What to run.
+
+    Parameters
+    ----------
+    client : `ClientCommand`
+        The client.
+    rate : `float`
+        Multiple of the TMA's full rate; infinity: as fast as the client takes it.
+    duration : `float`
+        Length of the stream [s].
+    read_mode : `ReadMode`
+        What is read back.
+    compare : `bool`
+        Compare every value with the frame that it came from?
+    by_signal : `bool`
+        Is the client ended by SIGTERM, when all frames have been read back?
+        Otherwise the TMA closes the connection.
+    interval : `float`
+        Time between two samples, and between two reports that the client
+        writes [s]. These take the client up to 1 ms each.
+    seed : `int`
+        What the simulator's values depend on.
+    """
+
+    client: ClientCommand
+    rate: float
+    duration: float
+    read_mode: ReadMode = ReadMode.DECODE
+    compare: bool = False
+    by_signal: bool = False
+    interval: float = 1.0
+    seed: int = 0
+
+
+def count_due_frames(rate: float, duration: float) -> int:
+    """Count the frames that the TMA sends in a time.
+
+    Parameters
+    ----------
+    rate : `float`
+        Multiple of the full rate; finite.
+    duration : `float`
+        The time [s].
+    """
+    num_ticks = math.ceil(duration * rate / TICK_INTERVAL - 1e-6)
+    return sum(len(range(0, num_ticks, topic.period)) for topic in select_topics())
+
+
+async def run_step(
+    plan: StepPlan, site_choice: SiteChoice, folder: Path, watch: Callable[[Sample], object]
+) -> StepResult:
+    """Run all parts once.
+
+    Parameters
+    ----------
+    plan : `StepPlan`
+        What to run.
+    site_choice : `SiteChoice`
+        Where to publish.
+    folder : `pathlib.Path`
+        An existing folder for the output of the programs.
+    watch : callable
+        Called with each sample.
+
+    Raises
+    ------
+    ProgramError
+        If the parts could not be brought to run.
+    """
+    async with AsyncExitStack() as stack:
+        # First, as it renders its frames while the others start.
+        simulator = await stack.enter_async_context(_make_simulator(plan, folder))
+        site = await stack.enter_async_context(site_choice.open(folder))
+        return await _Step(plan, site, simulator, folder, stack, watch).run()
+
+
+class _Step:
+    """One run; its methods are called one after the other."""
+
+    def __init__(
+        self,
+        plan: StepPlan,
+        site: KafkaSite,
+        simulator: Program,
+        folder: Path,
+        stack: AsyncExitStack,
+        watch: Callable[[Sample], object],
+    ) -> None:
+        self._plan = plan
+        self._site = site
+        self._simulator = simulator
+        self._folder = folder
+        self._stack = stack
+        self._watch = watch
+        self._topics = _list_topics()
+        self._client_report = folder / "client.json" if plan.client.has_counters else None
+        self._series = SampleSeries()
+        self._problems: list[str] = []
+        # Was the stream cut, because the client did not keep up?
+        self._was_cut = False
+        # Process IDs of the client and what it started.
+        self._client_pids: set[int] = set()
+
+    async def run(self) -> StepResult:
+        """Run it."""
+        await self._site.create_topics(self._topics)
+        starts = await self._site.find_ends(self._topics)
+        self._reader = await self._start_reader()
+        self._client = await self._start_client()
+        sampling = asyncio.create_task(self._take_samples())
+        try:
+            await self._wait_for_first_record()
+            await (self._end_by_signal() if self._plan.by_signal else self._end_by_close())
+        finally:
+            sampling.cancel()
+            await asyncio.wait([sampling])
+        # Told only to the programs that still run.
+        ends = await self._site.find_ends(self._topics)
+        read_back = await self._reader.finish()
+        simulator_report = await self._end_simulator()
+        account = Account(
+            sent=simulator_report["frames_by_topic"],
+            written={topic.sal_name: ends[topic.sal_name] - starts[topic.sal_name] for topic in self._topics},
+            read_back=read_back,
+            counters=read_report(self._client_report),
+        )
+        self._judge_client(account)
+        return StepResult(
+            client=self._plan.client.name,
+            rate=self._plan.rate,
+            duration=self._plan.duration,
+            was_cut=self._was_cut,
+            read_mode=self._plan.read_mode,
+            account=account,
+            simulator=simulator_report,
+            series=self._series,
+            problems=[*account.find_discrepancies(), *read_back.problems, *self._problems],
+        )
+
+    async def _start_reader(self) -> ReaderProcess:
+        names = [topic.sal_name for topic in self._topics]
+        reader = ReaderProcess(
+            names if self._plan.read_mode is ReadMode.DECODE else [SAMPLED_TOPIC],
+            self._site.environment,
+            self._folder,
+            interval=min(self._plan.interval, MAX_PROGRESS_INTERVAL),
+            fetch_wait=FETCH_WAIT if self._plan.rate <= 1 else BUSY_FETCH_WAIT,
+            recording=self._folder / RECORDING if self._plan.compare else None,
+        )
+        return await self._stack.enter_async_context(reader)
+
+    async def _start_client(self) -> Program:
+        first_line = await self._simulator.expect_line(START_TIMEOUT)
+        port = int(first_line.partition("port=")[2].partition(";")[0])
+        command = self._plan.client.make_command(
+            HOST, port, self._folder / "client.json", self._plan.interval
+        )
+        program = Program("client", command, self._site.environment, self._folder)
+        return await self._stack.enter_async_context(program)
+
+    async def _take_samples(self) -> None:
+        programs = [self._client, self._simulator, self._reader.program]
+        if self._site.program is not None:
+            programs.append(self._site.program)
+        sampler = Sampler(programs, self._reader, self._client_report)
+        while True:
+            if self._client.status is None:
+                self._client_pids.update(list_tree(self._client.process.pid))
+            sample = sampler.take()
+            self._series.samples.append(sample)
+            self._watch(sample)
+            await asyncio.sleep(self._plan.interval)
+
+    async def _wait_for_first_record(self) -> None:
+        waiting = asyncio.create_task(self._reader.wait_for(lambda progress: progress.first_published > 0))
+        ending = asyncio.create_task(self._client.process.wait())
+        done, left = await asyncio.wait(
+            [waiting, ending], timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in left:
+            task.cancel()
+        if waiting in done:
+            await waiting
+        elif ending not in done:
+            raise ProgramError(
+                f"no record came within {START_TIMEOUT:g} s of the client's start\n{self._client.describe()}"
+            )
+
+    async def _end_by_close(self) -> None:
+        """Wait until the TMA has closed the connection and the client has ended."""
+        status = await self._client.wait(self._plan.duration + GRACE)
+        if status is None:
+            self._was_cut = True
+            self._simulator.send_signal(signal.SIGTERM)
+            status = await self._client.wait(DRAIN_TIMEOUT)
+        if status is None:
+            self._problems.append(f"the client did not end within {DRAIN_TIMEOUT:g} s of the stream's end")
+            await self._client.end()
+        # A client that lost its TMA may call that a failure.
+        elif status not in (0, 1):
+            self._problems.append(f"the client ended with status {status}\n{self._client.describe()}")
+
+    async def _end_by_signal(self) -> None:
+        """Send SIGTERM to the client when every frame has been read back; it must end well."""
+        num_due = count_due_frames(self._plan.rate, self._plan.duration)
+        progress = self._reader.progress
+        begin = time.time() if progress is None else progress.first_published
+        ending = asyncio.create_task(self._client.process.wait())
+        reading = asyncio.create_task(
+            self._reader.wait_for(lambda progress: progress.total_decoded >= num_due)
+        )
+        # If a frame is lost, this never comes true: the account will tell.
+        time_limit = begin + self._plan.duration + SIGNAL_DELAY - time.time()
+        _, left = await asyncio.wait(
+            [ending, reading], timeout=max(time_limit, 0), return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in left:
+            task.cancel()
+        ended_before = self._client.status is not None
+        status = await self._client.end()
+        if ended_before or status:
+            when = "before it got a signal" if ended_before else "after SIGTERM"
+            self._problems.append(f"the client ended with status {status} {when}\n{self._client.describe()}")
+
+    async def _end_simulator(self) -> dict[str, Any]:
+        # It ends by itself when the stream has come to its end and the client has gone.
+        status = await self._simulator.wait(GRACE)
+        if status is None:
+            status = await self._simulator.end()
+            self._problems.append("the client left the TMA before the end of the stream")
+        if status:
+            raise ProgramError(f"the simulator ended with status {status}\n{self._simulator.describe()}")
+        report: dict[str, Any] = json.loads((self._folder / SIMULATOR_REPORT).read_text())
+        return report
+
+    def _judge_client(self, account: Account) -> None:
+        """See whether the records name the client's process, and the counters are there."""
+        if strangers := set(account.read_back.origins) - self._client_pids:
+            self._problems.append(f"records name processes that are none of the client's: {strangers}")
+        if self._plan.client.has_counters and account.counters is None:
+            self._problems.append(f"the client wrote no report\n{self._client.describe()}")
+
+
+def _make_simulator(plan: StepPlan, folder: Path) -> Program:
+    rate = "max" if math.isinf(plan.rate) else repr(plan.rate)
+    command = [sys.executable, "-m", "lsst.ts.mtmount.commands.mock_tma", "--host", HOST, "--port", "0"]
+    command += ["--rate", rate, "--duration", repr(plan.duration), "--seed", str(plan.seed)]
+    command += ["--report", str(folder / SIMULATOR_REPORT)]
+    if plan.compare:
+        # The reader may be there before the simulator.
+        (folder / RECORDING).touch()
+        command += ["--record", str(folder / RECORDING)]
+    if plan.by_signal:
+        command.append("--stay-open")
+    return Program("simulator", command, os.environ, folder, read_output=True)
+
+
+def _list_topics() -> list[TopicInfo]:
+    """List the SAL topics of what the TMA sends."""
+    topics = load_packaged_interface().topics
+    return [topics[f"tel_{topic.name}"] for topic in select_topics()]

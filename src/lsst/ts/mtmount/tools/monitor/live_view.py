@@ -1,0 +1,170 @@
+"""Telemetry as a full-screen view that is always up to date."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from ..reader.record_reader import ReceivedRecord
+from .consumer import BadMessage
+from .keyboard import Key, Keyboard
+from .monitor_state import Picture
+from .rendering import Renderer
+from .sparkline import ASCII_LEVELS, LEVELS
+
+__all__ = ["LiveView"]
+
+#: Time between two pictures [s].
+REFRESH_INTERVAL = 0.25
+
+#: From this height on there is room for more messages [lines].
+HIGH = 40
+NUM_MESSAGES, HIGH_NUM_MESSAGES = 2, 6
+
+
+class LiveView:
+    """Shows a picture of the telemetry on the whole terminal. A context manager.
+
+    Parameters
+    ----------
+    picture : `Picture`
+        What is to be seen.
+    get_trouble : callable
+        Returns why Kafka cannot be read at the moment; empty if it can.
+    messages : `Sequence` [`str`]
+        What was logged; the newest comes last.
+    title : `str`
+        First line.
+    console : `rich.console.Console`
+        The terminal.
+    keyboard : `Keyboard`, optional
+        Where keys come from: by default from the standard input.
+    clock : callable
+        The picture's clock [s].
+
+    Attributes
+    ----------
+    is_over : `bool`
+        Has the user seen enough?
+    """
+
+    def __init__(
+        self,
+        picture: Picture,
+        get_trouble: Callable[[], str],
+        messages: Sequence[str],
+        title: str,
+        console: Console,
+        *,
+        keyboard: Keyboard | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.is_over = False
+        self._picture = picture
+        self._get_trouble = get_trouble
+        self._messages = messages
+        self._title = title
+        self._console = console
+        self._keyboard = Keyboard(sys.stdin.fileno()) if keyboard is None else keyboard
+        self._clock = clock
+        self._renderer = Renderer(picture, ASCII_LEVELS if console.options.ascii_only else LEVELS)
+        self._live = Live(console=console, screen=True, auto_refresh=False)
+        self._next_refresh = -math.inf
+        # The first topic on the screen, and how many there is room for.
+        self._top = 0
+        self._num_visible = 1
+
+    def __enter__(self) -> Self:
+        self._keyboard.__enter__()
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.__exit__(exc_type, exc_value, traceback)
+        self._keyboard.__exit__(exc_type, exc_value, traceback)
+
+    def show(self, arrivals: Iterable[ReceivedRecord | BadMessage]) -> None:
+        """Obey the keys, and bring the screen up to date if it is time."""
+        keys = self._keyboard.read()
+        for key in keys:
+            self._obey(key)
+        now = self._clock()
+        if keys or now >= self._next_refresh:
+            self._live.update(Group(*self.render(now)), refresh=True)
+            self._next_refresh = now + REFRESH_INTERVAL
+
+    def show_summary(self, now: float) -> None:
+        """Leave what was seen last on the terminal, with all topics and fields."""
+        width = self._console.size.width
+        lines = [
+            *self._renderer.render_header(self._title, self._get_trouble(), now),
+            *self._renderer.render_topics(list(self._picture.topics.values()), now, width),
+            *self._renderer.render_fields(self._picture.fields, now, width),
+        ]
+        self._console.print(Group(*lines))
+
+    def render(self, now: float) -> list[Text]:
+        """Render the screen as it is now, one line each.
+
+        Parameters
+        ----------
+        now : `float`
+            Current time of the picture's clock [s].
+        """
+        width, height = self._console.size
+        header = self._renderer.render_header(self._title, self._get_trouble(), now)
+        # Of fields and messages, as many as leave most of the screen to the topics.
+        fields = self._renderer.render_fields(self._picture.fields[: max(1, height // 4)], now, width)
+        num_messages = HIGH_NUM_MESSAGES if height >= HIGH else NUM_MESSAGES
+        messages = [
+            Text(message, "yellow", no_wrap=True, overflow="ellipsis")
+            for message in list(self._messages)[-num_messages:]
+        ]
+        # Besides, there are the heading of the topics and the footer.
+        room = height - len(header) - len(fields) - len(messages) - 2
+        self._num_visible = max(1, room)
+        self._scroll_to(self._top)
+        shown = list(self._picture.topics.values())[self._top :][: self._num_visible]
+        topics = self._renderer.render_topics(shown, now, width)
+        filling = [Text("")] * (room - len(shown))
+        return [*header, *topics, *filling, *fields, *messages, self._make_footer(len(shown))]
+
+    def _obey(self, key: Key) -> None:
+        if key is Key.QUIT:
+            self.is_over = True
+            return
+        page = self._num_visible
+        target = {
+            Key.UP: self._top - 1,
+            Key.DOWN: self._top + 1,
+            Key.PAGE_UP: self._top - page,
+            Key.PAGE_DOWN: self._top + page,
+            Key.HOME: 0,
+            Key.END: len(self._picture.topics),
+        }[key]
+        self._scroll_to(target)
+
+    def _scroll_to(self, top: int) -> None:
+        self._top = max(0, min(top, len(self._picture.topics) - self._num_visible))
+
+    def _make_footer(self, num_shown: int) -> Text:
+        footer = Text(no_wrap=True, overflow="ellipsis")
+        footer.append("q quit", "reverse")
+        num_topics = len(self._picture.topics)
+        if num_shown < num_topics:
+            first, last = self._top + 1, self._top + num_shown
+            footer.append(f"   up/down, page up/down   topics {first} to {last} of {num_topics}")
+        return footer

@@ -1,0 +1,294 @@
+"""What is to be seen of the telemetry: the state of each topic and field."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Any
+
+from ...constants import TELEMETRY_TIMEOUT
+from ...telemetry_map import read_table
+from ..reader.record_reader import ReceivedRecord
+from .consumer import BadMessage
+from .latency import measure_latency
+from .selection import FieldName, Selection
+from .timeline import Timeline
+
+__all__ = ["SPAN", "FieldState", "Picture", "Status", "TopicState", "read_periods"]
+
+#: Rates and latencies are those of the last so many seconds: two periods of
+#: the TMA's slowest topic.
+SPAN = 10
+
+#: Time between two heartbeats of the telemetry client [s].
+HEARTBEAT_PERIOD = 1.0
+
+#: A topic is late after so many of its periods.
+LATE_PERIODS = 3
+
+#: After this sequence number comes 1 again.
+MAX_SEQ_NUM = 2**31 - 1
+
+
+class Status(StrEnum):
+    """How a topic is; the worst first."""
+
+    #: The newest message cannot be decoded.
+    BAD = "bad"
+    #: No record for longer than it may take.
+    LATE = "late"
+    #: Kafka does not have the topic.
+    MISSING = "no topic"
+    #: There is no record yet, and need not be one: it is too early, or an event.
+    WAITING = "waiting"
+    #: There were records, and need not be more: an event.
+    SEEN = "seen"
+    LIVE = "live"
+
+
+def read_periods() -> dict[str, float]:
+    """Read the time between two records of the telemetry topics [s], by SAL name."""
+    periods = {row["sal_topic"]: float(row["period_ms"]) / 1000 for row in read_table("tma_topics.csv")}
+    return {"telemetryClientHeartbeat": HEARTBEAT_PERIOD, **periods}
+
+
+class TopicState:
+    """What was seen of one topic.
+
+    Parameters
+    ----------
+    name : `str`
+        SAL name.
+    period : `float` or `None`
+        Time between two records [s]; None: any time.
+    now : `float`
+        Current time of a monotonic clock [s].
+
+    Attributes
+    ----------
+    num_records : `int`
+        Records that were decoded.
+    num_bad : `int`
+        Messages that were not.
+    num_lost : `int`
+        Sequence numbers that were left out.
+    origin : `int` or `None`
+        Process ID of the last record's writer.
+    seq_num : `int` or `None`
+        Sequence number of the last record.
+    arrivals : `Timeline`
+        When records came.
+    latencies, tma_latencies : `Timeline`
+        `Latency` of the records of the last seconds.
+    is_missing : `bool`
+        Does Kafka not have the topic?
+    """
+
+    def __init__(self, name: str, period: float | None, now: float) -> None:
+        self.name = name
+        self.num_records = 0
+        self.num_bad = 0
+        self.num_lost = 0
+        self.origin: int | None = None
+        self.seq_num: int | None = None
+        self.arrivals = Timeline(now)
+        self.latencies = Timeline(now)
+        self.tma_latencies = Timeline(now)
+        self.is_missing = False
+        self._patience = None if period is None else max(LATE_PERIODS * period, TELEMETRY_TIMEOUT)
+        self._start = now
+        self._last_arrival: float | None = None
+        self._is_last_bad = False
+
+    def take(self, received: ReceivedRecord, now: float) -> None:
+        """Take a record.
+
+        Parameters
+        ----------
+        received : `ReceivedRecord`
+            The record.
+        now : `float`
+            Current time of the monotonic clock [s].
+        """
+        self.num_records += 1
+        self._last_arrival = now
+        self._is_last_bad = False
+        self.arrivals.add(now)
+        latency = measure_latency(received)
+        self.latencies.add(now, latency.sal)
+        self.tma_latencies.add(now, latency.tma)
+        record = received.record
+        self._check_sequence(record.get("private_origin"), record.get("private_seqNum"))
+
+    def take_bad(self) -> None:
+        """Take note of a message that could not be decoded."""
+        self.num_bad += 1
+        self._is_last_bad = True
+
+    def get_age(self, now: float) -> float:
+        """Return how long ago the last record came [s]; NaN if none did."""
+        return math.nan if self._last_arrival is None else now - self._last_arrival
+
+    def get_status(self, now: float) -> Status:
+        """Tell how the topic is."""
+        if self.is_missing:
+            return Status.MISSING
+        if self._is_last_bad:
+            return Status.BAD
+        since = self._start if self._last_arrival is None else self._last_arrival
+        if self._patience is not None and now - since > self._patience:
+            return Status.LATE
+        if self._last_arrival is None:
+            return Status.WAITING
+        return Status.SEEN if self._patience is None else Status.LIVE
+
+    def _check_sequence(self, origin: Any, seq_num: Any) -> None:
+        """Count the sequence numbers between the last record's and this one's."""
+        if not isinstance(seq_num, int):
+            return
+        if self.seq_num is not None and origin == self.origin:
+            num_skipped = (seq_num - self.seq_num - 1) % MAX_SEQ_NUM
+            # A number that is behind came twice or out of order.
+            if num_skipped < MAX_SEQ_NUM // 2:
+                self.num_lost += num_skipped
+        self.origin, self.seq_num = origin, seq_num
+
+
+class FieldState:
+    """What was seen of one field.
+
+    Parameters
+    ----------
+    name : `FieldName`
+        The field.
+    now : `float`
+        Current time of a monotonic clock [s].
+
+    Attributes
+    ----------
+    value : `Any`
+        The last value: the element that is wanted, or the whole array; None if
+        there is none yet.
+    units : `str`
+        Units, as the schema has them.
+    is_absent : `bool`
+        Did the last record not have it?
+    history : `Timeline`
+        Values of the last seconds, for an array their means.
+    """
+
+    def __init__(self, name: FieldName, now: float) -> None:
+        self.name = name
+        self.value: Any = None
+        self.units = ""
+        self.is_absent = False
+        self.history = Timeline(now)
+        self._schema_id: int | None = None
+
+    def take(self, received: ReceivedRecord, now: float, get_schema: Callable[[int], str]) -> None:
+        """Take a record of the field's topic.
+
+        Parameters
+        ----------
+        received : `ReceivedRecord`
+            The record.
+        now : `float`
+            Current time of the monotonic clock [s].
+        get_schema : callable
+            Returns the text of a schema by its id.
+        """
+        value = self.name.find_value(received.record)
+        self.is_absent = value is None
+        if value is None:
+            return
+        self.value = value
+        if received.schema_id != self._schema_id:
+            self._schema_id = received.schema_id
+            self.units = find_units(get_schema(received.schema_id), self.name.field)
+        self.history.add(now, _reduce(value))
+
+
+class Picture:
+    """What is to be seen of the telemetry.
+
+    Parameters
+    ----------
+    selection : `Selection`
+        Topics and fields.
+    prefix : `str`
+        What comes before the SAL names in the names of the Kafka topics.
+    now : `float`
+        Current time of a monotonic clock [s].
+    get_schema : callable
+        Returns the text of a schema by its id.
+
+    Attributes
+    ----------
+    topics : `dict` [`str`, `TopicState`]
+        Topics by SAL name.
+    fields : `list` [`FieldState`]
+        Fields.
+    prefix : `str`
+        What comes before the SAL names in the names of the Kafka topics.
+    start : `float`
+        When it began, by the monotonic clock [s].
+    """
+
+    def __init__(
+        self, selection: Selection, prefix: str, now: float, get_schema: Callable[[int], str]
+    ) -> None:
+        periods = read_periods()
+        self.topics = {name: TopicState(name, periods.get(name), now) for name in selection.topics}
+        self.fields = [FieldState(name, now) for name in selection.fields]
+        self.prefix = prefix
+        self.start = now
+        self._get_schema = get_schema
+
+    def take(self, arrivals: Iterable[ReceivedRecord | BadMessage], now: float) -> None:
+        """Take what was read.
+
+        Parameters
+        ----------
+        arrivals : `Iterable` [`ReceivedRecord` or `BadMessage`]
+            What was read, of these topics.
+        now : `float`
+            Current time of the monotonic clock [s].
+        """
+        for arrival in arrivals:
+            topic = self.get_topic(arrival)
+            if isinstance(arrival, BadMessage):
+                topic.take_bad()
+                continue
+            topic.take(arrival, now)
+            for field in self.fields:
+                if field.name.topic == topic.name:
+                    field.take(arrival, now, self._get_schema)
+
+    def get_topic(self, arrival: ReceivedRecord | BadMessage) -> TopicState:
+        """Return the topic of something that was read."""
+        return self.topics[arrival.topic.removeprefix(self.prefix)]
+
+    def mark_missing(self, kafka_topics: Iterable[str]) -> None:
+        """Take note of all Kafka topics that do not exist."""
+        names = {topic.removeprefix(self.prefix) for topic in kafka_topics}
+        for topic in self.topics.values():
+            topic.is_missing = topic.name in names
+
+
+def find_units(schema_text: str, field: str) -> str:
+    """Find the units of a field in the text of its schema; empty if it has none."""
+    for info in json.loads(schema_text).get("fields", ()):
+        if info.get("name") == field:
+            units = info.get("units", "")
+            return units if isinstance(units, str) and units != "unitless" else ""
+    return ""
+
+
+def _reduce(value: Any) -> float:
+    """Reduce a value to one number for a curve; NaN if it is none."""
+    if isinstance(value, list):
+        numbers = [_reduce(element) for element in value]
+        return sum(numbers) / len(numbers) if numbers else math.nan
+    return float(value) if isinstance(value, int | float) else math.nan

@@ -1,0 +1,114 @@
+"""Telemetry as lines of text, for files and other programs."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+from ..reader.record_reader import ReceivedRecord
+from .consumer import BadMessage
+from .latency import measure_latency
+from .monitor_state import SPAN, Picture, TopicState
+
+__all__ = ["PlainLines"]
+
+#: What is SAL's own in a record, and not the topic's.
+PRIVATE_PREFIX = "private_"
+
+
+class PlainLines:
+    """Writes a line for some of the records: pairs of a name and a value.
+
+    Parameters
+    ----------
+    picture : `Picture`
+        What is to be seen; it has taken each record before it comes here.
+    output : `TextIO`
+        Where to write.
+    skip : `int`
+        How many records of a topic to leave out between two lines.
+
+    Attributes
+    ----------
+    is_over : `bool`
+        False: somebody else decides when it is enough.
+    """
+
+    def __init__(self, picture: Picture, output: TextIO, skip: int) -> None:
+        self.is_over = False
+        self._picture = picture
+        self._output = output
+        self._skip = skip
+        self._fields = {
+            name: [field.name for field in picture.fields if field.name.topic == name]
+            for name in picture.topics
+        }
+        self._num_seen = dict.fromkeys(picture.topics, 0)
+
+    def show(self, arrivals: Iterable[ReceivedRecord | BadMessage]) -> None:
+        """Write the lines of what was read."""
+        for arrival in arrivals:
+            if isinstance(arrival, BadMessage):
+                continue
+            topic = self._picture.get_topic(arrival)
+            self._num_seen[topic.name] += 1
+            if self._num_seen[topic.name] % (self._skip + 1) == 0:
+                line = " ".join(f"{name}={text}" for name, text in self._list_pairs(topic, arrival))
+                self._output.write(line + "\n")
+        self._output.flush()
+
+    def show_summary(self, now: float) -> None:
+        """Write what came of each topic.
+
+        Parameters
+        ----------
+        now : `float`
+            Current time of the picture's clock [s].
+        """
+        for topic in self._picture.topics.values():
+            pairs = {
+                "summary": topic.name,
+                "status": topic.get_status(now).replace(" ", "_"),
+                "records": topic.num_records,
+                "lost": topic.num_lost,
+                "bad": topic.num_bad,
+                "rate": f"{topic.arrivals.compute_rate(now, SPAN):.1f}",
+                "age": _format_seconds(topic.get_age(now)),
+                "latency": _format_seconds(topic.latencies.compute_mean(now, SPAN)),
+                "maxLatency": _format_seconds(topic.latencies.find_maximum(now, SPAN)),
+                "tmaLatency": _format_seconds(topic.tma_latencies.compute_mean(now, SPAN)),
+            }
+            self._output.write(" ".join(f"{name}={value}" for name, value in pairs.items()) + "\n")
+        self._output.flush()
+
+    def _list_pairs(self, topic: TopicState, received: ReceivedRecord) -> Iterator[tuple[str, str]]:
+        """List the pairs of a record's line."""
+        record = received.record
+        arrival = datetime.datetime.fromtimestamp(received.arrival_time, datetime.UTC)
+        latency = measure_latency(received)
+        yield "time", arrival.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        yield "topic", topic.name
+        yield "record", str(self._num_seen[topic.name])
+        yield "seqNum", str(record.get("private_seqNum"))
+        yield "latency", _format_seconds(latency.sal)
+        yield "tmaLatency", _format_seconds(latency.tma)
+        wanted = self._fields[topic.name]
+        if not wanted:
+            for name, value in record.items():
+                if not name.startswith(PRIVATE_PREFIX):
+                    yield name, _format(value)
+            return
+        for field in wanted:
+            yield field.label, _format(field.find_value(record))
+
+
+def _format(value: Any) -> str:
+    """Format a value without loss, and without anything that a terminal would obey."""
+    return json.dumps(value, separators=(",", ":"), default=repr)
+
+
+def _format_seconds(value: float) -> str:
+    return "none" if math.isnan(value) else f"{value:.4f}"

@@ -1,0 +1,262 @@
+"""A picture of the telemetry as lines of text.
+
+The columns have fixed widths and are laid out here: rich's own tables take ten
+times as long, several times a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from .monitor_state import SPAN, FieldState, Picture, Status, TopicState
+from .selection import to_short_name
+from .sparkline import LEVELS, draw_sparkline
+from .text import format_value
+
+__all__ = ["Cell", "Column", "Renderer", "make_line"]
+
+#: From this width on there is room for all columns [characters].
+WIDE = 120
+
+HEADING_STYLE = "bold underline"
+ALARM_STYLE = "bold red"
+TREND_STYLE = "cyan"
+
+STATUS_STYLES = {
+    Status.LIVE: "green",
+    Status.SEEN: "green",
+    Status.LATE: ALARM_STYLE,
+    Status.WAITING: "dim",
+    Status.MISSING: "yellow",
+    Status.BAD: ALARM_STYLE,
+}
+
+
+class Column(NamedTuple):
+    """A column.
+
+    Parameters
+    ----------
+    title : `str`
+        Heading.
+    width : `int`
+        Width [characters].
+    is_right : `bool`
+        Is it flush right?
+    """
+
+    title: str
+    width: int
+    is_right: bool = True
+
+
+class Cell(NamedTuple):
+    """What stands in a column.
+
+    Parameters
+    ----------
+    text : `str`
+        Text.
+    style : `str`
+        Style, as rich writes it.
+    """
+
+    text: str
+    style: str = ""
+
+
+#: The columns of topics that every terminal has room for: with the gaps
+#: between them 77 characters.
+TOPIC_COLUMNS = (
+    Column("topic", 25, is_right=False),
+    Column("rec/s", 7),
+    Column("age s", 6),
+    Column("SAL ms", 8),
+    Column("max ms", 8),
+    Column("TMA ms", 9),
+    Column("status", 8, is_right=False),
+)
+WIDE_TOPIC_COLUMNS = (Column("records", 10), Column("lost", 7), Column("bad", 7))
+
+FIELD_COLUMNS = (Column("field", 32, is_right=False), Column("value", 22))
+WIDE_FIELD_COLUMNS = (
+    Column("field", 46, is_right=False),
+    Column("value", 26),
+    Column("lowest", 14),
+    Column("highest", 14),
+)
+
+
+def make_line(columns: Sequence[Column], cells: Sequence[Cell]) -> Text:
+    """Make a line of cells, each in its column.
+
+    Parameters
+    ----------
+    columns : `Sequence` [`Column`]
+        Columns.
+    cells : `Sequence` [`Cell`]
+        As many cells. What is too long is cut.
+    """
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for column, cell in zip(columns, cells, strict=True):
+        gap = column.width - cell_len(cell.text)
+        if gap < 0:
+            text = set_cell_size(cell.text, column.width - 1) + "…"
+        elif column.is_right:
+            text = " " * gap + cell.text
+        else:
+            text = cell.text + " " * gap
+        line.append(text, cell.style)
+        line.append(" ")
+    return line
+
+
+class Renderer:
+    """Renders parts of a picture, for a terminal of some width.
+
+    Parameters
+    ----------
+    picture : `Picture`
+        What is to be seen.
+    levels : `str`
+        Characters for curves, from the lowest to the highest.
+    """
+
+    def __init__(self, picture: Picture, levels: str = LEVELS) -> None:
+        self._picture = picture
+        self._levels = levels
+
+    def render_header(self, title: str, trouble: str, now: float) -> list[Text]:
+        """Render title and totals, two lines.
+
+        Parameters
+        ----------
+        title : `str`
+            Title.
+        trouble : `str`
+            What takes the title's place, if it is not empty.
+        now : `float`
+            Current time of the picture's clock [s].
+        """
+        topics = self._picture.topics.values()
+        minutes, seconds = divmod(int(now - self._picture.start), 60)
+        first = Text(no_wrap=True, overflow="ellipsis")
+        if trouble:
+            first.append(f"Kafka cannot be read: {trouble}", ALARM_STYLE)
+        else:
+            first.append(title, "bold")
+            first.append(f"   {minutes // 60}:{minutes % 60:02}:{seconds:02}")
+        rate = sum(topic.arrivals.compute_rate(now, SPAN) for topic in topics)
+        num_lost = sum(topic.num_lost for topic in topics)
+        num_bad = sum(topic.num_bad for topic in topics)
+        total = Text(f"{rate:.1f} rec/s, ", no_wrap=True, overflow="ellipsis")
+        total.append(f"{num_lost} lost, {num_bad} bad", ALARM_STYLE if num_lost or num_bad else "")
+        total.append(f"   {len(topics)} topics: ")
+        counts = Counter(topic.get_status(now) for topic in topics)
+        total.append(
+            Text(", ").join(
+                Text(f"{counts[status]} {status}", STATUS_STYLES[status])
+                # What is bad comes first: a narrow terminal cuts the end.
+                for status in Status
+                if counts[status]
+            )
+        )
+        return [first, total]
+
+    def render_topics(self, topics: Sequence[TopicState], now: float, width: int) -> list[Text]:
+        """Render topics, one a line, under a heading.
+
+        Parameters
+        ----------
+        topics : `Sequence` [`TopicState`]
+            Some of the picture's topics.
+        now : `float`
+            Current time of the picture's clock [s].
+        width : `int`
+            Width of the terminal [characters].
+        """
+        columns = list(TOPIC_COLUMNS)
+        trend = None
+        if width >= WIDE:
+            columns[-1:-1] = WIDE_TOPIC_COLUMNS
+            trend = _make_trend_column("rec/s, ", columns, width)
+            columns.append(trend)
+        lines = [_make_heading(columns)]
+        for topic in topics:
+            status = topic.get_status(now)
+            cells = [
+                Cell(to_short_name(topic.name)),
+                Cell(f"{topic.arrivals.compute_rate(now, SPAN):.1f}"),
+                Cell(_format_number(topic.get_age(now))),
+                Cell(_format_number(1000 * topic.latencies.compute_mean(now, SPAN))),
+                Cell(_format_number(1000 * topic.latencies.find_maximum(now, SPAN))),
+                Cell(_format_number(1000 * topic.tma_latencies.compute_mean(now, SPAN))),
+                Cell(status, STATUS_STYLES[status]),
+            ]
+            if trend is not None:
+                cells[-1:-1] = [
+                    Cell(str(topic.num_records)),
+                    Cell(str(topic.num_lost), ALARM_STYLE if topic.num_lost else ""),
+                    Cell(str(topic.num_bad), ALARM_STYLE if topic.num_bad else ""),
+                ]
+                counts = topic.arrivals.list_counts(now, trend.width)
+                cells.append(Cell(draw_sparkline(counts, levels=self._levels, lowest=0), TREND_STYLE))
+            lines.append(make_line(columns, cells))
+        return lines
+
+    def render_fields(self, fields: Sequence[FieldState], now: float, width: int) -> list[Text]:
+        """Render fields, one a line, under a heading; nothing if there are none.
+
+        Parameters
+        ----------
+        fields : `Sequence` [`FieldState`]
+            Some of the picture's fields.
+        now : `float`
+            Current time of the picture's clock [s].
+        width : `int`
+            Width of the terminal [characters].
+        """
+        if not fields:
+            return []
+        is_wide = width >= WIDE
+        columns = list(WIDE_FIELD_COLUMNS if is_wide else FIELD_COLUMNS)
+        trend = _make_trend_column("", columns, width)
+        columns.append(trend)
+        lines = [_make_heading(columns)]
+        for field in fields:
+            means = field.history.list_means(now, trend.width)
+            cells = [Cell(str(field.name)), _make_value_cell(field)]
+            if is_wide:
+                present = [mean for mean in means if mean is not None]
+                cells += [Cell(format_value(limit(present)) if present else "-") for limit in (min, max)]
+            cells.append(Cell(draw_sparkline(means, levels=self._levels), TREND_STYLE))
+            lines.append(make_line(columns, cells))
+        return lines
+
+
+def _make_heading(columns: Sequence[Column]) -> Text:
+    return make_line(columns, [Cell(column.title, HEADING_STYLE) for column in columns])
+
+
+def _make_trend_column(title: str, columns: Sequence[Column], width: int) -> Column:
+    """Make a column for curves that takes the rest of the width; one character is one second."""
+    rest = max(1, width - sum(column.width + 1 for column in columns) - 1)
+    return Column(f"{title}last {rest} s", rest, is_right=False)
+
+
+def _make_value_cell(field: FieldState) -> Cell:
+    if field.is_absent:
+        return Cell("absent", "yellow")
+    if field.value is None:
+        return Cell("-")
+    return Cell(f"{format_value(field.value)} {field.units}".rstrip())
+
+
+def _format_number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"

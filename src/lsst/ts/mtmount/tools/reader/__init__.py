@@ -1,0 +1,1 @@
+"""The independent reader of Kafka: records as another program sees them."""

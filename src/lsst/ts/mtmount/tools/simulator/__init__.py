@@ -1,0 +1,23 @@
+"""A stand-in for the Telescope Mount Assembly (TMA): streams its telemetry.
+
+`TmaSimulator` is a TCP server that streams the TMA's topics on the TMA's own
+schedule, at any multiple of the full rate.
+"""
+
+from .ring import FrameRing, render_ring
+from .schedule import TICK_INTERVAL, SimulatedTopic, select_topics
+from .server import TmaSimulator
+from .stream import FrameStream, StreamTotals
+from .tma_connection import Connection
+
+__all__ = [
+    "TICK_INTERVAL",
+    "Connection",
+    "FrameRing",
+    "FrameStream",
+    "SimulatedTopic",
+    "StreamTotals",
+    "TmaSimulator",
+    "render_ring",
+    "select_topics",
+]

@@ -1,0 +1,169 @@
+"""Frames rendered in advance: a ring of ticks that is streamed over and over.
+
+Rendering a frame takes far longer than sending it, so it happens once. What
+must be right in each frame that is sent are its time stamps: they have a fixed
+width, and the ring knows where they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...constants import LINE_TERMINATOR
+from .schedule import TICK_INTERVAL, SimulatedTopic, count_cycle_ticks
+from .signals import make_signals
+
+__all__ = ["DEFAULT_RING_TICKS", "NUM_AGES", "STAMP_WIDTH", "FrameRing", "render_ring"]
+
+#: How many ticks a ring has at least [ticks]: 30 s at the full rate.
+DEFAULT_RING_TICKS = 600
+
+#: Number of bytes of a time stamp with six decimals, until the year 2286.
+STAMP_WIDTH = len(b"1732400000.123456")
+
+#: Number of different ages of time stamps; age 0 is the frame's own stamp.
+NUM_AGES = 16
+
+# No frame has this byte otherwise.
+STAMP_HOLE = "~" * STAMP_WIDTH
+
+VALUE_FORMATS = {"boolean": "%s", "long long": "%d", "double": "%.6f", "float": "%.6f"}
+
+
+@dataclass(frozen=True)
+class FrameRing:
+    """Frames of some whole cycles of the schedule, with holes for time stamps.
+
+    Frames and ticks are numbered from 0 within the ring.
+
+    Parameters
+    ----------
+    topics : `tuple` [`SimulatedTopic`, ...]
+        The topics.
+    data : `bytes`
+        All frames, back to back.
+    tick_frames : `numpy.ndarray`
+        First frame of each tick, and at the end the number of frames.
+    frame_starts : `numpy.ndarray`
+        Offset of each frame, and at the end that of the end.
+    frame_counts : `numpy.ndarray`
+        For each frame, and for the end: how many frames of each of the
+        topics come before it. Shape (frames + 1, topics).
+    frame_stamps : `numpy.ndarray`
+        Number of the first time stamp of each frame, and at the end the
+        number of time stamps.
+    stamp_starts : `numpy.ndarray`
+        Offset of each time stamp.
+    stamp_ages : `numpy.ndarray`
+        Age of each time stamp: 0 for a frame's own, less than `NUM_AGES`.
+    """
+
+    topics: tuple[SimulatedTopic, ...]
+    data: bytes
+    tick_frames: NDArray[np.int64]
+    frame_starts: NDArray[np.int64]
+    frame_counts: NDArray[np.int64]
+    frame_stamps: NDArray[np.int64]
+    stamp_starts: NDArray[np.int64]
+    stamp_ages: NDArray[np.int64]
+
+    @property
+    def num_ticks(self) -> int:
+        """Number of ticks."""
+        return len(self.tick_frames) - 1
+
+    def find_largest_run(self, num_ticks: int) -> int:
+        """Return the size of the largest run of so many ticks [bytes]."""
+        tick_starts = self.frame_starts[self.tick_frames]
+        width = min(num_ticks, self.num_ticks)
+        return int((tick_starts[width:] - tick_starts[:-width]).max())
+
+
+def render_ring(
+    topics: Sequence[SimulatedTopic], seed: int = 0, min_ticks: int = DEFAULT_RING_TICKS
+) -> FrameRing:
+    """Render a ring of frames.
+
+    Parameters
+    ----------
+    topics : `Sequence` [`SimulatedTopic`]
+        The topics, in their order within a tick.
+    seed : `int`
+        What all values depend on; 0 or more.
+    min_ticks : `int`
+        Number of ticks, which is rounded up to whole cycles of the schedule.
+
+    Raises
+    ------
+    ValueError
+        If ``seed`` is negative, or there are no topics.
+    """
+    if not topics:
+        raise ValueError("no topics")
+    if seed < 0:
+        raise ValueError(f"seed={seed} is negative")
+    cycle = count_cycle_ticks(topics)
+    num_ticks = -(-min_ticks // cycle) * cycle
+    rendered = [_render_frames(topic, num_ticks, seed) for topic in topics]
+    # The schedule: (tick, topic) of each frame, in the order of the stream.
+    due = np.array(
+        [
+            (tick, index)
+            for tick in range(num_ticks)
+            for index, topic in enumerate(topics)
+            if tick % topic.period == 0
+        ]
+    )
+    frames = [rendered[index][tick // topics[index].period] for tick, index in due.tolist()]
+    data = "".join(frames).encode()
+    topic_ages = [_choose_ages(topic, seed) for topic in topics]
+    one_hot = np.arange(len(topics)) == due[:, 1, np.newaxis]
+    return FrameRing(
+        topics=tuple(topics),
+        data=data,
+        tick_frames=np.searchsorted(due[:, 0], np.arange(num_ticks + 1)),
+        frame_starts=_accumulate([len(frame) for frame in frames]),
+        frame_counts=np.vstack([np.zeros_like(one_hot[:1]), one_hot]).cumsum(axis=0),
+        frame_stamps=_accumulate([len(topic_ages[index]) for index in due[:, 1]]),
+        stamp_starts=np.array([match.start() for match in re.finditer(STAMP_HOLE.encode(), data)]),
+        stamp_ages=np.concatenate([topic_ages[index] for index in due[:, 1]]),
+    )
+
+
+def _accumulate(sizes: list[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def _render_frames(topic: SimulatedTopic, num_ticks: int, seed: int) -> list[str]:
+    """Render the frames of one topic in a ring, with holes for the time stamps."""
+    num_frames = num_ticks // topic.period
+    values = [
+        _spell_booleans(signal) if member.sal_type == "boolean" else signal
+        for member, signal in zip(
+            topic.values, make_signals(topic, num_frames, num_ticks * TICK_INTERVAL, seed), strict=True
+        )
+    ]
+    members = "".join(
+        f', "{member.name}": {STAMP_HOLE if member.is_stamp else VALUE_FORMATS[member.sal_type]}'
+        for member in topic.members
+    )
+    template = f'{{"topicID": {topic.topic_id}{members}}}{LINE_TERMINATOR.decode()}'
+    return [template % frame_values for frame_values in zip(*values, strict=True)]
+
+
+def _spell_booleans(signal: list[Any]) -> list[str]:
+    return ["true" if value else "false" for value in signal]
+
+
+def _choose_ages(topic: SimulatedTopic, seed: int) -> NDArray[np.int64]:
+    """Choose the ages of a topic's time stamps: the same in all its frames."""
+    stamps = [member for member in topic.members if member.is_stamp]
+    ages = np.random.default_rng([seed, topic.topic_id]).integers(1, NUM_AGES, len(stamps))
+    ages[[stamp.is_frame_stamp for stamp in stamps]] = 0
+    return ages

@@ -1,0 +1,231 @@
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from lsst.ts.mtmount.sal import outage_buffer
+from lsst.ts.mtmount.sal.outage_buffer import EventGate, LogGate
+
+LOG = logging.getLogger("test.gate")
+TIMEOUT = 10
+
+
+class Kafka:
+    """What is behind the gate: takes messages for topics, or does not."""
+
+    def __init__(self) -> None:
+        self.closed: set[str] = set()
+        self.questions = 0
+        self.sent: list[Any] = []
+        self.was_sent = asyncio.Event()
+
+    async def is_open(self, kafka_topic: str) -> bool:
+        self.questions += 1
+        await asyncio.sleep(0)
+        return kafka_topic not in self.closed
+
+    async def send(self, what: Any) -> None:
+        await asyncio.sleep(0)
+        self.sent.append(what)
+        self.was_sent.set()
+
+    async def wait_for(self, num_sent: int) -> None:
+        async with asyncio.timeout(TIMEOUT):
+            while len(self.sent) < num_sent:
+                self.was_sent.clear()
+                await self.was_sent.wait()
+
+
+@pytest.fixture
+def kafka() -> Kafka:
+    return Kafka()
+
+
+@pytest.fixture
+async def gate(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EventGate]:
+    monkeypatch.setattr(outage_buffer, "RETRY_INTERVAL", 0.01)
+    gate = EventGate(kafka.is_open, LOG)
+    yield gate
+    await gate.stop(0)
+
+
+async def test_events_are_sent_at_once_and_in_order(gate: EventGate, kafka: Kafka) -> None:
+    gate.start()
+    for number in range(5):
+        await gate.send_event(f"topic{number % 2}", partial(kafka.send, number))
+        assert kafka.sent[-1] == number
+    assert len(gate) == 0
+    assert kafka.questions == 5
+
+
+async def test_what_waits_is_sent_when_kafka_takes_it(
+    gate: EventGate, kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    gate.start()
+    kafka.closed = {"a"}
+    async with asyncio.timeout(TIMEOUT):
+        # It does not wait for Kafka, only to know that it is held back.
+        await gate.send_event("a", partial(kafka.send, 1))
+        await gate.send_event("a", partial(kafka.send, 2))
+    gate.send_log_message("log", partial(kafka.send, "text"))
+    assert len(gate) == 3
+    assert kafka.sent == []
+    kafka.closed.clear()
+    await kafka.wait_for(3)
+    assert kafka.sent == [1, 2, "text"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Kafka takes no messages: events and log messages are held back",
+        "Kafka takes messages again: events and log messages are published",
+    ]
+
+
+async def test_only_the_latest_may_matter(gate: EventGate, kafka: Kafka) -> None:
+    gate.start()
+    kafka.closed = {"offset", "state"}
+    async with asyncio.timeout(TIMEOUT):
+        for number in range(3):
+            await gate.send_event("offset", partial(kafka.send, number), is_latest_only=True)
+            await gate.send_event("state", partial(kafka.send, f"state {number}"))
+    kafka.closed.clear()
+    await kafka.wait_for(4)
+    assert kafka.sent == ["state 0", "state 1", 2, "state 2"]
+
+
+async def test_events_go_before_log_messages(gate: EventGate, kafka: Kafka) -> None:
+    for number in range(3):
+        gate.send_log_message("log", partial(kafka.send, f"text {number}"))
+    # Not started, it holds everything back.
+    await asyncio.wait_for(gate.send_event("a", partial(kafka.send, 1)), TIMEOUT)
+    gate.start()
+    await kafka.wait_for(4)
+    assert kafka.sent == [1, "text 0", "text 1", "text 2"]
+
+
+async def test_log_messages_come_from_any_thread(gate: EventGate, kafka: Kafka) -> None:
+    gate.start()
+    thread = threading.Thread(target=gate.send_log_message, args=("log", partial(kafka.send, "text")))
+    thread.start()
+    await kafka.wait_for(1)
+    thread.join()
+
+
+async def test_memory_is_bounded(gate: EventGate, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outage_buffer, "CAPACITY", 3)
+    for number in range(5):
+        await gate.send_event("a", partial(kafka.send, number))
+        gate.send_log_message("log", partial(kafka.send, f"text {number}"))
+    assert gate.num_dropped == 4
+    gate.start()
+    await kafka.wait_for(6)
+    assert kafka.sent == [2, 3, 4, "text 2", "text 3", "text 4"]
+
+
+async def test_a_failure_is_logged_and_the_next_one_is_sent(
+    gate: EventGate, kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError("no longer open")
+
+    gate.start()
+    await gate.send_event("a", fail)
+    await gate.send_event("a", partial(kafka.send, 1))
+    assert kafka.sent == [1]
+    assert gate.num_failed == 1
+    assert repr(gate.last_error) == "RuntimeError('no longer open')"
+    assert "Could not publish to a: RuntimeError('no longer open')" in caplog.text
+
+
+async def test_stop_sends_what_waits(gate: EventGate, kafka: Kafka) -> None:
+    gate.start()
+    for number in range(3):
+        gate.send_log_message("log", partial(kafka.send, number))
+    assert await gate.stop(TIMEOUT) == []
+    assert kafka.sent == [0, 1, 2]
+
+
+async def test_stop_tells_what_is_left(gate: EventGate, kafka: Kafka) -> None:
+    gate.start()
+    kafka.closed = {"a", "b"}
+    gate.send_log_message("b", partial(kafka.send, 2))
+    await gate.send_event("a", partial(kafka.send, 1))
+    assert await gate.stop(0.05) == ["b", "a"]
+    assert kafka.sent == []
+
+
+async def test_stop_does_not_wait_for_a_sender_that_hangs(gate: EventGate) -> None:
+    gate.start()
+    begun = asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    gate.send_log_message("log", hang)
+    await asyncio.wait_for(begun.wait(), TIMEOUT)
+    assert await gate.stop(0.05) == ["log"]
+
+
+class Handler(logging.Handler):
+    """Publishes in a task, as salobj's does."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        super().__init__()
+        self.futures: list[asyncio.Task[None]] = []
+        self._kafka = kafka
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        # What is logged about publishing must not be published in turn.
+        LOG.info("publishing")
+        self.futures.append(asyncio.create_task(self._kafka.send(text)))
+
+
+@pytest.fixture
+async def handler(gate: EventGate, kafka: Kafka) -> AsyncIterator[Handler]:
+    handler = Handler(kafka)
+    handler.addFilter(LogGate(handler, "log", gate))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    yield handler
+    LOG.removeHandler(handler)
+    LOG.setLevel(logging.NOTSET)
+
+
+async def test_records_pass_through_the_gate(gate: EventGate, kafka: Kafka, handler: Handler) -> None:
+    arguments = ["first"]
+    LOG.info("The %s record", arguments)
+    arguments[0] = "changed"
+    assert kafka.sent == []
+    gate.start()
+    await kafka.wait_for(1)
+    try:
+        raise ValueError("bad")
+    except ValueError:
+        LOG.exception("Something failed")
+    assert await gate.stop(TIMEOUT) == []
+    assert kafka.sent[0] == "The ['first'] record"
+    text, _, trace = kafka.sent[1].partition("\n")
+    assert text == "Something failed"
+    assert trace.endswith("ValueError: bad")
+    assert len(kafka.sent) == 2
+    assert all(future.done() for future in handler.futures)
+
+
+async def test_a_record_that_cannot_be_formatted_is_the_handler_s(
+    gate: EventGate, handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[logging.LogRecord] = []
+    monkeypatch.setattr(handler, "emit", taken.append)
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    LOG.propagate = False
+    try:
+        LOG.info("%d", "text")
+    finally:
+        LOG.propagate = True
+    assert len(taken) == 1
+    assert len(gate) == 0

@@ -1,0 +1,118 @@
+import asyncio
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
+
+from lsst.ts.mtmount.tools.embedded import EmbeddedBroker, EmbeddedKafka
+
+TIMEOUT = 20
+
+
+def consume(bootstrap_servers: str, topic: str, num_messages: int) -> list[Message]:
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "test", "fetch.wait.max.ms": 1})
+    try:
+        consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        messages = consumer.consume(num_messages, TIMEOUT)
+    finally:
+        consumer.close()
+    return messages
+
+
+def test_produce_and_consume(capfd: pytest.CaptureFixture[str]) -> None:
+    with EmbeddedBroker() as broker:
+        broker.create_topics(["brake", "brake"])
+        delivered: list[tuple[KafkaError | None, int | None]] = []
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "acks": 1, "linger.ms": 0})
+        for value in (b"one", b"two", b""):
+            producer.produce(
+                "brake",
+                value,
+                b"",
+                0,
+                on_delivery=lambda error, message: delivered.append((error, message.offset())),
+            )
+        assert producer.flush(TIMEOUT) == 0
+        del producer
+        assert delivered == [(None, 0), (None, 1), (None, 2)]
+        messages = consume(broker.bootstrap_servers, "brake", 3)
+        assert [message.value() for message in messages] == [b"one", b"two", b""]
+        assert [message.key() for message in messages] == [b"", b"", b""]
+    # Nothing clutters the terminal.
+    assert capfd.readouterr() == ("", "")
+
+
+def test_each_broker_starts_empty() -> None:
+    with EmbeddedBroker() as first, EmbeddedBroker() as second:
+        assert first.bootstrap_servers != second.bootstrap_servers
+        first.create_topics(["brake"])
+        producer = Producer({"bootstrap.servers": second.bootstrap_servers})
+        assert "brake" not in producer.list_topics(timeout=TIMEOUT).topics
+        del producer
+
+
+def test_broker_state() -> None:
+    broker = EmbeddedBroker()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = broker.bootstrap_servers
+    with pytest.raises(RuntimeError, match="not running"):
+        broker.create_topics(["brake"])
+    with broker, pytest.raises(RuntimeError, match="already"):
+        broker.start()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = broker.bootstrap_servers
+    broker.close()
+    with broker:
+        assert broker.bootstrap_servers
+
+
+def test_environment() -> None:
+    with EmbeddedKafka() as kafka:
+        assert kafka.environment("test") == {
+            "LSST_TOPIC_SUBNAME": "test",
+            "LSST_KAFKA_BROKER_ADDR": kafka.bootstrap_servers,
+            "LSST_SCHEMA_REGISTRY_URL": kafka.registry_url,
+        }
+        base = {"PATH": "/bin", "LSST_KAFKA_SECURITY_USERNAME": "u", "LSST_SCHEMA_REGISTRY_URL": "other"}
+        assert kafka.process_environment("test", base) == {"PATH": "/bin"} | kafka.environment("test")
+
+
+def test_failed_start_leaves_nothing_running() -> None:
+    kafka = EmbeddedKafka()
+    with kafka.registry:
+        with pytest.raises(RuntimeError, match="registry is running already"):
+            kafka.start()
+        with pytest.raises(RuntimeError, match="broker is not running"):
+            _ = kafka.bootstrap_servers
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_program(signum: signal.Signals) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "lsst.ts.mtmount.embedded", "--subname", "abc"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            assert process.stdout is not None
+            lines = [(await process.stdout.readline()).decode().rstrip("\n") for _ in range(3)]
+            environment = dict(line.split("=", 1) for line in lines)
+            assert environment["LSST_TOPIC_SUBNAME"] == "abc"
+            url = f"{environment['LSST_SCHEMA_REGISTRY_URL']}/subjects"
+            with await asyncio.to_thread(urllib.request.urlopen, url, timeout=TIMEOUT) as response:
+                assert response.read() == b"[]"
+            producer = Producer({"bootstrap.servers": environment["LSST_KAFKA_BROKER_ADDR"], "log_level": 0})
+            metadata = await asyncio.to_thread(producer.list_topics, "brake", timeout=TIMEOUT)
+            assert 0 in metadata.topics["brake"].partitions
+            del producer
+            process.send_signal(signum)
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert (process.returncode, output, errors) == (0, b"", b"")

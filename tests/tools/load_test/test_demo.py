@@ -1,0 +1,98 @@
+"""The demonstration, as a program."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from lsst.ts.mtmount.commands.demo import main
+from lsst.ts.mtmount.tools.load_test.procfs import list_tree
+
+FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
+TIMEOUT = 60
+
+
+async def start(*arguments: str, folder: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "lsst.ts.mtmount.commands.demo", *arguments),
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def run(*arguments: str, folder: Path) -> tuple[int | None, str]:
+    async with asyncio.timeout(TIMEOUT):
+        process = await start(*arguments, folder=folder)
+        output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+async def test_passes(tmp_path: Path) -> None:
+    status, output = await run("--duration", "3", folder=tmp_path)
+    assert status == 0, output
+    assert "655 frames sent; each was published, acknowledged and read" in output
+    (total,) = (line for line in output.splitlines() if line.strip().startswith("all topics"))
+    assert total.split()[2:5] == ["655"] * 3
+    assert total.split()[-3:] == ["0"] * 3
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ("drop", "1 frames were lost"),
+        pytest.param("alter", "1 records are wrong", marks=pytest.mark.slow),
+        pytest.param("repeat", "the broker got", marks=pytest.mark.slow),
+    ],
+)
+async def test_fails_with_a_faulty_client(tmp_path: Path, fault: str, problem: str) -> None:
+    client = f"{sys.executable} {FAULTY_CLIENT} --fault {fault}"
+    status, output = await run("--duration", "1", "--client-command", client, folder=tmp_path)
+    assert status == 1
+    assert "FAILED:" in output
+    assert problem in output
+    assert f"The output of the programs is in {tmp_path}" in output
+
+
+@pytest.mark.slow
+async def test_passes_if_the_faulty_client_leaves_the_frames_alone(tmp_path: Path) -> None:
+    client = f"{sys.executable} {FAULTY_CLIENT} --fault none"
+    status, output = await run("--duration", "1", "--client-command", client, folder=tmp_path)
+    assert status == 0, output
+
+
+@pytest.mark.slow
+async def test_client_that_ends_badly(tmp_path: Path) -> None:
+    """All is published and right, but the program's exit status is not 0."""
+    program = f'{sys.executable} {FAULTY_CLIENT} --fault none "$@"'
+    client = f"sh -c '{program} & trap \"kill $!; wait; exit 5\" TERM; wait' sh"
+    status, output = await run("--duration", "1", "--client-command", client, folder=tmp_path)
+    assert status == 1
+    assert "the client ended with status 5 after SIGTERM" in output
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+async def test_interrupting_leaves_nothing_behind(tmp_path: Path, signum: signal.Signals) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        process = await start("--duration", "60", folder=tmp_path)
+        assert process.stdout is not None
+        while b" frames  " not in await process.stdout.readline():
+            pass
+        family = list_tree(process.pid)
+        assert len(family) == 5
+        process.send_signal(signum)
+        await process.communicate()
+    assert process.returncode == 128 + signum
+    assert not [pid for pid in family if os.path.exists(f"/proc/{pid}")]  # noqa: ASYNC240, PTH110
+
+
+@pytest.mark.parametrize("arguments", [["--duration", "0"], ["--rate", "inf"], ["--client-command", ""]])
+def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err

@@ -1,0 +1,200 @@
+"""The reading program, as the trial starts it, on records that are doctored."""
+
+import asyncio
+import io
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+from confluent_kafka import Producer
+
+from lsst.ts.mtmount.sal import SchemaRegistry
+from lsst.ts.mtmount.sal.interface import load_packaged_interface
+from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
+from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
+from lsst.ts.mtmount.tools.load_test.expectation import ExpectedTopic
+from lsst.ts.mtmount.tools.load_test.program import ProgramError
+from lsst.ts.mtmount.tools.load_test.readback import TopicReadBack
+from lsst.ts.mtmount.tools.load_test.reader_process import ReaderProcess
+
+TOPIC_ID = 21
+NAME, WIRE_FIELDS = RAW_TELEMETRY_MAP[TOPIC_ID]
+TOPIC = load_packaged_interface().topics[f"tel_{NAME}"]
+TAI_MINUS_UTC = 37.0
+NUM_FRAMES = 20
+TIMEOUT = 60
+
+Records = list[dict[str, Any]]
+
+
+def make_frames() -> Records:
+    members = [field for field in WIRE_FIELDS if field != "timestamp"]
+    now = time.time() + TAI_MINUS_UTC
+    return [
+        {"topicID": TOPIC_ID}
+        | {member: number + index / 8 for index, member in enumerate(members)}
+        | {"timestamp": now + number / 1000}
+        for number in range(NUM_FRAMES)
+    ]
+
+
+class Publisher:
+    """Publishes records as a client should, and as it should not."""
+
+    def __init__(self, kafka: EmbeddedKafka) -> None:
+        self.kafka_topic = TOPIC.kafka_topic(os.environ["LSST_TOPIC_SUBNAME"])
+        kafka.create_topics([self.kafka_topic])
+        subject = TOPIC.subject(os.environ["LSST_TOPIC_SUBNAME"])
+        with SchemaRegistry(kafka.registry_url) as registry:
+            schema = registry.provide_schema(TOPIC, subject, is_exact=False)
+        self._head = b"\0" + schema.schema_id.to_bytes(4, "big")
+        self._rev_code = schema.rev_code
+        self._producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+
+    def make_record(self, number: int, frame: dict[str, Any]) -> dict[str, Any]:
+        utc = time.time()
+        return ExpectedTopic(TOPIC.fields, WIRE_FIELDS).make_record(frame) | {
+            "private_sndStamp": utc + TAI_MINUS_UTC,
+            "private_rcvStamp": 0.0,
+            "private_efdStamp": utc,
+            "private_kafkaStamp": utc + TAI_MINUS_UTC,
+            "private_seqNum": number,
+            "private_revCode": self._rev_code,
+            "private_identity": "MTMount",
+            "private_origin": 4711,
+        }
+
+    def encode(self, record: dict[str, Any]) -> bytes:
+        payload = io.BytesIO()
+        payload.write(self._head)
+        fastavro.schemaless_writer(payload, fastavro.parse_schema(TOPIC.avro_schema()), record)
+        return payload.getvalue()
+
+    def publish(self, *payloads: bytes) -> None:
+        for payload in payloads:
+            self._producer.produce(self.kafka_topic, payload, b"", 0)
+        assert self._producer.flush(TIMEOUT) == 0
+
+
+@pytest.fixture
+def publisher(embedded_kafka: EmbeddedKafka, sal_environment: str) -> Publisher:
+    return Publisher(embedded_kafka)
+
+
+def keep(records: Records) -> Records:
+    return records
+
+
+def lose(records: Records) -> Records:
+    del records[7]
+    return records
+
+
+def lose_before_numbering(records: Records) -> Records:
+    del records[7]
+    return [record | {"private_seqNum": number} for number, record in enumerate(records, 1)]
+
+
+def alter(records: Records) -> Records:
+    records[7]["powerSupplyVoltage" if "powerSupplyVoltage" in records[7] else list(records[7])[-10]] = -1.0
+    return records
+
+
+def repeat(records: Records) -> Records:
+    return records[:8] + records[7:]
+
+
+def take_another_identity(records: Records) -> Records:
+    records[7]["private_identity"] = "MTDome"
+    return records
+
+
+@pytest.mark.parametrize(
+    ("doctor", "counts", "problem"),
+    [
+        (keep, {}, None),
+        (lose, {"decoded": -1, "out_of_sequence": 1, "lost": 1}, "private_seqNum is 9 instead of 8"),
+        (lose_before_numbering, {"decoded": -1, "lost": 1}, "comes after 1 frames that have no record"),
+        (alter, {"wrong": 1}, "is -1.0 instead of"),
+        (repeat, {"decoded": 1, "out_of_sequence": 1, "repeated": 1}, "is there twice"),
+        (take_another_identity, {"wrong": 1}, "private_identity is 'MTDome'"),
+    ],
+)
+async def test_finds_what_is_wrong(
+    publisher: Publisher,
+    tmp_path: Path,
+    doctor: Callable[[Records], Records],
+    counts: dict[str, int],
+    problem: str | None,
+) -> None:
+    recording = tmp_path / "frames"
+    recording.touch()
+    async with (
+        asyncio.timeout(TIMEOUT),
+        ReaderProcess([NAME], os.environ, tmp_path, interval=0.05, recording=recording) as reader,
+    ):
+        frames = make_frames()
+        recording.write_bytes(b"".join(json.dumps(frame).encode() + b"\r\n" for frame in frames))
+        records = doctor([publisher.make_record(number, frame) for number, frame in enumerate(frames, 1)])
+        await asyncio.to_thread(publisher.publish, *map(publisher.encode, records))
+        await reader.wait_for(lambda progress: progress.total_decoded == len(records))
+        result = await reader.finish()
+    found = result.topics[NAME]
+    expected = TopicReadBack(decoded=NUM_FRAMES, latency=found.latency)
+    for name, count in counts.items():
+        setattr(expected, name, getattr(expected, name) + count)
+    assert found == expected
+    assert result.compared
+    assert result.failure is None
+    assert result.origins == [4711]
+    assert found.latency.count == len(records)
+    assert 0 < result.first_published <= result.last_published <= time.time()
+    if problem is None:
+        assert result.problems == []
+    else:
+        assert any(problem in line for line in result.problems), result.problems
+
+
+async def test_reads_only_what_is_new_and_what_is_left_at_the_end(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    frames = make_frames()
+    payloads = [publisher.encode(publisher.make_record(number, frame)) for number, frame in enumerate(frames)]
+    await asyncio.to_thread(publisher.publish, *payloads)
+    async with (
+        asyncio.timeout(TIMEOUT),
+        ReaderProcess([NAME], os.environ, tmp_path, interval=0.05) as reader,
+    ):
+        payloads = [
+            publisher.encode(publisher.make_record(number, frame)) for number, frame in enumerate(frames, 1)
+        ]
+        await asyncio.to_thread(publisher.publish, *payloads)
+        result = await reader.finish()
+    assert result.topics[NAME].decoded == NUM_FRAMES
+    assert result.problems == []
+    assert not result.compared
+
+
+@pytest.mark.parametrize("payload", [b"", b"\0\0\0", b"\1\0\0\0\1abc", b"cut"])
+async def test_message_that_is_no_record(publisher: Publisher, tmp_path: Path, payload: bytes) -> None:
+    async with (
+        asyncio.timeout(TIMEOUT),
+        ReaderProcess([NAME], os.environ, tmp_path, interval=0.05) as reader,
+    ):
+        if payload == b"cut":
+            payload = publisher.encode(publisher.make_record(1, make_frames()[0]))[:-1]
+        await asyncio.to_thread(publisher.publish, payload)
+        result = await reader.finish()
+    assert result.failure is not None
+    assert NAME in result.failure
+
+
+async def test_reader_that_cannot_start(publisher: Publisher, tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match=r"reader ended, status 1[\s\S]*no such Kafka topics"):
+        async with asyncio.timeout(TIMEOUT), ReaderProcess(["nonsense"], os.environ, tmp_path, interval=0.05):
+            pass

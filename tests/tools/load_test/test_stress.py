@@ -1,0 +1,182 @@
+"""The stress test, as a program, and its reports."""
+
+import asyncio
+import html.parser
+import json
+import math
+import os
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from lsst.ts.mtmount.commands.stress import main, make_parser, make_plans, parse_rates
+from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
+from lsst.ts.mtmount.tools.load_test.kafka_site import EMBEDDED, SiteChoice
+from lsst.ts.mtmount.tools.load_test.step import ReadMode, StepPlan, count_due_frames
+
+FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
+TIMEOUT = 90
+VOID_TAGS = {"meta", "br"}
+
+
+class PageChecker(html.parser.HTMLParser):
+    """Sees whether tags match, and that nothing is loaded from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open_tags: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        assert not {"src", "href"} & {name for name, _ in attrs}
+        if tag not in VOID_TAGS:
+            self.open_tags.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open_tags.pop() == tag
+
+
+async def run(*arguments: str, folder: Path) -> tuple[int | None, str]:
+    async with asyncio.timeout(TIMEOUT):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "lsst.ts.mtmount.commands.stress", *arguments),
+            env=os.environ | {"TMPDIR": str(folder)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+def check_page(text: str) -> None:
+    page = PageChecker()
+    page.feed(text)
+    page.close()
+    assert page.open_tags == []
+    assert {"table", "svg", "path", "figure"} <= page.tags
+    assert "@import" not in text
+    assert "url(" not in text
+    for figure in re.findall(r"<figure>.*?</figure>", text, re.DOTALL):
+        ElementTree.fromstring(figure)
+
+
+async def test_reports(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "report"
+    options = ("--rate", "2,max", "--duration", "1", "--interval", "0.1", "--output", str(folder))
+    status, output = await run(*options, folder=tmp_path)
+    assert status == 0, output
+    assert "PASSED" in output
+    assert "Counted: at this rate" in output
+    figures = json.loads((folder / "stress.json").read_text())
+    assert figures["passed"] is True
+    slow, fast = figures["runs"]
+    assert (slow["rate"], slow["read_mode"], fast["rate"], fast["read_mode"]) == (
+        *("2x", "decode"),
+        *("max", "count"),
+    )
+    for result in (slow, fast):
+        assert (result["passed"], result["problems"]) == (True, [])
+        account = result["account"]
+        counters = account["counters"]
+        assert account["sent"] == counters["frames"] == counters["published"] == counters["acknowledged"]
+        assert account["sent"] == account["written"] == sum(result["simulator"]["frames_by_topic"].values())
+        assert account["lost"] == 0
+        assert result["latency_s"]["p50"] <= result["latency_s"]["p99.9"] <= result["latency_s"]["max"]
+        assert 0 < result["cpu_share"]["client"] < 4
+        columns = result["samples"]
+        assert len({len(column) for column in columns.values()}) == 1
+    assert slow["account"]["sent"] == slow["account"]["decoded"] == count_due_frames(2, 1)
+    assert len(slow["account"]["topics"]) == 26
+    check_page((folder / "stress.html").read_text())
+
+
+@pytest.mark.slow
+async def test_fails_if_a_frame_is_lost(tmp_path: Path) -> None:
+    client = f"{sys.executable} {FAULTY_CLIENT} --fault drop"
+    options = ("--rate", "1", "--duration", "1", "--client-command", client, "--output", str(tmp_path))
+    status, output = await run(*options, folder=tmp_path)
+    assert status == 1
+    assert "1 frames were lost" in output
+    figures = json.loads((tmp_path / "stress.json").read_text())
+    assert figures["passed"] is False
+    assert figures["runs"][0]["account"]["counters"] is None
+    page = (tmp_path / "stress.html").read_text()
+    check_page(page)
+    assert "1 frames were lost" in page
+
+
+@pytest.mark.slow
+async def test_given_kafka(tmp_path: Path, embedded_kafka: EmbeddedKafka, sal_environment: str) -> None:
+    options = ("--broker", embedded_kafka.bootstrap_servers, "--registry", embedded_kafka.registry_url)
+    status, output = await run("--rate", "2", "--duration", "0.5", *options, folder=tmp_path)
+    assert status == 0, output
+    assert f"Kafka at {embedded_kafka.bootstrap_servers}" in output
+
+
+@pytest.mark.slow
+async def test_comparison(tmp_path: Path) -> None:
+    options = ("--rate", "max", "--duration", "2", "--compare", "plain", "--output", str(tmp_path))
+    status, output = await run(*options, folder=tmp_path)
+    assert status == 0, output
+    ours, plain = json.loads((tmp_path / "stress.json").read_text())["runs"]
+    assert (ours["client"], plain["client"]) == ("telemetry client", "plain client")
+    assert ours["frames_per_s"] > plain["frames_per_s"]
+    assert ours["client_cpu_us_per_frame"] < plain["client_cpu_us_per_frame"]
+
+
+def plan(*arguments: str, site: SiteChoice = EMBEDDED) -> list[StepPlan]:
+    return make_plans(make_parser().parse_args(arguments), site)
+
+
+def test_plans() -> None:
+    plans = plan("--rate", "1,max", "--compare", "plain")
+    assert [(plan.client.name, plan.rate, plan.read_mode) for plan in plans] == [
+        ("telemetry client", 1.0, ReadMode.DECODE),
+        ("telemetry client", math.inf, ReadMode.COUNT),
+        ("plain client", 1.0, ReadMode.DECODE),
+        ("plain client", math.inf, ReadMode.COUNT),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "site", "modes"),
+    [
+        ("auto", EMBEDDED, [ReadMode.DECODE, ReadMode.COUNT, ReadMode.COUNT]),
+        ("auto", SiteChoice({}), [ReadMode.DECODE, ReadMode.DECODE, ReadMode.COUNT]),
+        ("count", SiteChoice({}), [ReadMode.COUNT] * 3),
+        ("decode", EMBEDDED, [ReadMode.DECODE] * 3),
+    ],
+)
+def test_read_mode(wanted: str, site: SiteChoice, modes: list[ReadMode]) -> None:
+    plans = plan("--rate", "10,100,max", "--read", wanted, site=site)
+    assert [plan.read_mode for plan in plans] == modes
+
+
+def test_rates() -> None:
+    assert parse_rates("1, 10,0.5,max") == [1, 10, 0.5, math.inf]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--rate", "1,"],
+        ["--rate", "0"],
+        ["--duration", "-1"],
+        ["--interval", "nan"],
+        ["--compare", "nothing"],
+        ["--broker", "localhost:1"],
+        ["--registry", "http://localhost:1"],
+    ],
+)
+def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err

@@ -1,0 +1,33 @@
+import math
+from typing import Any
+
+import pytest
+
+from lsst.ts.mtmount.tools.monitor.text import format_value, make_printable
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, "1"),
+        (True, "True"),
+        (2.5, "2.5"),
+        (-123.456789012, "-123.4568"),
+        (1795491661.9631171, "1795491661.963"),
+        (1e300, "1e+300"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        ([3.0, 1.0, 2.25], "1 to 3"),
+        ([1, math.nan], "[1, nan]"),
+        ([], "[]"),
+        ("on", "'on'"),
+        ("\x1b[2J", r"'\x1b[2J'"),
+        (b"\x00", r"b'\x00'"),
+    ],
+)
+def test_values(value: Any, expected: str) -> None:
+    assert format_value(value) == expected
+
+
+def test_what_a_terminal_would_obey_is_escaped() -> None:
+    assert make_printable("a b\tc\r\n\x1b[31m\x07\x9b\u202eé") == r"a b\tc\r\n\x1b[31m\x07\x9b\u202eé"
