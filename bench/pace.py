@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lsst.ts.mtmount.core import DeliveryLedger
+from lsst.ts.mtmount.core import DeliveryCounter
 from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 from lsst.ts.mtmount.tools.load_test.client_command import OURS, ClientCommand
@@ -66,7 +66,7 @@ def measure_bare_producer(services: Services, linger: float, duration: float) ->
     messages = dict(zip(find_workload(MIX).topic_ids, make_messages(services), strict=True))
     topics = select_topics()
     producer = services.make_producer({**PRODUCER_DEFAULTS, "linger.ms": linger})
-    ledger = DeliveryLedger(report_failure)
+    deliveries = DeliveryCounter(report_failure)
     num_produced = 0
     num_ticks = round(duration / TICK_INTERVAL)
     next_tick = time.monotonic()
@@ -76,7 +76,7 @@ def measure_bare_producer(services: Services, linger: float, duration: float) ->
             start, cpu_start = time.monotonic(), time.process_time()
         for topic in topics:
             if tick % topic.period == 0:
-                producer.produce(*messages[topic.topic_id], b"", 0, ledger)
+                producer.produce(*messages[topic.topic_id], b"", 0, deliveries)
                 num_produced += 1
         if tick % TICKS_PER_POLL == 0:
             producer.poll(0)
@@ -84,7 +84,7 @@ def measure_bare_producer(services: Services, linger: float, duration: float) ->
         time.sleep(max(next_tick - time.monotonic(), 0))
     share = (time.process_time() - cpu_start) / (time.monotonic() - start)
     producer.flush(FLUSH_TIMEOUT)
-    assert ledger.acknowledged == num_produced
+    assert deliveries.acknowledged == num_produced
     return share
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from lsst.ts.mtmount.core import DeliveryLedger
+from lsst.ts.mtmount.core import DeliveryCounter
 
 from .mix import MIX, find_workload
 from .plain import PlainPipeline
@@ -69,7 +69,7 @@ def produce_one_by_one(
         Does the producer report successes, too? Else what is neither reported nor queued is
         acknowledged.
     """
-    counter: Any = DeliveryLedger(report_failure) if in_c else CallbackCounter()
+    counter: Any = DeliveryCounter(report_failure) if in_c else CallbackCounter()
     produce = producer.produce
     batches = [
         messages[start : start + messages_per_poll] for start in range(0, len(messages), messages_per_poll)

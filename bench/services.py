@@ -73,7 +73,7 @@ class Services:
 
 
 def report_failure(error: KafkaError, message: Message) -> None:
-    """Let no failed delivery pass; for a `DeliveryLedger`."""
+    """Let no failed delivery pass; for a `DeliveryCounter`."""
     raise KafkaException(error)
 
 

@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from lsst.ts.mtmount.core import NEED_HANDLER, NEED_MORE, DeliveryLedger, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import NEED_HANDLER, NEED_MORE, DeliveryCounter, FrameBuffer, FrameDecoder
 from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
@@ -67,7 +67,7 @@ def run_core(workload: Workload, *, with_dict: bool = False) -> int:
 
 def produce_batches(producer: Producer, messages: Messages) -> int:
     """Produce the messages that one read event brings with a call for each topic."""
-    ledger = DeliveryLedger(report_failure)
+    deliveries = DeliveryCounter(report_failure)
     num_done = 0
     for start in range(0, NUM_PRODUCER_PASSES * len(messages), BATCH_SIZE):
         batches: dict[str, list[dict[str, bytes]]] = defaultdict(list)
@@ -76,7 +76,7 @@ def produce_batches(producer: Producer, messages: Messages) -> int:
             topic, value = messages[number % len(messages)]
             batches[topic].append({"value": value, "key": b""})
         for topic, batch in batches.items():
-            while (num_taken := producer.produce_batch(topic, batch, 0, ledger)) < len(batch):
+            while (num_taken := producer.produce_batch(topic, batch, 0, deliveries)) < len(batch):
                 # The first ones are in; those that found the queue full are marked.
                 num_done += num_taken
                 batch = [item for item in batch if item.pop("_error", None) is not None]
@@ -84,7 +84,7 @@ def produce_batches(producer: Producer, messages: Messages) -> int:
             num_done += num_taken
         producer.poll(0)
     producer.flush(FLUSH_TIMEOUT)
-    assert ledger.acknowledged == num_done == NUM_PRODUCER_PASSES * len(messages)
+    assert deliveries.acknowledged == num_done == NUM_PRODUCER_PASSES * len(messages)
     return num_done
 
 

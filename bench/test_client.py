@@ -18,7 +18,7 @@ import pytest
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
-from lsst.ts.mtmount.core import DeliveryLedger
+from lsst.ts.mtmount.core import DeliveryCounter
 from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
@@ -159,7 +159,7 @@ class BareProducer(Rounds):
 
 
 class TightProducer(Rounds):
-    """The same with what this package does: its settings, its ledger in C, and few polls."""
+    """The same with what this package does: its settings, its delivery counter in C, and few polls."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services, NUM_PASSES)
@@ -194,10 +194,10 @@ class PlainClient(Rounds):
         self._runner.close()
 
     async def _read(self, num_frames: int) -> None:
-        ledger = DeliveryLedger(report_failure)
+        deliveries = DeliveryCounter(report_failure)
 
         def produce(topic: str, value: bytes, key: bytes, partition: int, _: object) -> None:
-            self._producer.produce(topic, value, key, partition, ledger)
+            self._producer.produce(topic, value, key, partition, deliveries)
             self._producer.poll(0)
 
         reader, writer = await asyncio.open_connection(
@@ -207,7 +207,7 @@ class PlainClient(Rounds):
             frame = await reader.readuntil(LINE_TERMINATOR)
             self._pipeline.take_frame(frame.removesuffix(LINE_TERMINATOR), produce)
         await asyncio.to_thread(self._producer.flush, ROUND_TIMEOUT)
-        assert ledger.acknowledged == num_frames
+        assert deliveries.acknowledged == num_frames
         writer.close()
         await writer.wait_closed()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lsst.ts.mtmount.core import DeliveryLedger, DropReason, FrameBuffer, FrameDecoder, FrameError
+from lsst.ts.mtmount.core import DeliveryCounter, DropReason, FrameBuffer, FrameDecoder, FrameError
 
 #: The last ones begin with what they end with, or with what precedes them.
 TERMINATORS = [b"\n", b"\r\n", b"\r\r\n", b"aab", b"aa", b"abab", b"\0\0\0\0", b"\r\n\r\n"]
@@ -111,7 +111,7 @@ class Drops:
         self.heads: list[bytes] = []
         self.decoder = FrameDecoder(
             self.refuse_to_produce,
-            DeliveryLedger(self.refuse_to_produce),
+            DeliveryCounter(self.refuse_to_produce),
             on_drop=self.note,
             on_unsupported=lambda topic_id: None,
         )

@@ -1,4 +1,4 @@
-"""The SAL side's start on a real Kafka: what it creates, and how it says what is wrong."""
+"""The SAL backend's start on a real Kafka: what it creates, and how it says what is wrong."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def run_controller(settings: KafkaSettings) -> Controller:
     async with asyncio.timeout(TIMEOUT), controller:
         for topic in controller.topics.values():
             await topic.write()
-    assert controller.publisher.ledger.failed == 0
+    assert controller.publisher.deliveries.failed == 0
     return controller
 
 

@@ -244,9 +244,9 @@ async def test_close_without_broker_is_bounded_and_says_what_is_lost(
         await controller.evt_clockOffset.set_write(offset=i)
     async with asyncio.timeout(TIMEOUT):
         await controller.close(timeout=0.2)
-    ledger = controller.publisher.ledger
-    assert ledger.failed >= 5
-    assert f"{ledger.failed} messages were not delivered to Kafka" in caplog.text
+    deliveries = controller.publisher.deliveries
+    assert deliveries.failed >= 5
+    assert f"{deliveries.failed} messages were not delivered to Kafka" in caplog.text
 
 
 async def test_environment_must_be_complete(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lsst.ts.mtmount.sal import outage_buffer
-from lsst.ts.mtmount.sal.outage_buffer import EventGate, LogGate
+from lsst.ts.mtmount.sal.outage_buffer import OutageBuffer, OutageLogFilter
 
 LOG = logging.getLogger("test.gate")
 TIMEOUT = 10
@@ -46,14 +46,14 @@ def kafka() -> Kafka:
 
 
 @pytest.fixture
-async def gate(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EventGate]:
+async def gate(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OutageBuffer]:
     monkeypatch.setattr(outage_buffer, "RETRY_INTERVAL", 0.01)
-    gate = EventGate(kafka.is_open, LOG)
+    gate = OutageBuffer(kafka.is_open, LOG)
     yield gate
     await gate.stop(0)
 
 
-async def test_events_are_sent_at_once_and_in_order(gate: EventGate, kafka: Kafka) -> None:
+async def test_events_are_sent_at_once_and_in_order(gate: OutageBuffer, kafka: Kafka) -> None:
     gate.start()
     for number in range(5):
         await gate.send_event(f"topic{number % 2}", partial(kafka.send, number))
@@ -63,7 +63,7 @@ async def test_events_are_sent_at_once_and_in_order(gate: EventGate, kafka: Kafk
 
 
 async def test_what_waits_is_sent_when_kafka_takes_it(
-    gate: EventGate, kafka: Kafka, caplog: pytest.LogCaptureFixture
+    gate: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     gate.start()
@@ -84,7 +84,7 @@ async def test_what_waits_is_sent_when_kafka_takes_it(
     ]
 
 
-async def test_only_the_latest_may_matter(gate: EventGate, kafka: Kafka) -> None:
+async def test_only_the_latest_may_matter(gate: OutageBuffer, kafka: Kafka) -> None:
     gate.start()
     kafka.closed = {"offset", "state"}
     async with asyncio.timeout(TIMEOUT):
@@ -96,7 +96,7 @@ async def test_only_the_latest_may_matter(gate: EventGate, kafka: Kafka) -> None
     assert kafka.sent == ["state 0", "state 1", 2, "state 2"]
 
 
-async def test_events_go_before_log_messages(gate: EventGate, kafka: Kafka) -> None:
+async def test_events_go_before_log_messages(gate: OutageBuffer, kafka: Kafka) -> None:
     for number in range(3):
         gate.send_log_message("log", partial(kafka.send, f"text {number}"))
     # Not started, it holds everything back.
@@ -106,7 +106,7 @@ async def test_events_go_before_log_messages(gate: EventGate, kafka: Kafka) -> N
     assert kafka.sent == [1, "text 0", "text 1", "text 2"]
 
 
-async def test_log_messages_come_from_any_thread(gate: EventGate, kafka: Kafka) -> None:
+async def test_log_messages_come_from_any_thread(gate: OutageBuffer, kafka: Kafka) -> None:
     gate.start()
     thread = threading.Thread(target=gate.send_log_message, args=("log", partial(kafka.send, "text")))
     thread.start()
@@ -114,7 +114,7 @@ async def test_log_messages_come_from_any_thread(gate: EventGate, kafka: Kafka) 
     thread.join()
 
 
-async def test_memory_is_bounded(gate: EventGate, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_is_bounded(gate: OutageBuffer, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage_buffer, "CAPACITY", 3)
     for number in range(5):
         await gate.send_event("a", partial(kafka.send, number))
@@ -126,7 +126,7 @@ async def test_memory_is_bounded(gate: EventGate, kafka: Kafka, monkeypatch: pyt
 
 
 async def test_a_failure_is_logged_and_the_next_one_is_sent(
-    gate: EventGate, kafka: Kafka, caplog: pytest.LogCaptureFixture
+    gate: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail() -> None:
         raise RuntimeError("no longer open")
@@ -140,7 +140,7 @@ async def test_a_failure_is_logged_and_the_next_one_is_sent(
     assert "Could not publish to a: RuntimeError('no longer open')" in caplog.text
 
 
-async def test_stop_sends_what_waits(gate: EventGate, kafka: Kafka) -> None:
+async def test_stop_sends_what_waits(gate: OutageBuffer, kafka: Kafka) -> None:
     gate.start()
     for number in range(3):
         gate.send_log_message("log", partial(kafka.send, number))
@@ -148,7 +148,7 @@ async def test_stop_sends_what_waits(gate: EventGate, kafka: Kafka) -> None:
     assert kafka.sent == [0, 1, 2]
 
 
-async def test_stop_tells_what_is_left(gate: EventGate, kafka: Kafka) -> None:
+async def test_stop_tells_what_is_left(gate: OutageBuffer, kafka: Kafka) -> None:
     gate.start()
     kafka.closed = {"a", "b"}
     gate.send_log_message("b", partial(kafka.send, 2))
@@ -157,7 +157,7 @@ async def test_stop_tells_what_is_left(gate: EventGate, kafka: Kafka) -> None:
     assert kafka.sent == []
 
 
-async def test_stop_does_not_wait_for_a_sender_that_hangs(gate: EventGate) -> None:
+async def test_stop_does_not_wait_for_a_sender_that_hangs(gate: OutageBuffer) -> None:
     gate.start()
     begun = asyncio.Event()
 
@@ -186,9 +186,9 @@ class Handler(logging.Handler):
 
 
 @pytest.fixture
-async def handler(gate: EventGate, kafka: Kafka) -> AsyncIterator[Handler]:
+async def handler(gate: OutageBuffer, kafka: Kafka) -> AsyncIterator[Handler]:
     handler = Handler(kafka)
-    handler.addFilter(LogGate(handler, "log", gate))
+    handler.addFilter(OutageLogFilter(handler, "log", gate))
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     yield handler
@@ -196,7 +196,7 @@ async def handler(gate: EventGate, kafka: Kafka) -> AsyncIterator[Handler]:
     LOG.setLevel(logging.NOTSET)
 
 
-async def test_records_pass_through_the_gate(gate: EventGate, kafka: Kafka, handler: Handler) -> None:
+async def test_records_pass_through_the_gate(gate: OutageBuffer, kafka: Kafka, handler: Handler) -> None:
     arguments = ["first"]
     LOG.info("The %s record", arguments)
     arguments[0] = "changed"
@@ -217,7 +217,7 @@ async def test_records_pass_through_the_gate(gate: EventGate, kafka: Kafka, hand
 
 
 async def test_a_record_that_cannot_be_formatted_is_the_handler_s(
-    gate: EventGate, handler: Handler, monkeypatch: pytest.MonkeyPatch
+    gate: OutageBuffer, handler: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[logging.LogRecord] = []
     monkeypatch.setattr(handler, "emit", taken.append)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaException
 
-from lsst.ts.mtmount.core import DeliveryLedger
+from lsst.ts.mtmount.core import DeliveryCounter
 from lsst.ts.mtmount.sal import (
     FieldInfo,
     KafkaPublisher,
@@ -43,7 +43,7 @@ async def test_published_bytes_arrive_in_partition_0(settings: KafkaSettings) ->
                 await publisher.send(topic.kafka_topic(settings.subname), b"%d" % i, topic.message_key())
         assert await publisher.flush(TIMEOUT) == 0
         assert len(publisher) == 0
-        assert (publisher.ledger.acknowledged, publisher.ledger.failed) == (6, 0)
+        assert (publisher.deliveries.acknowledged, publisher.deliveries.failed) == (6, 0)
     for topic in TOPICS:
         messages = read_messages(settings, topic.sal_name, 3)
         assert [message.value() for message in messages] == [b"0", b"1", b"2"]
@@ -73,10 +73,10 @@ async def test_delivery_reports_are_collected_without_a_call(settings: KafkaSett
 
 async def test_own_ledger_counts(settings: KafkaSettings) -> None:
     async with started(settings) as publisher:
-        ledger = DeliveryLedger(publisher.report_failure)
-        await publisher.send(TOPICS[0].kafka_topic(settings.subname), b"x", b"", ledger)
+        deliveries = DeliveryCounter(publisher.report_failure)
+        await publisher.send(TOPICS[0].kafka_topic(settings.subname), b"x", b"", deliveries)
         await publisher.flush(TIMEOUT)
-        assert (ledger.acknowledged, publisher.ledger.acknowledged) == (1, 0)
+        assert (deliveries.acknowledged, publisher.deliveries.acknowledged) == (1, 0)
 
 
 async def test_nothing_can_be_sent_before_the_start_and_after_the_end(settings: KafkaSettings) -> None:
@@ -87,7 +87,7 @@ async def test_nothing_can_be_sent_before_the_start_and_after_the_end(settings: 
         assert len(publisher) == 0
         publisher.serve()
         with pytest.raises(RuntimeError, match="not running"):
-            publisher.produce("x", b"", b"", 0, publisher.ledger)
+            publisher.produce("x", b"", b"", 0, publisher.deliveries)
         with pytest.raises(RuntimeError, match="not running"):
             await publisher.send("x", b"", b"")
         with pytest.raises(RuntimeError, match="not running"):
@@ -109,15 +109,15 @@ async def test_full_queue_waits_and_nothing_is_lost(settings: KafkaSettings) -> 
     ) as publisher:
         name = TOPICS[0].kafka_topic(settings.subname)
         for _ in range(capacity):
-            publisher.produce(name, b"x", b"", 0, publisher.ledger)
+            publisher.produce(name, b"x", b"", 0, publisher.deliveries)
         with pytest.raises(BufferError):
-            publisher.produce(name, b"x", b"", 0, publisher.ledger)
+            publisher.produce(name, b"x", b"", 0, publisher.deliveries)
         async with asyncio.timeout(TIMEOUT):
             await asyncio.gather(*(publisher.send(name, b"x", b"") for _ in range(num_messages)))
         # The messages, and the reports about others that were not handled yet.
         assert 0 < publisher.max_queued <= 2 * capacity
         await publisher.flush(TIMEOUT)
-        assert publisher.ledger.acknowledged == capacity + num_messages
+        assert publisher.deliveries.acknowledged == capacity + num_messages
     assert count_messages(settings, "brake") == capacity + num_messages
 
 
@@ -126,7 +126,7 @@ async def test_close_does_not_leave_those_who_wait_for_room(settings: KafkaSetti
         settings, producer_defaults={"queue.buffering.max.messages": 1, "linger.ms": 60_000}
     ) as publisher:
         name = TOPICS[0].kafka_topic(settings.subname)
-        publisher.produce(name, b"x", b"", 0, publisher.ledger)
+        publisher.produce(name, b"x", b"", 0, publisher.deliveries)
         waiting = asyncio.create_task(publisher.send(name, b"y", b""))
         await asyncio.sleep(0)
         await publisher.close(TIMEOUT)
@@ -164,7 +164,7 @@ async def test_broker_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:
         for _ in range(num_messages):
             await publisher.send(name, b"x", b"")
         assert await publisher.flush(TIMEOUT) == 0
-        assert (publisher.ledger.acknowledged, publisher.ledger.failed) == (1, num_messages)
+        assert (publisher.deliveries.acknowledged, publisher.deliveries.failed) == (1, num_messages)
         async with asyncio.timeout(TIMEOUT):
             await seen_error.wait()
         assert await publisher.close(TIMEOUT) == 0
@@ -183,13 +183,13 @@ async def test_close_is_bounded_and_accounts_for_what_is_lost(
     await publisher.start(TOPICS)
     name = TOPICS[0].kafka_topic(settings.subname)
     for _ in range(3):
-        publisher.produce(name, b"x", b"", 0, publisher.ledger)
+        publisher.produce(name, b"x", b"", 0, publisher.deliveries)
     assert len(publisher) == 3
     num_lost = await publisher.close(0)
     # Even the shortest flush sends something, of which an answer may arrive.
-    ledger = publisher.ledger
-    assert ledger.acknowledged + ledger.failed == 3
-    assert num_lost == ledger.failed == publisher.num_failed
+    deliveries = publisher.deliveries
+    assert deliveries.acknowledged + deliveries.failed == 3
+    assert num_lost == deliveries.failed == publisher.num_failed
     if num_lost:
         assert f"{num_lost} messages were not delivered to Kafka within 0 s, and are lost" in caplog.text
 
@@ -258,7 +258,7 @@ async def test_idempotent_producer_waits_for_all(settings: KafkaSettings) -> Non
     async with started(idempotent) as publisher:
         await publisher.send(TOPICS[0].kafka_topic(settings.subname), b"x", b"")
         assert await publisher.flush(TIMEOUT) == 0
-        assert publisher.ledger.acknowledged == 1
+        assert publisher.deliveries.acknowledged == 1
 
 
 async def test_librdkafka_logs_by_way_of_python(

@@ -22,9 +22,9 @@ from lsst.ts.mtmount.sal import (
     WriteTopic,
     backend_choice,
     load_packaged_interface,
-    make_sal_side,
+    make_sal_backend,
 )
-from lsst.ts.mtmount.sal.salobj_backend import SalobjSide, SalobjTelemetryTopic
+from lsst.ts.mtmount.sal.salobj_backend import SalobjBackend, SalobjTelemetryTopic
 
 from ..core.topics import golden_records
 from ..kafka_reader import KafkaReader
@@ -61,7 +61,7 @@ async def tma() -> AsyncIterator[ScriptedTma]:
 
 @asynccontextmanager
 async def running_side(name: str = "auto") -> AsyncIterator[Any]:
-    side = make_sal_side(name)
+    side = make_sal_backend(name)
     try:
         async with asyncio.timeout(30):
             await side.start_task
@@ -107,9 +107,9 @@ async def test_without_salobj(
         assert type(side.controller).__module__ == "lsst.ts.mtmount.sal.controller"
     assert "SAL backend: builtin (lsst.ts.salobj is not installed)" in caplog.text
     with pytest.raises(SalobjError, match=r"cannot be imported: ModuleNotFoundError.*lsst\.ts\.salobj"):
-        make_sal_side("salobj")
+        make_sal_backend("salobj")
     with pytest.raises(ValueError, match="backend='dds' is none of 'auto', 'salobj', 'builtin'"):
-        make_sal_side("dds")
+        make_sal_backend("dds")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ async def test_a_broken_installation(
     caplog.set_level(logging.INFO)
     monkeypatch.syspath_prepend(write_broken_package(tmp_path, text))
     with pytest.raises(SalobjError, match=reason):
-        make_sal_side("salobj")
+        make_sal_backend("salobj")
     async with running_side() as side:
         assert type(side.controller).__module__ == "lsst.ts.mtmount.sal.controller"
     (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
@@ -293,9 +293,9 @@ async def test_a_topic_that_is_not_understood(
 
     monkeypatch.setattr(package.SalInfo, "__init__", make_changed)
     with pytest.raises(SalobjError, match=expected):
-        make_sal_side("salobj")
+        make_sal_backend("salobj")
     async with running_side() as side:
-        assert not isinstance(side, SalobjSide)
+        assert not isinstance(side, SalobjBackend)
     assert expected in caplog.text
 
 
@@ -305,7 +305,7 @@ async def test_a_controller_that_cannot_be_made(
     package: Any = __import__(PACKAGE, fromlist=["SalInfo"])
     monkeypatch.delattr(package, "SalInfo")
     with pytest.raises(SalobjError, match=r"no SalInfo\.get_broker_client_configuration"):
-        make_sal_side("salobj")
+        make_sal_backend("salobj")
     monkeypatch.undo()
 
 
@@ -331,7 +331,7 @@ async def test_no_kafka(
 ) -> None:
     """The start of salobj itself would wait forever."""
     monkeypatch.setenv("LSST_KAFKA_BROKER_ADDR", f"127.0.0.1:{unused_port}")
-    side = make_sal_side()
+    side = make_sal_backend()
     side.publisher._start_timeout = 0.5
     with pytest.raises(RuntimeError, match=r"did not answer within 0\.5 s"):
         await asyncio.wait_for(side.start_task, 30)
@@ -395,7 +395,7 @@ def stallable_kafka(sal_environment: str, monkeypatch: pytest.MonkeyPatch) -> It
 def is_quiet(client: TelemetryClient) -> bool:
     """Has salobj nothing to publish? What it is given while Kafka stalls blocks the loop."""
     side = client._sal
-    assert isinstance(side, SalobjSide)
+    assert isinstance(side, SalobjBackend)
     side.publisher.serve()
     return len(side._gate) == 0 and len(side.controller.salinfo.producer) == 0
 
@@ -486,7 +486,7 @@ async def test_the_end_is_bounded_while_kafka_stalls(
 BLOCKED_PROGRAM = """
 import asyncio, logging, os, signal, sys
 from lsst.ts.mtmount import TelemetryClient
-from lsst.ts.mtmount.commands import client_program
+from lsst.ts.mtmount.program import client_program
 
 client_program.SHUTDOWN_MARGIN = 0.5
 

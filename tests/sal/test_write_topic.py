@@ -256,4 +256,4 @@ async def test_full_queue_delays_writes(settings: KafkaSettings, kafka_reader: K
     assert [message["offset"] for message in messages] == list(range(100))
     assert [message["private_seqNum"] for message in messages] == list(range(1, 101))
     assert await publisher.close(TIMEOUT) == 0
-    assert (topic.ledger.acknowledged, topic.ledger.failed) == (100, 0)
+    assert (topic.deliveries.acknowledged, topic.deliveries.failed) == (100, 0)

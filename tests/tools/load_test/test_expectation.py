@@ -33,7 +33,7 @@ def test_record_of_a_frame() -> None:
 
 @pytest.mark.parametrize("case", ["six", "full"])
 def test_golden_records(case: str) -> None:
-    """What this works out is what the golden vectors say, so that it may judge the client."""
+    """What this works out is what the golden vectors print_line, so that it may judge the client."""
     interface = load_packaged_interface()
     vectors = [vector for vector in golden_records() if vector["case"] == case]
     assert len(vectors) == len(RAW_TELEMETRY_MAP)

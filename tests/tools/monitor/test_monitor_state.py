@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lsst.ts.mtmount.sal import load_packaged_interface
-from lsst.ts.mtmount.tools.monitor import BadMessage, FieldName, Picture, Selection, Status
+from lsst.ts.mtmount.tools.monitor import BadMessage, FieldName, MonitorState, Selection, Status
 from lsst.ts.mtmount.tools.monitor.monitor_state import find_units, read_periods
 
 from .records import PREFIX, get_schema, make_record
@@ -12,9 +12,9 @@ from .records import PREFIX, get_schema, make_record
 START = 1000.0
 
 
-def make_picture(*topics: str, fields: tuple[str, ...] = ()) -> Picture:
+def make_picture(*topics: str, fields: tuple[str, ...] = ()) -> MonitorState:
     selection = Selection(topics, tuple(map(FieldName.parse, fields)))
-    return Picture(selection, PREFIX, START, get_schema)
+    return MonitorState(selection, PREFIX, START, get_schema)
 
 
 def test_every_telemetry_topic_has_a_period() -> None:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from lsst.ts.mtmount.sal import load_packaged_interface
-from lsst.ts.mtmount.tools.monitor import BadMessage, FieldName, LiveView, Picture, Selection
+from lsst.ts.mtmount.tools.monitor import BadMessage, FieldName, LiveView, MonitorState, Selection
 from lsst.ts.mtmount.tools.monitor.keyboard import Keyboard
 from lsst.ts.mtmount.tools.monitor.rendering import Cell, Column, Renderer, make_line
 from lsst.ts.mtmount.tools.monitor.selection import to_short_name
@@ -47,7 +47,7 @@ class Screen:
 def make_screen() -> Iterator[Callable[..., Screen]]:
     keys, terminal = pty.openpty()
 
-    def make(picture: Picture, size: tuple[int, int] = (80, 24), messages: Sequence[str] = ()) -> Screen:
+    def make(picture: MonitorState, size: tuple[int, int] = (80, 24), messages: Sequence[str] = ()) -> Screen:
         output = io.StringIO()
         console = Console(file=output, force_terminal=True, width=size[0], height=size[1], color_system=None)
         view = LiveView(
@@ -67,7 +67,7 @@ def make_screen() -> Iterator[Callable[..., Screen]]:
     os.close(terminal)
 
 
-def make_full_picture() -> Picture:
+def make_full_picture() -> MonitorState:
     """All topics for 60 s, with the longest fields and the largest numbers."""
     fields = (
         "azimuth.actualPosition",
@@ -76,7 +76,7 @@ def make_full_picture() -> Picture:
         "elevation.actualPosition",
     )
     selection = Selection.make(load_packaged_interface(), ["all"], map(FieldName.parse, fields))
-    picture = Picture(selection, PREFIX, START, get_schema)
+    picture = MonitorState(selection, PREFIX, START, get_schema)
     for second in range(60):
         for name in picture.topics:
             record = make_record(
@@ -148,7 +148,7 @@ def test_fields_have_a_curve_as_wide_as_there_is_room() -> None:
 
 def test_fields_without_values() -> None:
     selection = Selection(("azimuth",), (FieldName("azimuth", "x"), FieldName("azimuth", "current", 5)))
-    picture = Picture(selection, PREFIX, START, get_schema)
+    picture = MonitorState(selection, PREFIX, START, get_schema)
     assert [
         line.plain.split()[1] for line in Renderer(picture).render_fields(picture.fields, START, 80)[1:]
     ] == [
@@ -245,6 +245,6 @@ def test_lines() -> None:
 
 
 def test_nothing_yet(make_screen: Callable[..., Screen]) -> None:
-    picture = Picture(Selection(("azimuth",), ()), PREFIX, START, get_schema)
+    picture = MonitorState(Selection(("azimuth",), ()), PREFIX, START, get_schema)
     line = make_screen(picture).lines(START)[3]
     assert line.split() == ["azimuth", "0.0", "-", "-", "-", "-", "waiting"]

@@ -8,8 +8,8 @@ import pytest
 
 from lsst.ts.mtmount.sal.tai import TaiClock
 from lsst.ts.mtmount.tools.simulator import FrameRing, FrameStream, StreamTotals, render_ring, select_topics
+from lsst.ts.mtmount.tools.simulator.frame_stream import MAX_CHUNK_TICKS
 from lsst.ts.mtmount.tools.simulator.schedule import SimulatedTopic, count_cycle_ticks
-from lsst.ts.mtmount.tools.simulator.stream import MAX_CHUNK_TICKS
 
 from .helpers import PERIODS, count_due, count_topics, parse_frames, read_wire_members
 

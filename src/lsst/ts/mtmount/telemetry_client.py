@@ -21,11 +21,11 @@ from .constants import (
 )
 from .core import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL
 from .pipeline.counters import Counters
-from .pipeline.telemetry_pipeline import DropCallback, FramePump
+from .pipeline.telemetry_pipeline import DropCallback, TelemetryPipeline
 from .pipeline.topic_handler import Preprocessor
 from .program.client_program import run_program
 from .resilience import Backoff, DeadLetterFile
-from .sal import make_sal_side
+from .sal import make_sal_backend
 from .tcp.client import Client
 from .telemetry_map import TELEMETRY_MAP
 
@@ -140,13 +140,13 @@ class TelemetryClient(Client):
         self.flush_timeout = flush_timeout
         self.heartbeat_interval = 1.0
         self._backoff = Backoff() if reconnect is True else (reconnect or None)
-        self._sal = make_sal_side(sal_backend)
+        self._sal = make_sal_backend(sal_backend)
         # It starts as soon as this coroutine waits.
         self._sal.publisher.start_patience = wait_for_kafka
         self.controller = self._sal.controller
         log = self._sal.log.getChild("TelemetryClient")
         self._dead_letter = None if dead_letter is None else DeadLetterFile(Path(dead_letter), log)
-        self._pump = FramePump(
+        self._pipeline = TelemetryPipeline(
             topics={
                 sal_topic: getattr(self.controller, f"tel_{sal_topic}")
                 for sal_topic, _ in TELEMETRY_MAP.values()
@@ -165,7 +165,7 @@ class TelemetryClient(Client):
         self._end_task: asyncio.Task[None] | None = None
         # Set when the read loop has something to do, and why.
         self._attention = asyncio.Event()
-        self._pump_state = NEED_MORE
+        self._pipeline_state = NEED_MORE
         self._last_frame_time = time.monotonic()
         self._num_frames_seen = 0
         self._num_published_at_serve = 0
@@ -199,23 +199,23 @@ class TelemetryClient(Client):
     @property
     def topic_handlers(self) -> Any:
         """Topic ID: handler of the topic's frames."""
-        return self._pump.topic_handlers
+        return self._pipeline.topic_handlers
 
     @topic_handlers.setter
     def topic_handlers(self, handlers: Any) -> None:
-        self._pump.topic_handlers.clear()
-        self._pump.topic_handlers.update(handlers)
+        self._pipeline.topic_handlers.clear()
+        self._pipeline.topic_handlers.update(handlers)
 
     @property
     def unsupported_topic_ids(self) -> set[int]:
         """Topic IDs seen that are none of the TMA's."""
-        return self._pump.decoder.unsupported_topic_ids
+        return self._pipeline.decoder.unsupported_topic_ids
 
     @property
     def counters(self) -> Counters:
         """What became of every frame so far; what Kafka has acknowledged by now is counted first."""
         self._sal.publisher.serve()
-        return self._pump.counters
+        return self._pipeline.counters
 
     def get_preprocessor(self, sal_topic_name: str) -> Preprocessor | None:
         """Get the preprocessor for this topic, if it exists, else None.
@@ -253,7 +253,7 @@ class TelemetryClient(Client):
             if self._dead_letter is not None:
                 self._dead_letter.open()
             await self._sal.start_task
-            self._pump.start()
+            self._pipeline.start()
             await self._sal.write_event("telemetryConnected", connected=False)
             await self._connect(**kwargs)
         except asyncio.CancelledError:
@@ -266,7 +266,7 @@ class TelemetryClient(Client):
             self._begin_end(error, is_exception=True)
             return
         self._refresh_clock()
-        self._pump.decoder.clock_is_due = True
+        self._pipeline.decoder.clock_is_due = True
         self.read_task = asyncio.create_task(self.read_loop())
 
     async def _connect(self, **kwargs: Any) -> None:
@@ -285,7 +285,7 @@ class TelemetryClient(Client):
             if self._backoff is None:
                 raise error
             delay = self._backoff.next_delay()
-            self._pump.limited_log.log(
+            self._pipeline.limited_log.log(
                 "Could not connect",
                 logging.WARNING,
                 f"Could not connect: {error!r}; the next attempt is in {delay:.2g} s",
@@ -328,8 +328,10 @@ class TelemetryClient(Client):
                     self._begin_end(KafkaException(fatal), is_exception=True)
             except Exception as error:
                 # One heartbeat less is no reason to stop the telemetry.
-                self._pump.limited_log.log("Heartbeat failed", logging.ERROR, f"Heartbeat failed: {error!r}")
-            self._pump.limited_log.flush()
+                self._pipeline.limited_log.log(
+                    "Heartbeat failed", logging.ERROR, f"Heartbeat failed: {error!r}"
+                )
+            self._pipeline.limited_log.flush()
             await asyncio.sleep(self.heartbeat_interval)
 
     async def read_loop(self) -> None:
@@ -355,7 +357,7 @@ class TelemetryClient(Client):
 
     async def _read_to_end(self) -> Exception:
         """Read from one connection until no more telemetry comes; return why."""
-        num_frames_before = self._pump.decoder.frames
+        num_frames_before = self._pipeline.decoder.frames
         self._last_frame_time = time.monotonic()
         self.set_frame_sink(self._take_frames)
         self.stream_ended.add_done_callback(lambda _: self._attention.set())
@@ -363,7 +365,7 @@ class TelemetryClient(Client):
         while error is None:
             deadline = self._last_frame_time + TELEMETRY_TIMEOUT
             if await self._wait_for_attention(deadline - time.monotonic()):
-                if self._pump_state != NEED_MORE:
+                if self._pipeline_state != NEED_MORE:
                     error = await self._do_pending()
                 elif self.stream_ended.done():
                     error = ConnectionError("the TMA closed the connection")
@@ -375,11 +377,11 @@ class TelemetryClient(Client):
                 self._last_frame_time = time.monotonic() - TELEMETRY_TIMEOUT + STALLED_LOOP
             else:
                 error = TimeoutError(f"no telemetry for {TELEMETRY_TIMEOUT} s")
-        if self._backoff is not None and self._pump.decoder.frames != num_frames_before:
+        if self._backoff is not None and self._pipeline.decoder.frames != num_frames_before:
             # A server that takes the connection and sends nothing is no success.
             self._backoff.reset()
         if _is_loss(error):
-            self._pump.drop_rest(self._buffer)
+            self._pipeline.drop_rest(self._buffer)
         return error
 
     def signal_handler(self) -> None:
@@ -393,7 +395,7 @@ class TelemetryClient(Client):
 
     def describe_loss(self) -> str:
         """Tell what has not reached Kafka yet; from any thread."""
-        counters = self._pump.counters
+        counters = self._pipeline.counters
         return (
             f"{counters.in_flight} telemetry messages that Kafka did not acknowledge, and the events and log "
             f"messages that it did not take; counters: {json.dumps(counters.as_dict())}"
@@ -416,13 +418,13 @@ class TelemetryClient(Client):
         may_go_on : `bool`
             False if the read loop has something to do first.
         """
-        self._pump_state = self._pump.take_frames(self._buffer)
-        num_published = self._pump.decoder.published
+        self._pipeline_state = self._pipeline.take_frames(self._buffer)
+        num_published = self._pipeline.decoder.published
         if num_published - self._num_published_at_serve >= FRAMES_PER_SERVE:
             # Reports that nobody collects take up room in the queue.
             self._num_published_at_serve = num_published
             self._sal.publisher.serve()
-        if self._pump_state == NEED_MORE:
+        if self._pipeline_state == NEED_MORE:
             return True
         self._attention.set()
         return False
@@ -439,7 +441,7 @@ class TelemetryClient(Client):
 
     def _saw_frame(self) -> bool:
         """Did any frame come since this was last asked?"""
-        num_frames = self._pump.decoder.frames
+        num_frames = self._pipeline.decoder.frames
         is_new = num_frames != self._num_frames_seen
         self._num_frames_seen = num_frames
         return is_new
@@ -452,22 +454,22 @@ class TelemetryClient(Client):
         error : `Exception` or `None`
             Why the client has to end.
         """
-        if self._pump_state == QUEUE_FULL:
-            self._pump.limited_log.log(
+        if self._pipeline_state == QUEUE_FULL:
+            self._pipeline.limited_log.log(
                 "Kafka queue full",
                 logging.WARNING,
                 "The Kafka producer's queue is full; reading telemetry is paused",
             )
             await self._sal.publisher.wait_for_room()
-        elif self._pump_state == NEED_HANDLER:
-            await self._pump.handle_pending()
-        elif self._pump_state == NEED_CLOCK:
-            await self._write_clock_offset(self._pump.decoder.pending_clock)
+        elif self._pipeline_state == NEED_HANDLER:
+            await self._pipeline.handle_pending()
+        elif self._pipeline_state == NEED_CLOCK:
+            await self._write_clock_offset(self._pipeline.decoder.pending_clock)
         else:
-            return self._pump.fatal_error
+            return self._pipeline.fatal_error
         # The pause was this client's, not the TMA's.
         self._last_frame_time = time.monotonic()
-        self._pump_state = NEED_MORE
+        self._pipeline_state = NEED_MORE
         self.resume_frames()
         return None
 
@@ -478,13 +480,13 @@ class TelemetryClient(Client):
 
     async def _wait_for_next_clock_offset(self) -> None:
         await asyncio.sleep(CLOCK_OFFSET_EVENT_INTERVAL)
-        self._pump.decoder.clock_is_due = True
+        self._pipeline.decoder.clock_is_due = True
 
     def _refresh_clock(self) -> None:
         """Tell the decoder how to stamp records; leap seconds may come."""
         clock = self._sal.clock
         clock.refresh()
-        self._pump.decoder.set_clock(clock.use_clock_tai, clock.tai_minus_utc)
+        self._pipeline.decoder.set_clock(clock.use_clock_tai, clock.tai_minus_utc)
 
     def _on_sink_error(self, error: Exception) -> None:
         self.log.error("Taking frames failed", exc_info=error)
@@ -523,7 +525,7 @@ class TelemetryClient(Client):
                     await self.disconnect()
             except Exception:
                 self.log.exception("Could not disconnect cleanly")
-            self._pump.close(self._buffer)
+            self._pipeline.close(self._buffer)
             await self._sal.close(max(deadline - loop.time(), 0.0))
             self.log_counters()
         except Exception as exception:

@@ -26,7 +26,7 @@ from ..tools.monitor import (
     LiveView,
     MessageList,
     MonitorError,
-    Picture,
+    MonitorState,
     PlainLines,
     Selection,
     SelectionError,
@@ -204,14 +204,16 @@ def log_to(handler: logging.Handler) -> Iterator[None]:
         root.setLevel(level)
 
 
-def run(consumer: LiveConsumer, picture: Picture, view: View, duration: float, stop: threading.Event) -> None:
+def run(
+    consumer: LiveConsumer, picture: MonitorState, view: View, duration: float, stop: threading.Event
+) -> None:
     """Read and show until it is enough.
 
     Parameters
     ----------
     consumer : `LiveConsumer`
         Reads.
-    picture : `Picture`
+    picture : `MonitorState`
         Takes what was read.
     view : `View`
         Shows it.
@@ -262,7 +264,7 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
         consumer = stack.enter_context(
             LiveConsumer(settings, [prefix + name for name in selection.topics], log)
         )
-        picture = Picture(selection, prefix, time.monotonic(), consumer.get_schema)
+        picture = MonitorState(selection, prefix, time.monotonic(), consumer.get_schema)
         duration = args.duration
         view: View
         if is_plain:

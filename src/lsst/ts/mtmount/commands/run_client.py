@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 
-from ..program.output import settle_output
+from ..program.output import flush_output
 from ..telemetry_client import TelemetryClient
 
 __all__ = ["main", "run_mtmount_telemetry_client"]
@@ -28,7 +28,7 @@ def main() -> int:
     try:
         return asyncio.run(TelemetryClient.amain())
     finally:
-        settle_output()
+        flush_output()
 
 
 if __name__ == "__main__":

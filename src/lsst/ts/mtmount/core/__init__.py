@@ -8,9 +8,9 @@ try:
     from .arrays import ArrayFunctor, ScalarFunctor, member_names
     from .codec import TopicCodec
     from .decoder import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL, STOPPED, FrameDecoder
+    from .delivery_counter import DeliveryCounter
     from .errors import DropReason, FrameError
     from .framing import FrameBuffer
-    from .ledger import DeliveryLedger
     from .record import Record
     from .structs import StructArrayReader, encode_structs, make_dtype, read_struct
 except ModuleNotFoundError as error:
@@ -25,7 +25,7 @@ __all__ = [
     "QUEUE_FULL",
     "STOPPED",
     "ArrayFunctor",
-    "DeliveryLedger",
+    "DeliveryCounter",
     "DropReason",
     "FrameBuffer",
     "FrameDecoder",

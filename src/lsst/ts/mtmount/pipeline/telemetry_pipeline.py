@@ -8,7 +8,7 @@ from typing import Protocol
 from ..constants import CLOCK_OFFSET_TOPIC_IDS, MAX_FRAME_LENGTH
 from ..core import (
     NEED_HANDLER,
-    DeliveryLedger,
+    DeliveryCounter,
     DropReason,
     FrameBuffer,
     FrameDecoder,
@@ -23,7 +23,7 @@ from ..telemetry_map import TELEMETRY_MAP, Functor
 from .counters import Counters
 from .topic_handler import Handler, Preprocessor, TelemetryTopicHandler, TopicHandlers, WritableTopic
 
-__all__ = ["DropCallback", "FramePump", "TelemetryTopic"]
+__all__ = ["DropCallback", "TelemetryPipeline", "TelemetryTopic"]
 
 #: Reasons for which a strict client ends: the frame could not be decoded at all.
 UNDECODABLE = frozenset(
@@ -44,13 +44,13 @@ DropCallback = Callable[[BaseException, bytes], object]
 
 
 class TelemetryTopic(WritableTopic, Protocol):
-    """A SAL topic whose record the pump may fill."""
+    """A SAL topic whose record the pipeline may fill."""
 
     record: Record
     kafka_topic: str
 
 
-class FramePump:
+class TelemetryPipeline:
     """Takes frames from a buffer and publishes them.
 
     A topic takes the fused path, which builds no dict, unless it has a
@@ -99,10 +99,10 @@ class FramePump:
         self.limited_log = RateLimitedLog(log)
         self.strict = strict
         self.fatal_error: FrameError | None = None
-        self.ledger = DeliveryLedger(publisher.report_failure)
+        self.deliveries = DeliveryCounter(publisher.report_failure)
         self.decoder = FrameDecoder(
             publisher.produce,
-            self.ledger,
+            self.deliveries,
             on_drop=self._report_drop,
             on_unsupported=self._report_unsupported,
         )
@@ -155,8 +155,8 @@ class FramePump:
             frames=decoder.frames,
             bytes=decoder.bytes,
             published=decoder.published,
-            acknowledged=self.ledger.acknowledged,
-            failed=self.ledger.failed,
+            acknowledged=self.deliveries.acknowledged,
+            failed=self.deliveries.failed,
             dropped=dict(decoder.dropped),
             unsupported=decoder.unsupported,
             preprocessed=decoder.preprocessed,

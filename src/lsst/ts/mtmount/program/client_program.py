@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..constants import TELEMETRY_PORT
 from ..sal import BACKENDS, SalobjError
-from .output import say
+from .output import print_line
 from .report_file import ReportFile
 from .shutdown_watchdog import ShutdownWatchdog
 from .which import describe_program
@@ -52,8 +52,8 @@ async def run_program(client_class: type[TelemetryClient]) -> int:
             print(f"SAL backend: {error}")
             return 1
         return 0
-    say(f"{PREFIX}: host={args.host}; port={args.port}", LOG)
-    say(f"{PREFIX} starting", LOG)
+    print_line(f"{PREFIX}: host={args.host}; port={args.port}", LOG)
+    print_line(f"{PREFIX} starting", LOG)
     client: TelemetryClient | None = None
     report: ReportFile | None = None
     try:
@@ -69,7 +69,7 @@ async def run_program(client_class: type[TelemetryClient]) -> int:
             client.on_end = watchdog.arm
             await client.start_task
             if not client.done_task.done():
-                say(f"{PREFIX} running", LOG)
+                print_line(f"{PREFIX} running", LOG)
             await client.done_task
         failure = client.failure
     except Exception as error:
@@ -79,9 +79,9 @@ async def run_program(client_class: type[TelemetryClient]) -> int:
         if report is not None:
             report.finish()
     if failure is not None:
-        say(f"{PREFIX} failed: {failure!r}", LOG)
+        print_line(f"{PREFIX} failed: {failure!r}", LOG)
         return 1
-    say(f"{PREFIX} done", LOG)
+    print_line(f"{PREFIX} done", LOG)
     return 0
 
 

@@ -9,10 +9,10 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["say", "settle_output"]
+__all__ = ["flush_output", "print_line"]
 
 
-def say(text: str, log: logging.Logger) -> None:
+def print_line(text: str, log: logging.Logger) -> None:
     """Print a line at once.
 
     Parameters
@@ -29,7 +29,7 @@ def say(text: str, log: logging.Logger) -> None:
         log.warning(f"Cannot print {text!r}, or what follows: {error}")
 
 
-def settle_output() -> None:
+def flush_output() -> None:
     """Give up what the standard streams hold and cannot write, at the end of a program.
 
     Python would try again when it ends, and change the exit status to 120.

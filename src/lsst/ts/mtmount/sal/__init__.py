@@ -1,7 +1,7 @@
 """SAL: schemas, Kafka, events, log messages and time; built in, or with the installed salobj."""
 
 from ..resilience.rate_limited_log import RateLimitedLog
-from .backend_choice import BACKENDS, describe_backend, make_sal_side
+from .backend_choice import BACKENDS, describe_backend, make_sal_backend
 from .controller import Controller
 from .interface import (
     FieldInfo,
@@ -45,7 +45,7 @@ __all__ = [
     "describe_backend",
     "load_interface",
     "load_packaged_interface",
-    "make_sal_side",
+    "make_sal_backend",
     "tai_from_utc",
     "tai_minus_utc_at",
 ]

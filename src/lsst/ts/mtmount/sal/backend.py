@@ -1,4 +1,4 @@
-"""The seam between the telemetry client and SAL, and its built-in side."""
+"""The seam between the telemetry client and SAL, and its built-in backend."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .controller import Controller
 from .publisher import KafkaPublisher
 from .tai import TaiClock
 
-__all__ = ["BuiltinSide", "SalSide"]
+__all__ = ["BuiltinBackend", "SalBackend"]
 
 
-class SalSide(Protocol):
+class SalBackend(Protocol):
     """What the telemetry client needs of SAL, whoever provides it.
 
     It starts when it is made, in a running event loop.
@@ -63,8 +63,8 @@ class SalSide(Protocol):
         """
 
 
-class BuiltinSide:
-    """SAL without salobj; see `SalSide`."""
+class BuiltinBackend:
+    """SAL without salobj; see `SalBackend`."""
 
     def __init__(self) -> None:
         self.controller = Controller()
@@ -74,11 +74,11 @@ class BuiltinSide:
         self.start_task = self.controller.start_task
 
     async def write_event(self, name: str, **fields: Any) -> None:
-        """Write an event; see `SalSide`."""
+        """Write an event; see `SalBackend`."""
         topic = self.controller.topics.get(f"evt_{name}")
         if topic is not None:
             await topic.set_write_known(**fields)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
-        """Close the controller; see `SalSide`."""
+        """Close the controller; see `SalBackend`."""
         await self.controller.close(timeout=timeout)

@@ -1,22 +1,22 @@
-"""Which SAL side serves the client: this package's own, or the installed salobj."""
+"""Which SAL backend serves the client: this package's own, or the installed salobj."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 
-from .backend import BuiltinSide, SalSide
-from .salobj_backend import PACKAGE, SalobjError, SalobjSide, import_salobj
+from .backend import BuiltinBackend, SalBackend
+from .salobj_backend import PACKAGE, SalobjBackend, SalobjError, import_salobj
 from .schema import COMPONENT
 
-__all__ = ["BACKENDS", "describe_backend", "make_sal_side"]
+__all__ = ["BACKENDS", "describe_backend", "make_sal_backend"]
 
 #: Names of the SAL sides. ``auto``: salobj where it is installed.
 BACKENDS = ("auto", "salobj", "builtin")
 
 
-def make_sal_side(backend: str = "auto") -> SalSide:
-    """Make the SAL side of a backend; it starts at once.
+def make_sal_backend(backend: str = "auto") -> SalBackend:
+    """Make the SAL backend of a backend; it starts at once.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def make_sal_side(backend: str = "auto") -> SalSide:
         If there is no such backend.
     SalobjError
         If salobj is asked for by name and cannot be used. With ``auto``, the
-        built-in side is used then, and a warning says why.
+        built-in backend is used then, and a warning says why.
     SettingsError, InterfaceError
         See `Controller`.
 
@@ -43,7 +43,7 @@ def make_sal_side(backend: str = "auto") -> SalSide:
     reason = "as was asked for"
     if backend == "salobj" or (backend == "auto" and _is_salobj_installed()):
         try:
-            return SalobjSide(import_salobj())
+            return SalobjBackend(import_salobj())
         except SalobjError as error:
             if backend == "salobj":
                 raise
@@ -51,13 +51,13 @@ def make_sal_side(backend: str = "auto") -> SalSide:
             reason = f"{PACKAGE} cannot be used"
     elif backend == "auto":
         reason = f"{PACKAGE} is not installed"
-    side = BuiltinSide()
+    side = BuiltinBackend()
     log.info(f"SAL backend: builtin ({reason})")
     return side
 
 
 def describe_backend(backend: str = "auto") -> str:
-    """Tell which SAL side a backend means here, without making it.
+    """Tell which SAL backend a backend means here, without making it.
 
     Parameters
     ----------

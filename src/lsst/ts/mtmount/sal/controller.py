@@ -1,4 +1,4 @@
-"""The built-in SAL side of the telemetry client."""
+"""The built-in SAL backend of the telemetry client."""
 
 from __future__ import annotations
 

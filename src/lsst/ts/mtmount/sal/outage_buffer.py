@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-__all__ = ["EventGate", "LogGate"]
+__all__ = ["OutageBuffer", "OutageLogFilter"]
 
 #: What may wait; the oldest are dropped.
 CAPACITY = 1000
@@ -44,7 +44,7 @@ class Item:
             self.settled.set_result(None)
 
 
-class EventGate:
+class OutageBuffer:
     """Send events while Kafka takes messages, and hold them back while it does not.
 
     For a sender that blocks the event loop until Kafka has taken what it has
@@ -216,7 +216,7 @@ class EventGate:
         item.settle()
 
 
-class LogGate(logging.Filter):
+class OutageLogFilter(logging.Filter):
     """Takes the records that a log handler is given, and hands them on through a gate.
 
     Parameters
@@ -230,7 +230,7 @@ class LogGate(logging.Filter):
         The gate.
     """
 
-    def __init__(self, handler: logging.Handler, kafka_topic: str, gate: EventGate) -> None:
+    def __init__(self, handler: logging.Handler, kafka_topic: str, gate: OutageBuffer) -> None:
         super().__init__()
         self._handler = handler
         self._kafka_topic = kafka_topic

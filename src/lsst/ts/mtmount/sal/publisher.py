@@ -11,7 +11,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from ..core import DeliveryLedger
+from ..core import DeliveryCounter
 from ..resilience import Backoff
 from ..resilience.rate_limited_log import RateLimitedLog
 from .kafka_topics import KafkaNotReadyError, KafkaSetupError, create_missing_topics, describe_error
@@ -73,15 +73,15 @@ class KafkaPublisher:
         reached, or is not ready [s]. May be set before.
     produce : `Callable`
         The producer's own ``produce``, once started; to be called as
-        ``produce(kafka_topic, payload, key, 0, ledger)``. It raises
+        ``produce(kafka_topic, payload, key, 0, deliveries)``. It raises
         BufferError if the queue is full, and KafkaException if the message
         cannot be sent at all.
-    ledger : `DeliveryLedger`
-        Counts the deliveries of messages that have no ledger of their own.
+    deliveries : `DeliveryCounter`
+        Counts the deliveries of messages that are counted nowhere else.
     schemas : `dict` [`str`, `RegisteredSchema`]
         Schema id and revision code by attribute name of the topic.
     num_failed : `int`
-        Messages given up, over all ledgers that call `report_failure`.
+        Messages given up, over all delivery counters that call `report_failure`.
     max_queued : `int`
         The largest length seen.
     fatal_error : `KafkaError` or None
@@ -100,7 +100,7 @@ class KafkaPublisher:
         self.start_patience = 0.0
         self.log = log.getChild("Kafka")
         self.produce: Produce = self._refuse
-        self.ledger = DeliveryLedger(self.report_failure)
+        self.deliveries = DeliveryCounter(self.report_failure)
         self.schemas: dict[str, RegisteredSchema] = {}
         self.num_failed = 0
         self.max_queued = 0
@@ -215,7 +215,7 @@ class KafkaPublisher:
                 )
 
     async def send(
-        self, kafka_topic: str, payload: bytes, key: bytes, ledger: DeliveryLedger | None = None
+        self, kafka_topic: str, payload: bytes, key: bytes, deliveries: DeliveryCounter | None = None
     ) -> None:
         """Hand a message to the producer; while its queue is full, wait.
 
@@ -225,8 +225,8 @@ class KafkaPublisher:
             Name of the Kafka topic.
         payload, key
             Value and key of the message.
-        ledger
-            Counts the delivery; `ledger` if None.
+        deliveries
+            Counts the delivery; `deliveries` if None.
 
         Raises
         ------
@@ -237,7 +237,9 @@ class KafkaPublisher:
         """
         while True:
             try:
-                self.produce(kafka_topic, payload, key, 0, self.ledger if ledger is None else ledger)
+                self.produce(
+                    kafka_topic, payload, key, 0, self.deliveries if deliveries is None else deliveries
+                )
             except BufferError:
                 await self.wait_for_room()
             else:
@@ -376,7 +378,7 @@ class KafkaPublisher:
         return self.num_failed - num_failed
 
     def report_failure(self, error: KafkaError, message: Message) -> None:
-        """Count and report a message that was given up; what ledgers call. See `DeliveryLedger`."""
+        """Count and report a message that was given up; called by delivery counters; see `DeliveryCounter`."""
         self.num_failed += 1
         self._limited_log.log(
             "delivery failed",

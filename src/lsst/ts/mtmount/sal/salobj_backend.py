@@ -1,4 +1,4 @@
-"""SAL with the installed ``lsst.ts.salobj``: see `SalobjSide`."""
+"""SAL with the installed ``lsst.ts.salobj``: see `SalobjBackend`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Any
 from .fields import PRIVATE_FIELDS, FieldInfo
 from .interface import load_packaged_interface
 from .interface_differences import fit_to_wire, warn_of_differences
-from .outage_buffer import EventGate, LogGate
+from .outage_buffer import OutageBuffer, OutageLogFilter
 from .publisher import KafkaPublisher
 from .schema import COMPONENT, TopicInfo
 from .settings import KafkaSettings
 from .tai import TaiClock
 from .write_topic import WriteTopic
 
-__all__ = ["SalobjError", "SalobjSide", "SalobjTelemetryTopic", "import_salobj"]
+__all__ = ["SalobjBackend", "SalobjError", "SalobjTelemetryTopic", "import_salobj"]
 
 PACKAGE = "lsst.ts.salobj"
 
@@ -99,8 +99,8 @@ class SalobjTelemetryTopic(WriteTopic):
         return data_type
 
 
-class SalobjSide:
-    """SAL with ``lsst.ts.salobj``; see `SalSide`.
+class SalobjBackend:
+    """SAL with ``lsst.ts.salobj``; see `SalBackend`.
 
     The controller is a real `lsst.ts.salobj.Controller`: events, log messages
     and the life cycle are salobj's. In the place of its telemetry topics are
@@ -144,9 +144,12 @@ class SalobjSide:
         except Exception:
             self._closing = asyncio.create_task(self.controller.close())
             raise
-        self._gate = EventGate(self._does_kafka_take, self.log)
+        self._gate = OutageBuffer(self._does_kafka_take, self.log)
         self._log_gates = [
-            (handler, LogGate(handler, self.controller.evt_logMessage.topic_info.kafka_name, self._gate))
+            (
+                handler,
+                OutageLogFilter(handler, self.controller.evt_logMessage.topic_info.kafka_name, self._gate),
+            )
             for handler in self.log.handlers
             if isinstance(handler, salobj.SalLogHandler) and handler.controller is self.controller
         ]
@@ -197,7 +200,7 @@ class SalobjSide:
         self._gate.start()
 
     async def write_event(self, name: str, **fields: Any) -> None:
-        """Write an event, as soon as Kafka takes it; see `SalSide`."""
+        """Write an event, as soon as Kafka takes it; see `SalBackend`."""
         topic = getattr(self.controller, f"evt_{name}", None)
         if topic is None:
             return
@@ -211,7 +214,7 @@ class SalobjSide:
             )
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
-        """Publish what waits, and close the controller; see `SalSide`.
+        """Publish what waits, and close the controller; see `SalBackend`.
 
         Notes
         -----

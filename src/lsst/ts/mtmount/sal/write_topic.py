@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..core import DeliveryLedger, Record
+from ..core import DeliveryCounter, Record
 from .fields import FieldInfo
 from .publisher import KafkaPublisher
 from .schema import COMPONENT, TopicInfo
@@ -59,7 +59,7 @@ class WriteTopic:
         Key of the messages.
     record : `lsst.ts.mtmount.core.Record`
         State and sequence number of the topic.
-    ledger : `lsst.ts.mtmount.core.DeliveryLedger`
+    deliveries : `lsst.ts.mtmount.core.DeliveryCounter`
         Counts the deliveries of this topic's messages.
     """
 
@@ -75,7 +75,7 @@ class WriteTopic:
             identity=COMPONENT,
             origin=self._origin,
         )
-        self.ledger: DeliveryLedger = publisher.ledger
+        self.deliveries: DeliveryCounter = publisher.deliveries
         self._publisher = publisher
         self._clock = clock
         self._rev_code = info.rev_code
@@ -217,7 +217,7 @@ class WriteTopic:
         tai = self._clock.now()
         payload = self.record.encode(tai, tai - self._clock.tai_minus_utc)
         data = self._make_data()
-        await self._publisher.send(self.kafka_topic, payload, self.key, self.ledger)
+        await self._publisher.send(self.kafka_topic, payload, self.key, self.deliveries)
         return data
 
     def _make_data(self) -> Any:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from ..core import FrameBuffer, StructArrayReader, encode_structs
-from .connection import Connection, FrameSink, enable_keep_alive
+from .connection import FrameSink, TcpConnection, enable_keep_alive
 from .tcpip_registration import register_with_tcpip
 
 if TYPE_CHECKING:
@@ -629,7 +629,7 @@ class Client:
         """Get ready to connect, with nothing received yet."""
         self._is_disconnecting = False
         self._buffer = FrameBuffer(self.terminator, self._limit)
-        self._connection = Connection(self._buffer, self._on_sink_error)
+        self._connection = TcpConnection(self._buffer, self._on_sink_error)
         self._reader = self._connection.reader
         self._writer = self._connection.writer
 
@@ -684,7 +684,7 @@ def _check_encoding(encoding: str) -> None:
 
 def _as_connection_error(error: OSError) -> ConnectionError:
     """Make a loss of the connection what it is: TimeoutError, for example, if no probe was answered."""
-    return error if isinstance(error, ConnectionError) else ConnectionError(f"Connection lost: {error!r}")
+    return error if isinstance(error, ConnectionError) else ConnectionError(f"TcpConnection lost: {error!r}")
 
 
 def _make_done_future() -> "asyncio.Future[None]":

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..core import FrameBuffer
 from .stream import FrameReader, FrameWriter
 
-__all__ = ["Connection", "FrameSink", "enable_keep_alive"]
+__all__ = ["FrameSink", "TcpConnection", "enable_keep_alive"]
 
 #: Takes frames from the buffer; returns whether it can take more.
 FrameSink = Callable[[], bool]
@@ -37,7 +37,7 @@ def enable_keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEP_ALIVE_PROBES)
 
 
-class Connection(asyncio.BufferedProtocol):
+class TcpConnection(asyncio.BufferedProtocol):
     """The protocol of a connection, for its whole life.
 
     What is received goes to the reader, or to a frame sink where one is set.
@@ -232,7 +232,7 @@ class Connection(asyncio.BufferedProtocol):
             # drains notice it.
             await asyncio.sleep(0)
         if self.transport is None or self._closed.done():
-            raise ConnectionResetError("Connection lost")
+            raise ConnectionResetError("TcpConnection lost")
         if not self._writing_is_paused:
             return
         waiter = asyncio.get_running_loop().create_future()
@@ -289,7 +289,7 @@ class Connection(asyncio.BufferedProtocol):
             self._closed.set_result(exc)
         for waiter in self._drain_waiters:
             if not waiter.done():
-                waiter.set_exception(exc or ConnectionResetError("Connection lost"))
+                waiter.set_exception(exc or ConnectionResetError("TcpConnection lost"))
 
     def pause_writing(self) -> None:
         """Make `drain` wait."""

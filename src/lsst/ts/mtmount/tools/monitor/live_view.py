@@ -16,7 +16,7 @@ from rich.text import Text
 from ..reader.record_reader import ReceivedRecord
 from .consumer import BadMessage
 from .keyboard import Key, Keyboard
-from .monitor_state import Picture
+from .monitor_state import MonitorState
 from .rendering import Renderer
 from .sparkline import ASCII_LEVELS, LEVELS
 
@@ -35,7 +35,7 @@ class LiveView:
 
     Parameters
     ----------
-    picture : `Picture`
+    picture : `MonitorState`
         What is to be seen.
     get_trouble : callable
         Returns why Kafka cannot be read at the moment; empty if it can.
@@ -58,7 +58,7 @@ class LiveView:
 
     def __init__(
         self,
-        picture: Picture,
+        picture: MonitorState,
         get_trouble: Callable[[], str],
         messages: Sequence[str],
         title: str,

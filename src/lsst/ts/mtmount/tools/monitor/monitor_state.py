@@ -16,7 +16,7 @@ from .latency import measure_latency
 from .selection import FieldName, Selection
 from .timeline import Timeline
 
-__all__ = ["SPAN", "FieldState", "Picture", "Status", "TopicState", "read_periods"]
+__all__ = ["SPAN", "FieldState", "MonitorState", "Status", "TopicState", "read_periods"]
 
 #: Rates and latencies are those of the last so many seconds: two periods of
 #: the TMA's slowest topic.
@@ -210,7 +210,7 @@ class FieldState:
         self.history.add(now, _reduce(value))
 
 
-class Picture:
+class MonitorState:
     """What is to be seen of the telemetry.
 
     Parameters

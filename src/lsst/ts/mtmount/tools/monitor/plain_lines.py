@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from ..reader.record_reader import ReceivedRecord
 from .consumer import BadMessage
 from .latency import measure_latency
-from .monitor_state import SPAN, Picture, TopicState
+from .monitor_state import SPAN, MonitorState, TopicState
 
 __all__ = ["PlainLines"]
 
@@ -24,7 +24,7 @@ class PlainLines:
 
     Parameters
     ----------
-    picture : `Picture`
+    picture : `MonitorState`
         What is to be seen; it has taken each record before it comes here.
     output : `TextIO`
         Where to write.
@@ -37,7 +37,7 @@ class PlainLines:
         False: somebody else decides when it is enough.
     """
 
-    def __init__(self, picture: Picture, output: TextIO, skip: int) -> None:
+    def __init__(self, picture: MonitorState, output: TextIO, skip: int) -> None:
         self.is_over = False
         self._picture = picture
         self._output = output

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from .monitor_state import SPAN, FieldState, Picture, Status, TopicState
+from .monitor_state import SPAN, FieldState, MonitorState, Status, TopicState
 from .selection import to_short_name
 from .sparkline import LEVELS, draw_sparkline
 from .text import format_value
@@ -122,13 +122,13 @@ class Renderer:
 
     Parameters
     ----------
-    picture : `Picture`
+    picture : `MonitorState`
         What is to be seen.
     levels : `str`
         Characters for curves, from the lowest to the highest.
     """
 
-    def __init__(self, picture: Picture, levels: str = LEVELS) -> None:
+    def __init__(self, picture: MonitorState, levels: str = LEVELS) -> None:
         self._picture = picture
         self._levels = levels
 

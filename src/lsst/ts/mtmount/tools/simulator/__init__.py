@@ -7,16 +7,16 @@ schedule, at any multiple of the full rate.
 from .ring import FrameRing, render_ring
 from .schedule import TICK_INTERVAL, SimulatedTopic, select_topics
 from .server import TmaSimulator
-from .stream import FrameStream, StreamTotals
-from .tma_connection import Connection
+from .frame_stream import FrameStream, StreamTotals
+from .tma_connection import TmaConnection
 
 __all__ = [
     "TICK_INTERVAL",
-    "Connection",
     "FrameRing",
     "FrameStream",
     "SimulatedTopic",
     "StreamTotals",
+    "TmaConnection",
     "TmaSimulator",
     "render_ring",
     "select_topics",

@@ -16,8 +16,8 @@ import numpy as np
 from ...sal.tai import TaiClock
 from .ring import render_ring
 from .schedule import select_topics
-from .stream import FrameStream, StreamTotals
-from .tma_connection import Connection, Pace
+from .frame_stream import FrameStream, StreamTotals
+from .tma_connection import Pace, TmaConnection
 
 __all__ = ["TmaSimulator"]
 
@@ -129,7 +129,7 @@ class TmaSimulator:
         self._clock = TaiClock()
         self._listener: socket.socket | None = None
         self._accept_task: asyncio.Task[None] | None = None
-        self._connections: dict[Connection, asyncio.Task[None]] = {}
+        self._connections: dict[TmaConnection, asyncio.Task[None]] = {}
         self._change = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -248,7 +248,7 @@ class TmaSimulator:
             # One write is one tick: it must not wait for the acknowledgement of the last.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stream = FrameStream(self._ring, self._totals, self._max_frames)
-            connection = Connection(
+            connection = TmaConnection(
                 sock,
                 stream,
                 self._pace,
@@ -260,7 +260,7 @@ class TmaSimulator:
             self.num_clients += 1
             self._connections[connection] = asyncio.create_task(self._run(connection))
 
-    async def _run(self, connection: Connection) -> None:
+    async def _run(self, connection: TmaConnection) -> None:
         try:
             await connection.run()
         finally:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from ...sal.tai import TaiClock
 from .schedule import TICK_INTERVAL
-from .stream import MAX_CHUNK_TICKS, FrameStream, StreamTotals
+from .frame_stream import MAX_CHUNK_TICKS, FrameStream, StreamTotals
 
-__all__ = ["Connection", "Pace"]
+__all__ = ["Pace", "TmaConnection"]
 
 LOG = logging.getLogger(__name__)
 
@@ -105,13 +105,13 @@ class Pace:
         return min(max(0, first_punctual - tick), num_ticks)
 
 
-class Connection:
+class TmaConnection:
     """Sends a stream to one client.
 
     Parameters
     ----------
     sock : `socket.socket`
-        Connection to the client; non-blocking. Closed at the end of `run`.
+        TmaConnection to the client; non-blocking. Closed at the end of `run`.
     stream : `FrameStream`
         What is sent.
     pace : `Pace`

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
-class DeliveryLedger:
+class DeliveryCounter:
     @property
     def acknowledged(self) -> int: ...
     @property

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 
-cdef class DeliveryLedger:
+cdef class DeliveryCounter:
     """Counts what became of the messages that were handed to a producer.
 
     An instance is a delivery callback: it is called with an error (or `None`)
