@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.tools.monitor.text import format_value, make_printable
+from lsst.ts.mtmount.tools.monitor.text import format_value
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,3 @@ from lsst.ts.mtmount.tools.monitor.text import format_value, make_printable
 )
 def test_values(value: Any, expected: str) -> None:
     assert format_value(value) == expected
-
-
-def test_what_a_terminal_would_obey_is_escaped() -> None:
-    assert make_printable("a b\tc\r\n\x1b[31m\x07\x9b\u202eé") == r"a b\tc\r\n\x1b[31m\x07\x9b\u202eé"

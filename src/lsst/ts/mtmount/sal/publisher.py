@@ -378,7 +378,7 @@ class KafkaPublisher:
         return self.num_failed - num_failed
 
     def report_failure(self, error: KafkaError, message: Message) -> None:
-        """Count and report a message that was given up; called by delivery counters; see `DeliveryCounter`."""
+        """Count and report a message that was given up; called by `DeliveryCounter`."""
         self.num_failed += 1
         self._limited_log.log(
             "delivery failed",

@@ -18,11 +18,11 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from ...resilience.escape import escape
 from ...resilience.rate_limited_log import RateLimitedLog
 from ...sal.kafka_topics import describe_error
 from ...sal.settings import KafkaSettings
 from ..reader.record_reader import DecodeError, ReceivedRecord, RecordDecoder
-from .text import make_printable
 
 __all__ = ["BadMessage", "LiveConsumer", "MonitorError"]
 
@@ -281,7 +281,7 @@ class LiveConsumer:
             self._begin_trouble(error.str())
 
     def _begin_trouble(self, reason: str) -> None:
-        reason = make_printable(self._settings.redact(reason))
+        reason = escape(self._settings.redact(reason))
         self._report("Kafka cannot be read", logging.ERROR, f"Kafka cannot be read: {reason}")
         self.trouble = reason
 
@@ -291,7 +291,7 @@ class LiveConsumer:
             self.trouble = ""
 
     def _report(self, kind: str, level: int, text: str) -> None:
-        self._limited_log.log(kind, level, make_printable(self._settings.redact(text)))
+        self._limited_log.log(kind, level, escape(self._settings.redact(text)))
 
 
 class _LibrdkafkaLog:

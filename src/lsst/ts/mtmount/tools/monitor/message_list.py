@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 
-from .text import make_printable
+from ...resilience.escape import escape
 
 __all__ = ["MessageList"]
 
@@ -29,4 +29,4 @@ class MessageList(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a message."""
-        self.lines.append(make_printable(self.format(record)))
+        self.lines.append(escape(self.format(record)))

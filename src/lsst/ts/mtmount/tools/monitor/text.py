@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["format_value", "make_printable"]
+from ...resilience.escape import escape
+
+__all__ = ["format_value"]
 
 #: Floating point numbers from here on are shown with a fixed number of
 #: decimals, so that a unix time does not lose its seconds.
 MANY_DIGITS = 1e7
 TOO_MANY_DIGITS = 1e15
-
-
-def make_printable(text: str) -> str:
-    """Escape what would move the cursor, change colours, or end the line."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def format_value(value: Any) -> str:
@@ -28,6 +25,6 @@ def format_value(value: Any) -> str:
     if isinstance(value, list):
         numbers = [number for number in value if isinstance(number, int | float) and math.isfinite(number)]
         if not numbers or len(numbers) != len(value):
-            return make_printable(repr(value))
+            return escape(repr(value))
         return f"{format_value(min(numbers))} to {format_value(max(numbers))}"
-    return make_printable(repr(value))
+    return escape(repr(value))

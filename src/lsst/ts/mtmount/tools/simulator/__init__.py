@@ -4,10 +4,10 @@
 schedule, at any multiple of the full rate.
 """
 
+from .frame_stream import FrameStream, StreamTotals
 from .ring import FrameRing, render_ring
 from .schedule import TICK_INTERVAL, SimulatedTopic, select_topics
 from .server import TmaSimulator
-from .frame_stream import FrameStream, StreamTotals
 from .tma_connection import TmaConnection
 
 __all__ = [

@@ -14,9 +14,9 @@ from typing import Self
 import numpy as np
 
 from ...sal.tai import TaiClock
+from .frame_stream import FrameStream, StreamTotals
 from .ring import render_ring
 from .schedule import select_topics
-from .frame_stream import FrameStream, StreamTotals
 from .tma_connection import Pace, TmaConnection
 
 __all__ = ["TmaSimulator"]

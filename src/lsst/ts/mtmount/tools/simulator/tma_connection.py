@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...sal.tai import TaiClock
-from .schedule import TICK_INTERVAL
 from .frame_stream import MAX_CHUNK_TICKS, FrameStream, StreamTotals
+from .schedule import TICK_INTERVAL
 
 __all__ = ["Pace", "TmaConnection"]
 
