@@ -1,0 +1,141 @@
+"""What the command lines of all programs share: each argument is checked before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from .._version import __version__
+from ..resilience.escape import escape
+from ..resilience.output_file import OutputFile, check_output_folder
+
+__all__ = [
+    "ArgumentParser",
+    "check_distinct",
+    "parse_host",
+    "parse_log_level",
+    "parse_output_file",
+    "parse_output_folder",
+    "parse_port",
+    "parse_seconds",
+    "parse_server_port",
+]
+
+LOG_LEVELS = logging.getLevelNamesMapping()
+
+#: What the C side of `logging` takes.
+MAX_LOG_LEVEL = 2**31 - 1
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """A parser with the option ``--version``, and errors that control no terminal."""
+
+    def __init__(self, prog: str, *, description: str | None, epilog: str | None = None) -> None:
+        super().__init__(prog=prog, description=description, epilog=epilog)
+        self.add_argument(
+            "--version",
+            action="version",
+            version=f"{prog} {__version__}",
+            help="tell the version, and end",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Print an error, and end with status 2."""
+        super().error(escape(message))
+
+
+def parse_output_file(text: str) -> OutputFile:
+    """Parse the name of a file that is to be written; it is checked as `OutputFile` says."""
+    try:
+        return OutputFile(text)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+
+
+def parse_output_folder(text: str) -> Path:
+    """Parse the name of a folder for files that are to be written."""
+    try:
+        return check_output_folder(text)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+
+
+def describe_error(error: Exception, path: str) -> str:
+    """Return ``path: what is wrong``, and the folder above where that is wrong."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return f"{path}: {error}"
+    where = "" if error.filename in (None, path) else f" ({error.filename})"
+    return f"{path}: {error.strerror}{where}"
+
+
+def parse_port(text: str) -> int:
+    """Parse the number of a TCP port to connect to."""
+    return _parse_int(text, 1, 65535, "a port from 1 to 65535")
+
+
+def parse_server_port(text: str) -> int:
+    """Parse the number of a TCP port to listen on; 0: any free one."""
+    return _parse_int(text, 0, 65535, "a port from 1 to 65535, or 0 for any free one")
+
+
+def parse_host(text: str) -> str:
+    """Parse a host name or IP address."""
+    try:
+        # As getaddrinfo does, whose error would come later, and be no OSError.
+        is_good = bool(text.encode("idna")) and text.isprintable() and " " not in text
+    except UnicodeError:
+        is_good = False
+    if not is_good:
+        raise argparse.ArgumentTypeError(f"expected a host name or IP address, got {text!r}")
+    return text
+
+
+def parse_seconds(text: str) -> float:
+    """Parse a time above 0 [seconds]."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return seconds
+
+
+def parse_log_level(text: str) -> int:
+    """Parse a log level: its number, or its name in any case."""
+    if (level := LOG_LEVELS.get(text.upper())) is not None:
+        return level
+    return _parse_int(
+        text, 0, MAX_LOG_LEVEL, f"a number from 0 to {MAX_LOG_LEVEL}, or one of {', '.join(LOG_LEVELS)}"
+    )
+
+
+def check_distinct(parser: argparse.ArgumentParser, files: Mapping[str, OutputFile | None]) -> None:
+    """End with a usage error if two options name the same file: one would harm the other's.
+
+    Parameters
+    ----------
+    parser : `argparse.ArgumentParser`
+        The parser.
+    files : `Mapping` [`str`, `OutputFile` or `None`]
+        Option: its file, if any.
+    """
+    given = [(option, file) for option, file in files.items() if file is not None]
+    for number, (option, file) in enumerate(given):
+        for other_option, other in given[:number]:
+            if file.is_same(other):
+                parser.error(f"expected two files for {other_option} and {option}, got {file.path} for both")
+
+
+def _parse_int(text: str, low: int, high: int, what: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+    return number
