@@ -4,94 +4,109 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := $(wildcard ext/*.pyx ext/*.hpp src/lsst/ts/mtmount/core/*.pxd tests/fuzz/*.cc)
-# What the environment holds, and whether the package is linked into it or copied.
-GROUPS_WANTED ?= test lint bench
+# Whether the package is linked into the environment or copied.
 EDITABLE ?= --editable
+# Groups of packages (pyproject.toml) that an environment gets beside the package.
+TEST := $(VENV)/.group-test
+LINT := $(VENV)/.group-lint $(VENV)/.group-bench $(TEST)
+BENCH := $(VENV)/.group-bench $(TEST)
 
-.PHONY: env build test test-pythons test-slow test-kafka kafka demo stress soak faults bench bench-quick bench-pace bench-steps bench-guard debug sanitize fuzz lint lint-cpp clean
+.DEFAULT_GOAL := help
+.PHONY: help build test test-pythons test-slow test-kafka kafka demo stress soak faults bench bench-quick \
+    bench-pace bench-steps bench-guard debug sanitize fuzz lint lint-cpp clean
+# What a recipe cannot finish must not look finished.
+.DELETE_ON_ERROR:
 
-env: $(VENV)/.made
-build: $(VENV)/.built
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(VENV)/.made: pyproject.toml
+build: $(VENV)/.built  ## build the package into the environment $(VENV)
+
+$(VENV)/.made:
+	@tools/check_machine "$(PYTHON)" "$(CXX)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.1,<4" $(GROUPS_WANTED:%=--group %)
 	touch $@
 
-$(VENV)/.built: $(VENV)/.made setup.py $(CORE) $(if $(EDITABLE),,$(shell find src -name "*.py" -o -name "*.csv"))
+$(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(CORE) $(if $(EDITABLE),,$(shell find src -name "*.py" -o -name "*.csv"))
+	@tools/check_machine "$(PYTHON)" "$(CXX)"
+	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.1,<4"
 	$(BIN)/python -m pip install --quiet --no-build-isolation $(EDITABLE) .
 	touch $@
 
-test: build
+$(VENV)/.group-%: pyproject.toml $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --group $*
+	touch $@
+
+test: build $(TEST)  ## run the fast test suite
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 # The fast suite on other Python versions, where the machine has them.
 PYTHONS ?= 3.12 3.13
-test-pythons:
+test-pythons:  ## run it on other Python versions, e.g. PYTHONS="3.12 3.13 3.14"
 	@for version in $(PYTHONS); do \
 	    if python=$$(tools/find_python $$version); then \
-	        $(MAKE) test VENV=.venv-$$version PYTHON=$$python GROUPS_WANTED=test || exit 1; \
+	        $(MAKE) test VENV=.venv-$$version PYTHON=$$python || exit 1; \
 	    fi; \
 	done
 
-test-slow: build
+test-slow: build $(TEST)  ## run the slow tests
 	$(BIN)/python -m pytest -m "slow and not kafka" $(PYTEST_OPTIONS)
 
 # A real Kafka and schema registry, fetched once; needs Java 17 and Maven.
-test-kafka: build
+test-kafka: build $(TEST)  ## run the tests on a real Apache Kafka (Java 17, Maven)
 	$(BIN)/python -m pytest -m "kafka and not slow" $(PYTEST_OPTIONS)
 
 # All tests of faults, and a table of what was measured; some ten minutes.
 # FAULTS_OPTIONS="--update doc/reliability.md" puts the table into the document.
-faults: build
+faults: build $(TEST)  ## test all faults, and print a table of what was measured
 	$(BIN)/python -m tests.faults $(FAULTS_OPTIONS)
 
 # Runs them until Ctrl-C, e.g. KAFKA_OPTIONS="--brokers 3 --sasl --tls".
-kafka: build
+kafka: build $(TEST)  ## run a real Kafka and schema registry until Ctrl-C
 	$(BIN)/python -m tests.integration.kafka $(KAFKA_OPTIONS)
 
-demo: build
+demo: build  ## simulated TMA, client, broker and an independent reader, then a table
 	$(BIN)/python -m lsst.ts.mtmount.commands.demo $(DEMO_OPTIONS)
 
 # Wants a quiet machine, e.g. STRESS_OPTIONS="--duration 60 --compare plain".
-stress: build
+stress: build  ## stress test with a report in build/stress
 	$(BIN)/python -m lsst.ts.mtmount.commands.stress --output build/stress $(STRESS_OPTIONS)
 
 # Half an hour, e.g. SOAK_OPTIONS="--duration 600".
-soak: build
+soak: build  ## half an hour under load: does anything grow?
 	$(BIN)/python -m lsst.ts.mtmount.commands.soak --output build/soak $(SOAK_OPTIONS)
 
 # Tables and charts go to doc/benchmarks; wants a quiet machine.
-bench: build
+bench: build $(BENCH)  ## benchmarks beside named peers
 	$(BIN)/python -m bench
 
-bench-quick: build
+bench-quick: build $(BENCH)  ## a short run of each benchmark
 	$(BIN)/python -m bench --quick
 
 # What the full rate costs with several lingers; four minutes, wants a quiet machine.
-bench-pace: build
+bench-pace: build $(BENCH)  ## what the full rate of the TMA costs
 	$(BIN)/python -m bench.pace $(PACE_OPTIONS)
 
 # What each step on the way to the present design bought, and what was tried and left.
-bench-steps: build
+bench-steps: build $(BENCH)  ## what each step of the design bought
 	$(BIN)/python -m bench.steps
 
 # Instruction counts; needs valgrind.
-bench-guard: build
+bench-guard: build $(BENCH)  ## instruction counts beside the committed ones (valgrind)
 	$(BIN)/python -m bench.guard $(GUARD_OPTIONS)
 
 # The core in builds of its own, each in an environment of its own.
 # Checks of bounds, assertions and line tracing; its records must be the same.
-debug: build
-	MTMOUNT_DEBUG=1 $(MAKE) VENV=.venv-debug EDITABLE= GROUPS_WANTED=test build
+debug: build $(TEST)  ## test a debug build of the core
+	MTMOUNT_DEBUG=1 $(MAKE) VENV=.venv-debug EDITABLE= build .venv-debug/.group-test
 	.venv-debug/bin/python -m pytest tests/core tests/hostile $(PYTEST_OPTIONS)
 	$(BIN)/python -m tests.records_digest --same-as .venv-debug/bin/python
 
 # AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer of GCC. Python's
 # own allocator would hide objects from them, and pytest what they report.
-sanitize:
-	MTMOUNT_SANITIZE=address,undefined $(MAKE) VENV=.venv-sanitize EDITABLE= GROUPS_WANTED=test build
+sanitize:  ## test the core under ASan, LSan and UBSan
+	MTMOUNT_SANITIZE=address,undefined $(MAKE) VENV=.venv-sanitize EDITABLE= build .venv-sanitize/.group-test
 	PYTHONMALLOC=malloc UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	    ASAN_OPTIONS=detect_leaks=1:malloc_context_size=2 \
 	    LSAN_OPTIONS=suppressions=tests/leaks.supp:print_suppressions=0 \
@@ -100,12 +115,12 @@ sanitize:
 
 # Under both sanitizers and libFuzzer, so long for each target [s].
 FUZZ_SECONDS ?= 60
-fuzz:
+fuzz:  ## fuzz the core
 	MTMOUNT_FUZZ=1 MTMOUNT_SANITIZE=address,undefined \
-	    $(MAKE) VENV=.venv-fuzz EDITABLE= GROUPS_WANTED="test fuzz" build
+	    $(MAKE) VENV=.venv-fuzz EDITABLE= build .venv-fuzz/.group-test .venv-fuzz/.group-fuzz
 	.venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_OPTIONS)
 
-lint: build lint-cpp
+lint: build lint-cpp $(LINT)  ## all linters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cython-lint ext src
@@ -117,6 +132,6 @@ lint-cpp:
 	        -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wsign-compare -Wshadow -Werror || exit 1; \
 	done
 
-clean:
+clean:  ## remove what make made
 	rm -rf $(VENV) .venv-debug .venv-sanitize .venv-fuzz build dist src/*.egg-info
 	find src -name "*.so" -delete
