@@ -1,7 +1,10 @@
 import base64
+import itertools
 import json
 import logging
+import os
 import resource
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +15,7 @@ import pytest
 
 from lsst.ts.mtmount import DropReason, FrameError
 from lsst.ts.mtmount.resilience import DeadLetterFile
+from lsst.ts.mtmount.resilience.dead_letter import QUEUE_SIZE
 
 LOG = logging.getLogger("test.dead_letter")
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
@@ -25,6 +29,10 @@ def opened(path: Path, **settings: Any) -> Iterator[DeadLetterFile]:
         yield dead_letter
     finally:
         dead_letter.close()
+
+
+def wait_written(dead_letter: DeadLetterFile) -> None:
+    assert dead_letter._thread.wait_written(20)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -42,7 +50,7 @@ def test_lines(tmp_path: Path) -> None:
         dead_letter.write(error, error.reason, '{"topicID": 6, "x": "\u2126\n"}'.encode())
         dead_letter.write(FrameError(DropReason.NOT_UTF8, "at 0"), DropReason.NOT_UTF8, b"\xff\x00")
         dead_letter.write(OSError("broken"), DropReason.HANDLER, b"")
-        # The file is whole at any moment.
+        wait_written(dead_letter)
         assert len(read_lines(path)) == dead_letter.num_written == 3
     time = "2026-01-02T03:04:05.000678+00:00"
     assert read_lines(path) == [
@@ -77,6 +85,7 @@ def test_files_are_bounded(tmp_path: Path) -> None:
     with opened(path, max_file_size=1000, num_kept=2) as dead_letter:
         for number in range(200):
             drop(dead_letter, b"%d" % number)
+        wait_written(dead_letter)
         longest = path.stat().st_size
     assert sorted(file.name for file in tmp_path.iterdir()) == ["dropped", "dropped.1", "dropped.2"]
     files = [path, *(tmp_path / f"dropped.{number}" for number in (1, 2))]
@@ -123,14 +132,17 @@ def test_full_disk_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture
     path = tmp_path / "dropped"
     with small_files(), opened(path) as dead_letter:
         drop(dead_letter, b"good")
+        wait_written(dead_letter)
         size = path.stat().st_size
         for _ in range(5):
             drop(dead_letter, b"x" * 300)
+        wait_written(dead_letter)
         assert dead_letter.num_written == 1
         assert dead_letter.num_failed == 5
         # As somebody would who makes room.
         path.write_bytes(path.read_bytes()[:size])
         drop(dead_letter, b"good again")
+        wait_written(dead_letter)
     messages = [record.getMessage() for record in caplog.records]
     # The first was cut off, the others did not find room for one byte.
     assert len(messages) == 2
@@ -143,6 +155,7 @@ def test_file_that_was_taken_away(tmp_path: Path) -> None:
     path = tmp_path / "dropped"
     with opened(path, max_file_size=10) as dead_letter:
         drop(dead_letter, b"a")
+        wait_written(dead_letter)
         path.unlink()
         drop(dead_letter, b"b")
     assert [line["frame"] for line in read_lines(path)] == ["b"]
@@ -160,3 +173,77 @@ def test_cannot_be_opened(tmp_path: Path) -> None:
 def test_bounds_in_range(tmp_path: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="1 or more"):
         DeadLetterFile(tmp_path / "dropped", LOG, **settings)
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("volume/dropped")
+    with opened(link, max_file_size=10, num_kept=1) as dead_letter:
+        for _ in range(3):
+            drop(dead_letter, b"a")
+    assert link.is_symlink()
+    assert sorted(path.name for path in (tmp_path / "volume").iterdir()) == ["dropped", "dropped.1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "volume"]
+
+
+def test_new_file_keeps_the_mode(tmp_path: Path) -> None:
+    path = tmp_path / "dropped"
+    path.touch(0o600)
+    with opened(path, max_file_size=10) as dead_letter:
+        drop(dead_letter, b"a")
+        drop(dead_letter, b"b")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_names_that_are_taken_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "dropped.2")
+    with pytest.raises(OSError, match="got a FIFO"):
+        DeadLetterFile(tmp_path / "dropped", LOG).open()
+
+
+def test_file_that_cannot_be_put_aside_stays_bounded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "dropped"
+    with opened(path, max_file_size=10, num_kept=1) as dead_letter:
+        drop(dead_letter, b"a")
+        wait_written(dead_letter)
+        (tmp_path / "dropped.1" / "full").mkdir(parents=True)
+        drop(dead_letter, b"b")
+    assert [line["frame"] for line in read_lines(path)] == ["b"]
+    assert "begun anew in place" in caplog.text
+
+
+def test_what_controls_a_terminal_is_escaped(tmp_path: Path) -> None:
+    text = "\x9b2J \u202e\u2066 \x85 \u2028 \x1b \u2126"
+    with opened(tmp_path / "dropped") as dead_letter:
+        drop(dead_letter, text.encode())
+    written = (tmp_path / "dropped").read_text().rstrip("\n")
+    assert written.isprintable()
+    assert "\u2126" in written
+    assert json.loads(written)["frame"] == text
+
+
+def test_pipe_that_nobody_reads(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither writing nor closing waits for it; what is missing is told when it is read again."""
+    reader, writer = os.pipe()
+    link = tmp_path / "link"
+    link.symlink_to(f"/dev/fd/{writer}")
+    dead_letter = DeadLetterFile(link, LOG)
+    dead_letter.open()
+    num_frames = 3 * QUEUE_SIZE >> 20
+    for _ in range(num_frames):
+        drop(dead_letter, bytes(1 << 20))
+    assert dead_letter.num_failed > 0
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{link}: writing is too slow, or hangs; dropped frames are not kept there"
+    ]
+    assert not dead_letter.close(0.01)
+    os.close(writer)
+    with os.fdopen(reader) as lines:
+        frames = [json.loads(line) for line in itertools.islice(lines, num_frames - dead_letter.num_failed)]
+        assert all(line["frame"] for line in frames)
+        last = json.loads(lines.readline())
+    assert (last["reason"], last["num_lines"]) == ("not kept", dead_letter.num_failed)
+    assert dead_letter.close()

@@ -25,6 +25,7 @@ from .pipeline.telemetry_pipeline import DropCallback, TelemetryPipeline
 from .pipeline.topic_handler import Preprocessor
 from .program.client_program import run_program
 from .resilience import Backoff, DeadLetterFile
+from .resilience.writer_thread import run_in_daemon_thread
 from .sal import make_sal_backend
 from .tcp.client import Client
 from .telemetry_map import TELEMETRY_MAP
@@ -251,7 +252,7 @@ class TelemetryClient(Client):
             raise RuntimeError("Already connected")
         try:
             if self._dead_letter is not None:
-                self._dead_letter.open()
+                await run_in_daemon_thread(self._dead_letter.open)
             await self._sal.start_task
             self._pipeline.start()
             await self._sal.write_event("telemetryConnected", connected=False)
@@ -533,7 +534,7 @@ class TelemetryClient(Client):
             self.failure = error = error or exception
         finally:
             if self._dead_letter is not None:
-                self._dead_letter.close()
+                await run_in_daemon_thread(self._dead_letter.close)
             # Not before: a signal must not cut off the flush.
             for signal_number in HANDLED_SIGNALS:
                 loop.remove_signal_handler(signal_number)

@@ -1,10 +1,13 @@
 """A file of all frames that were dropped."""
 
+from __future__ import annotations
+
 import base64
 import itertools
 import json
 import logging
 import os
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import FileIO
@@ -12,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core import FrameError
+from .output_file import OutputFile, write_all
+from .rate_limited_log import RateLimitedLog
+from .writer_thread import WriterThread
 
 __all__ = ["DeadLetterFile"]
 
@@ -21,18 +27,28 @@ MAX_FILE_SIZE = 16 << 20
 #: Files that were put aside and are kept: ``FILE.1`` is the youngest.
 NUM_KEPT = 3
 
+#: Upper bound of what waits to be written [bytes].
+QUEUE_SIZE = 16 << 20
+
+#: What a line takes in memory besides its frame, about [bytes].
+LINE_OVERHEAD = 1000
+
+#: How long `DeadLetterFile.close` waits for what is still to be written [seconds].
+CLOSE_TIMEOUT = 1.0
+
 
 class DeadLetterFile:
     """Keeps dropped frames, one a line, as JSON objects; of bounded size.
 
-    Lines are appended, also to a file that is there already. That a line cannot
-    be written is logged, once for each reason, and ends nothing.
+    Lines are appended, also to a file that is there already, by a thread of its own: within 0.2 s,
+    unless the disk hangs. That lines cannot be written is logged, once for each reason, and ends
+    nothing.
 
     Parameters
     ----------
-    path : `pathlib.Path`
-        The file. Older ones are beside it, with ``.1``, ``.2``, ... at the end
-        of the name.
+    path : path-like
+        The file. Links are followed; older files are beside the target, with ``.1``, ``.2``, ... at the
+        end of the name. A character device or ``/dev/stderr`` is written as it is.
     log : `logging.Logger`
         Where to log.
     max_file_size : `int`
@@ -46,9 +62,9 @@ class DeadLetterFile:
     Attributes
     ----------
     num_written : `int`
-        Lines written.
+        Frames written.
     num_failed : `int`
-        Lines that could not be written.
+        Frames that could not be written.
 
     Raises
     ------
@@ -57,8 +73,9 @@ class DeadLetterFile:
 
     Notes
     -----
-    Members of a line: ``time`` (UTC, ISO 8601), ``reason`` (of `DropReason`, or
-    ``handler failed``), ``detail`` (text), ``frame`` (text), or
+    Members of a line: ``time`` (UTC, ISO 8601), ``reason`` (of `DropReason`,
+    ``handler failed``, or ``not kept`` with the number of lines that are missing here in
+    ``num_lines``), ``detail`` (text), ``frame`` (text), or
     ``frame_base64`` where that is no UTF-8, and where they are known
     ``topic_id`` and ``field``. A frame that is too long is there with its first
     200 bytes.
@@ -66,7 +83,7 @@ class DeadLetterFile:
 
     def __init__(
         self,
-        path: Path,
+        path: str | os.PathLike[str],
         log: logging.Logger,
         *,
         max_file_size: int = MAX_FILE_SIZE,
@@ -74,19 +91,31 @@ class DeadLetterFile:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if max_file_size < 1 or num_kept < 1:
-            raise ValueError(f"max_file_size={max_file_size} and num_kept={num_kept} must be 1 or more")
+            raise ValueError(
+                f"expected 1 or more for max_file_size and num_kept, got {max_file_size} and {num_kept}"
+            )
         self.num_written = 0
-        self.num_failed = 0
         self._path = path
         self._log = log
+        self._limited_log = RateLimitedLog(log, max_lines=1)
         self._max_file_size = max_file_size
         self._num_kept = num_kept
         self._clock = clock
+        self._num_refused = 0
         self._last_error = ""
+        self._output: OutputFile | None = None
         self._file: FileIO | None = None
+        self._target = Path()
+        self._is_regular = False
         self._size = 0
         # Does the file end with a line that was not finished?
         self._is_torn = False
+        self._thread = WriterThread("dead letters", self._write, self._write_dropped, QUEUE_SIZE)
+
+    @property
+    def num_failed(self) -> int:
+        """Frames that could not be written."""
+        return self._num_refused + self._thread.num_dropped
 
     def open(self) -> None:
         """Open the file.
@@ -96,19 +125,32 @@ class DeadLetterFile:
         OSError
             If it cannot be opened.
         """
-        # Unbuffered: what was dropped is there also if the program is killed.
-        self._file = self._path.open("a+b", buffering=0)
-        self._size = self._file.seek(0, os.SEEK_END)
-        self._is_torn = False
-        if self._size:
-            self._file.seek(-1, os.SEEK_END)
-            self._is_torn = self._file.read(1) != b"\n"
+        self._output = OutputFile(self._path)
+        if self._output.is_replaceable:
+            for number in range(1, self._num_kept + 1):
+                # Putting files aside must not harm anything else of these names.
+                if os.path.lexists(kept := self._name_kept(self._output.target, number)):
+                    OutputFile(kept)
+        self._open()
 
-    def close(self) -> None:
-        """Close the file, if it is open."""
-        if self._file is not None:
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
+        """Write what waits, and close the file if it is open.
+
+        Parameters
+        ----------
+        timeout : `float`
+            How long writing may take [seconds].
+
+        Returns
+        -------
+        is_written : `bool`
+            False if the disk hangs, say: the rest is given up.
+        """
+        is_written = self._thread.close(timeout)
+        if is_written and self._file is not None:
             self._file.close()
             self._file = None
+        return is_written
 
     def write(self, error: BaseException, reason: str, frame: bytes) -> None:
         """Keep a dropped frame. The file must be open.
@@ -122,38 +164,66 @@ class DeadLetterFile:
         frame : `bytes`
             The frame, without its terminator.
         """
-        line = json.dumps(self._describe(error, reason, frame), ensure_ascii=False).encode(
-            errors="backslashreplace"
-        )
-        try:
-            if self._size >= self._max_file_size:
-                self._rotate()
-            # A line that was not finished must not spoil the next one.
-            self._append((b"\n" if self._is_torn else b"") + line + b"\n")
-        except OSError as failure:
-            self.num_failed += 1
-            if str(failure) != self._last_error:
-                self._log.error(f"Cannot keep dropped frames in {self._path}: {failure}")
-            self._last_error = str(failure)
-        else:
-            self.num_written += 1
-            self._last_error = ""
-
-    def _describe(self, error: BaseException, reason: str, frame: bytes) -> dict[str, Any]:
         line: dict[str, Any] = {"time": self._clock().isoformat(), "reason": reason}
         if isinstance(error, FrameError):
             known = {"detail": error.detail, "topic_id": error.topic_id, "field": error.field}
             line |= {name: value for name, value in known.items() if value is not None}
         else:
             line["detail"] = repr(error)
+        size = LINE_OVERHEAD + len(frame) + len(line["detail"])
+        if not self._thread.put((line, frame), size):
+            self._limited_log.log(
+                "Dead letters are late",
+                logging.ERROR,
+                f"{self._path}: writing is too slow, or hangs; dropped frames are not kept there",
+            )
+
+    def _write(self, item: tuple[dict[str, Any], bytes]) -> None:
+        line, frame = item
         try:
             line["frame"] = frame.decode()
         except UnicodeDecodeError:
             line["frame_base64"] = base64.b64encode(frame).decode()
-        return line
+        if self._write_line(line):
+            self.num_written += 1
+        else:
+            self._num_refused += 1
+
+    def _write_dropped(self, num_dropped: int) -> None:
+        self._write_line({"time": self._clock().isoformat(), "reason": "not kept", "num_lines": num_dropped})
+
+    def _write_line(self, line: dict[str, Any]) -> bool:
+        # A line that was not finished must not spoil the next one.
+        data = ("\n" if self._is_torn else "") + _encode(line) + "\n"
+        try:
+            if self._is_regular and self._size >= self._max_file_size:
+                self._rotate()
+            self._append(data.encode())
+        except OSError as failure:
+            if str(failure) != self._last_error:
+                self._log.error(f"{self._path}: cannot keep dropped frames: {failure.strerror or failure}")
+            self._last_error = str(failure)
+            return False
+        self._last_error = ""
+        return True
+
+    def _open(self, mode: int | None = None) -> None:
+        assert self._output is not None
+        self._file = self._output.open(append=True)
+        if mode is not None:
+            os.fchmod(self._file.fileno(), mode)
+        self._target = self._output.target
+        self._is_regular = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode) and self._file.readable()
+        self._is_torn = False
+        if self._is_regular:
+            self._size = self._file.seek(0, os.SEEK_END)
+            self._is_torn = self._size > 0 and os.pread(self._file.fileno(), 1, self._size - 1) != b"\n"
 
     def _append(self, data: bytes) -> None:
         assert self._file is not None
+        if not self._is_regular:
+            write_all(self._file.fileno(), data)
+            return
         num_bytes = self._file.write(data)
         self._size += num_bytes
         self._is_torn = num_bytes < len(data)
@@ -162,16 +232,35 @@ class DeadLetterFile:
 
     def _rotate(self) -> None:
         """Put the file aside, and begin a new one."""
-        # Somebody may have taken it away meanwhile.
-        if self._path.exists():
-            names = [self._path, *(self._name_kept(number + 1) for number in range(self._num_kept))]
-            for younger, older in reversed(list(itertools.pairwise(names))):
-                if younger.exists():
-                    younger.replace(older)
         full = self._file
-        self.open()
         assert full is not None
+        # Somebody may have taken it away meanwhile.
+        if self._target.exists():
+            names = [self._target]
+            names += (self._name_kept(self._target, number + 1) for number in range(self._num_kept))
+            try:
+                for younger, older in reversed(list(itertools.pairwise(names))):
+                    if younger.exists():
+                        younger.replace(older)
+            except OSError as error:
+                # In a folder that cannot be written; the bound holds all the same.
+                self._log.warning(
+                    f"{self._path}: begun anew in place, as it cannot be put aside: {error.strerror}"
+                )
+                full.truncate(0)
+                self._size = 0
+                return
+        self._open(mode=stat.S_IMODE(os.fstat(full.fileno()).st_mode))
         full.close()
 
-    def _name_kept(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")
+    @staticmethod
+    def _name_kept(target: Path, number: int) -> Path:
+        return target.with_name(f"{target.name}.{number}")
+
+
+def _encode(line: dict[str, Any]) -> str:
+    r"""Return readable JSON, with ``\u001b``, ``\u202e``, ... for what would control a terminal."""
+    text = json.dumps(line, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)

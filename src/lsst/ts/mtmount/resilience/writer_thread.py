@@ -1,0 +1,167 @@
+"""Writing in a thread, so that a pipe that is full or a disk that hangs stops nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+__all__ = ["WriterThread", "run_in_daemon_thread"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class WriterThread(Generic[Item]):
+    """A queue, bounded in bytes, and a daemon thread that writes what is in it.
+
+    What does not fit is dropped and counted. Methods may be called from any thread, and none but
+    `close` waits.
+
+    Parameters
+    ----------
+    name : `str`
+        Name of the thread.
+    write : callable
+        Writes an item, in the thread; it must not raise.
+    write_dropped : callable
+        Called in the thread with the number of items that were dropped since the last call, before the
+        next item that gets through is written, and at the end.
+    capacity : `int`
+        Upper bound of what waits [bytes].
+
+    Attributes
+    ----------
+    num_dropped : `int`
+        Items dropped.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        write: Callable[[Item], object],
+        write_dropped: Callable[[int], object],
+        capacity: int,
+    ) -> None:
+        self.num_dropped = 0
+        self._name = name
+        self._write = write
+        self._write_dropped = write_dropped
+        self._capacity = capacity
+        # Each with its size, and how many were dropped just before it.
+        self._items: deque[tuple[Item, int, int]] = deque()
+        self._num_bytes = 0
+        self._num_unreported = 0
+        self._is_closing = False
+        self._is_closed = False
+        self._thread: threading.Thread | None = None
+        # Reentrant: a finalizer that logs may run anywhere.
+        self._changed = threading.Condition(threading.RLock())
+
+    def put(self, item: Item, size: int) -> bool:
+        """Have an item written.
+
+        Parameters
+        ----------
+        item
+            What to write.
+        size : `int`
+            How much of the capacity it takes while it waits [bytes].
+
+        Returns
+        -------
+        is_taken : `bool`
+            False if it was dropped: there is no room, or this is closed.
+        """
+        with self._changed:
+            if self._is_closing or self._num_bytes + size > self._capacity:
+                self.num_dropped += 1
+                self._num_unreported += 1
+                return False
+            self._items.append((item, size, self._num_unreported))
+            self._num_bytes += size
+            self._num_unreported = 0
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+        return True
+
+    def close(self, timeout: float) -> bool:
+        """Have written what waits, and end the thread.
+
+        Parameters
+        ----------
+        timeout : `float`
+            How long that may take [seconds]; the thread is left alone then, which stops nothing.
+
+        Returns
+        -------
+        is_written : `bool`
+            Was everything written?
+        """
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+            if self._thread is None:
+                return True
+            return self._changed.wait_for(lambda: self._is_closed, timeout)
+
+    def wait_written(self, timeout: float) -> bool:
+        """Wait until nothing waits to be written; return whether it came to that."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._num_bytes, timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items or self._is_closing)
+                if not self._items:
+                    num_dropped, self._num_unreported = self._num_unreported, 0
+                    break
+                item, size, num_dropped = self._items.popleft()
+            if num_dropped:
+                self._write_dropped(num_dropped)
+            self._write(item)
+            with self._changed:
+                self._num_bytes -= size
+                if not self._num_bytes:
+                    self._changed.notify_all()
+        if num_dropped:
+            self._write_dropped(num_dropped)
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+
+async def run_in_daemon_thread(function: Callable[[], Result]) -> Result:
+    """Call a function in a thread of its own, which nobody waits for at the end of the process.
+
+    Cancelling this leaves the thread alone. asyncio's own executor would be waited for.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def finish(result: Result | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)  # type: ignore[arg-type]
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = function()
+        except Exception as error:
+            failure = error
+        # The loop may have been closed: nobody waits any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(finish, result, failure)
+
+    threading.Thread(target=run, name=getattr(function, "__name__", "call"), daemon=True).start()
+    return await future
