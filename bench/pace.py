@@ -24,9 +24,9 @@ from lsst.ts.mtmount.core import DeliveryCounter
 from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 from lsst.ts.mtmount.tools.load_test.client_command import OURS, ClientCommand
-from lsst.ts.mtmount.tools.load_test.kafka_site import EMBEDDED
-from lsst.ts.mtmount.tools.load_test.results import StepResult
-from lsst.ts.mtmount.tools.load_test.step import ReadMode, StepPlan, run_step
+from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED
+from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan, run_load
+from lsst.ts.mtmount.tools.load_test.run_result import RunResult
 from lsst.ts.mtmount.tools.simulator import TICK_INTERVAL, select_topics
 
 from .mix import MIX, find_workload
@@ -47,7 +47,7 @@ SAMPLE_INTERVAL = 2.0
 TICKS_PER_POLL = round(1 / TICK_INTERVAL)
 
 
-def run_client(linger: float, rate: float, duration: float) -> StepResult:
+def run_client(linger: float, rate: float, duration: float) -> RunResult:
     """Run the client once, with that linger [ms]."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "producer.yaml"
@@ -55,8 +55,8 @@ def run_client(linger: float, rate: float, duration: float) -> StepResult:
         variable = f"LSST_KAFKA_PRODUCER_CONFIGURATION={settings}"
         client = ClientCommand(OURS.name, ("env", variable, *OURS.template))
         read_mode = ReadMode.COUNT if math.isinf(rate) else ReadMode.DECODE
-        plan = StepPlan(client, rate, duration, read_mode, interval=SAMPLE_INTERVAL)
-        result = asyncio.run(run_step(plan, EMBEDDED, Path(folder), lambda sample: None))
+        plan = RunPlan(client, rate, duration, read_mode, interval=SAMPLE_INTERVAL)
+        result = asyncio.run(run_load(plan, EMBEDDED, Path(folder), lambda sample: None))
     assert result.has_passed, result.problems
     return result
 

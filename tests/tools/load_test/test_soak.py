@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from lsst.ts.mtmount.commands.soak import choose_read_mode, has_passed, main
-from lsst.ts.mtmount.tools.load_test.drift import find_trends
-from lsst.ts.mtmount.tools.load_test.kafka_site import EMBEDDED, SiteChoice
-from lsst.ts.mtmount.tools.load_test.step import ReadMode, count_due_frames
+from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
+from lsst.ts.mtmount.tools.load_test.run import ReadMode, count_due_frames
+from lsst.ts.mtmount.tools.load_test.trends import find_trends
 
-from .test_drift import make_result
 from .test_stress import check_page
+from .test_trends import make_result
 
 TIMEOUT = 90
 
@@ -55,7 +55,7 @@ def test_verdict() -> None:
 
 def test_read_mode() -> None:
     assert choose_read_mode("auto", EMBEDDED) is ReadMode.COUNT
-    assert choose_read_mode("auto", SiteChoice({})) is ReadMode.DECODE
+    assert choose_read_mode("auto", TargetChoice({})) is ReadMode.DECODE
     assert choose_read_mode("decode", EMBEDDED) is ReadMode.DECODE
 
 

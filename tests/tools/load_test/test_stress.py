@@ -14,8 +14,8 @@ import pytest
 
 from lsst.ts.mtmount.commands.stress import main, make_parser, make_plans, parse_rates
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
-from lsst.ts.mtmount.tools.load_test.kafka_site import EMBEDDED, SiteChoice
-from lsst.ts.mtmount.tools.load_test.step import ReadMode, StepPlan, count_due_frames
+from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
+from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan, count_due_frames
 
 FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
 TIMEOUT = 90
@@ -131,8 +131,8 @@ async def test_comparison(tmp_path: Path) -> None:
     assert ours["client_cpu_us_per_frame"] < plain["client_cpu_us_per_frame"]
 
 
-def plan(*arguments: str, site: SiteChoice = EMBEDDED) -> list[StepPlan]:
-    return make_plans(make_parser().parse_args(arguments), site)
+def plan(*arguments: str, target: TargetChoice = EMBEDDED) -> list[RunPlan]:
+    return make_plans(make_parser().parse_args(arguments), target)
 
 
 def test_plans() -> None:
@@ -146,16 +146,16 @@ def test_plans() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "site", "modes"),
+    ("wanted", "target", "modes"),
     [
         ("auto", EMBEDDED, [ReadMode.DECODE, ReadMode.COUNT, ReadMode.COUNT]),
-        ("auto", SiteChoice({}), [ReadMode.DECODE, ReadMode.DECODE, ReadMode.COUNT]),
-        ("count", SiteChoice({}), [ReadMode.COUNT] * 3),
+        ("auto", TargetChoice({}), [ReadMode.DECODE, ReadMode.DECODE, ReadMode.COUNT]),
+        ("count", TargetChoice({}), [ReadMode.COUNT] * 3),
         ("decode", EMBEDDED, [ReadMode.DECODE] * 3),
     ],
 )
-def test_read_mode(wanted: str, site: SiteChoice, modes: list[ReadMode]) -> None:
-    plans = plan("--rate", "10,100,max", "--read", wanted, site=site)
+def test_read_mode(wanted: str, target: TargetChoice, modes: list[ReadMode]) -> None:
+    plans = plan("--rate", "10,100,max", "--read", wanted, target=target)
     assert [plan.read_mode for plan in plans] == modes
 
 

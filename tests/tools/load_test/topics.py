@@ -3,7 +3,7 @@
 from typing import Any
 
 from lsst.ts.mtmount.sal.fields import FieldInfo
-from lsst.ts.mtmount.tools.load_test.expectation import ExpectedTopic
+from lsst.ts.mtmount.tools.load_test.oracle import TopicOracle
 
 #: Fields of the interface; the TMA does not send the last two.
 FIELDS = (
@@ -19,8 +19,8 @@ FIELDS = (
 WIRE_FIELDS = {"angle": 1, "current": 3, "currentTimestamp": 3, "isOpen": 1, "marks": 1, "timestamp": 1}
 
 
-def make_topic() -> ExpectedTopic:
-    return ExpectedTopic(FIELDS, WIRE_FIELDS)
+def make_topic() -> TopicOracle:
+    return TopicOracle(FIELDS, WIRE_FIELDS)
 
 
 def make_frame(number: int) -> dict[str, Any]:

@@ -19,16 +19,16 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.client_command import ClientCommand
 from ..tools.load_test.interrupt import run_interruptible
-from ..tools.load_test.kafka_site import EMBEDDED
+from ..tools.load_test.kafka_target import EMBEDDED
+from ..tools.load_test.live_progress import LiveProgress, RunProgress
 from ..tools.load_test.options import add_client_option, parse_positive
-from ..tools.load_test.program import ProgramError
-from ..tools.load_test.results import ROLES, StepResult
+from ..tools.load_test.run import RunPlan, count_due_frames, run_load
+from ..tools.load_test.run_result import ROLES, RunResult
 from ..tools.load_test.samples import Sample
-from ..tools.load_test.step import StepPlan, count_due_frames, run_step
 from ..tools.load_test.tables import LATENCY_NOTE, format_number, make_console, make_topic_table
-from ..tools.load_test.watch import LiveView, StepWatch
 
 __all__ = ["main"]
 
@@ -41,12 +41,12 @@ class DemoView:
 
     Parameters
     ----------
-    plan : `StepPlan`
+    plan : `RunPlan`
         What is run.
     """
 
-    def __init__(self, plan: StepPlan) -> None:
-        self.watch = StepWatch(plan.duration)
+    def __init__(self, plan: RunPlan) -> None:
+        self.watch = RunProgress(plan.duration)
         self._plan = plan
         self._num_due = count_due_frames(plan.rate, plan.duration)
 
@@ -79,26 +79,26 @@ class DemoView:
         return 0 if self.watch.sample is None else self.watch.sample.total_decoded
 
 
-async def run_demo(console: Console, plan: StepPlan, folder: Path) -> int:
+async def run_demo(console: Console, plan: RunPlan, folder: Path) -> int:
     """Run the demonstration; return its exit status."""
     console.print(
         f"All topics of the TMA at {plan.rate:g}x the full rate for {plan.duration:g} s: "
         f"{count_due_frames(plan.rate, plan.duration):,} frames"
     )
     view = DemoView(plan)
-    with LiveView(console, view.render, view.describe) as live:
+    with LiveProgress(console, view.render, view.describe) as live:
 
         def show(sample: Sample) -> None:
             view.watch.update(sample)
             live.update()
 
-        result = await run_step(plan, EMBEDDED, folder, show)
+        result = await run_load(plan, EMBEDDED, folder, show)
     console.print(make_topic_table(result))
     print_totals(console, result)
     return 0 if result.has_passed else 1
 
 
-def print_totals(console: Console, result: StepResult) -> None:
+def print_totals(console: Console, result: RunResult) -> None:
     """Print what the run took, and the verdict."""
     shares = ", ".join(
         f"{role} {format_number(result.streaming.compute_cpu_share(role) * 100, 2)} %" for role in ROLES
@@ -160,11 +160,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     console = make_console()
     client: ClientCommand = args.client_command
-    plan = StepPlan(client, args.rate, args.duration, compare=True, by_signal=True, seed=args.seed)
+    plan = RunPlan(client, args.rate, args.duration, compare=True, by_signal=True, seed=args.seed)
     folder = Path(tempfile.mkdtemp(prefix="mtmount_demo_"))
     try:
         status = run_interruptible(run_demo(console, plan, folder))
-    except ProgramError as error:
+    except LoadTestError as error:
         console.print(f"FAILED: {error}", style="bold red", markup=False)
         status = 1
     if status == 1:

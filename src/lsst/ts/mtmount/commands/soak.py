@@ -17,18 +17,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..tools.load_test.drift import Trend, find_trends, find_warm_up
+from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.html_report import make_html_report
 from ..tools.load_test.interrupt import run_interruptible
-from ..tools.load_test.kafka_site import SiteChoice
+from ..tools.load_test.kafka_target import TargetChoice
+from ..tools.load_test.live_progress import LiveProgress, RunProgress
 from ..tools.load_test.machine import describe_machine
-from ..tools.load_test.options import add_client_option, add_kafka_options, choose_site, parse_positive
-from ..tools.load_test.program import ProgramError
-from ..tools.load_test.results import StepResult, replace_nan
+from ..tools.load_test.options import add_client_option, add_kafka_options, choose_target, parse_positive
+from ..tools.load_test.run import ReadMode, RunPlan, run_load
+from ..tools.load_test.run_result import RunResult, replace_nan
 from ..tools.load_test.samples import Sample
-from ..tools.load_test.step import ReadMode, StepPlan, run_step
 from ..tools.load_test.tables import format_number, make_account_table, make_console, make_cost_table
-from ..tools.load_test.watch import LiveView, StepWatch
+from ..tools.load_test.trends import Trend, find_trends, find_warm_up
 
 __all__ = ["main"]
 
@@ -53,7 +53,7 @@ def make_trend_table(trends: Sequence[Trend]) -> Table:
     return table
 
 
-def describe_trends(result: StepResult, trends: Sequence[Trend]) -> list[str]:
+def describe_trends(result: RunResult, trends: Sequence[Trend]) -> list[str]:
     """Describe the trends for the report, one sentence each."""
     warm_up = find_warm_up(result.duration)
     return [
@@ -64,30 +64,30 @@ def describe_trends(result: StepResult, trends: Sequence[Trend]) -> list[str]:
     ]
 
 
-def write_results(folder: Path, result: StepResult, trends: Sequence[Trend], site: str) -> None:
+def write_results(folder: Path, result: RunResult, trends: Sequence[Trend], target: str) -> None:
     """Write the report as HTML, and all figures as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
     figures = {
         "program": "soak test",
         "machine": machine,
-        "kafka": site,
+        "kafka": target,
         "passed": has_passed(result, trends),
         "trends": [asdict(trend) | {"is_flat": trend.is_flat} for trend in trends],
         "run": result.as_dict(),
     }
     (folder / "soak.json").write_text(json.dumps(replace_nan(figures), indent=1, allow_nan=False) + "\n")
     notes = describe_trends(result, trends)
-    page = make_html_report("Soak test of the telemetry client", [result], machine, site, notes)
+    page = make_html_report("Soak test of the telemetry client", [result], machine, target, notes)
     (folder / "soak.html").write_text(page, encoding="utf-8")
 
 
-def has_passed(result: StepResult, trends: Sequence[Trend]) -> bool:
+def has_passed(result: RunResult, trends: Sequence[Trend]) -> bool:
     """Does the account close, and is everything flat?"""
     return result.has_passed and not result.was_cut and all(trend.is_flat for trend in trends)
 
 
-def print_results(console: Console, result: StepResult, trends: Sequence[Trend]) -> None:
+def print_results(console: Console, result: RunResult, trends: Sequence[Trend]) -> None:
     """Print the tables and the verdict."""
     for table in (make_cost_table([result]), make_account_table([result]), make_trend_table(trends)):
         console.print(table)
@@ -102,34 +102,34 @@ def print_results(console: Console, result: StepResult, trends: Sequence[Trend])
         console.print(f"  {problem}", markup=False)
 
 
-def choose_read_mode(wanted: str, site: SiteChoice) -> ReadMode:
+def choose_read_mode(wanted: str, target: TargetChoice) -> ReadMode:
     """Choose what is read back, so that reading does not hold up the broker, and with it the client."""
     if wanted != "auto":
         return ReadMode(wanted)
-    return ReadMode.COUNT if site.is_embedded else ReadMode.DECODE
+    return ReadMode.COUNT if target.is_embedded else ReadMode.DECODE
 
 
 async def run_soak(
-    console: Console, plan: StepPlan, site: SiteChoice, folder: Path, output: Path | None
+    console: Console, plan: RunPlan, target: TargetChoice, folder: Path, output: Path | None
 ) -> int:
     """Run the soak test; return its exit status."""
-    watch = StepWatch(plan.duration)
+    watch = RunProgress(plan.duration)
 
     def render() -> RenderableType:
         title = f"[bold]{plan.client.name} at {plan.rate:g}x for {plan.duration:g} s[/bold]"
         return Group(title, ProgressBar(total=1.0, completed=watch.part), watch.describe())
 
-    with LiveView(console, render, watch.describe, line_interval=30.0) as live:
+    with LiveProgress(console, render, watch.describe, line_interval=30.0) as live:
 
         def show(sample: Sample) -> None:
             watch.update(sample)
             live.update()
 
-        result = await run_step(plan, site, folder, show)
+        result = await run_load(plan, target, folder, show)
     trends = find_trends(result)
     print_results(console, result, trends)
     if output is not None:
-        write_results(output, result, trends, site.describe())
+        write_results(output, result, trends, target.describe())
         console.print(f"The report is in {output}", markup=False, soft_wrap=True)
     return 0 if has_passed(result, trends) else 1
 
@@ -171,15 +171,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_kafka_options(parser)
     add_client_option(parser)
     args = parser.parse_args(argv)
-    site = choose_site(args, parser)
+    target = choose_target(args, parser)
     console = make_console()
-    console.print(f"Soak test: {site.describe()}", markup=False)
-    read_mode = choose_read_mode(args.read, site)
-    plan = StepPlan(args.client_command, args.rate, args.duration, read_mode, interval=args.interval)
+    console.print(f"Soak test: {target.describe()}", markup=False)
+    read_mode = choose_read_mode(args.read, target)
+    plan = RunPlan(args.client_command, args.rate, args.duration, read_mode, interval=args.interval)
     folder = Path(tempfile.mkdtemp(prefix="mtmount_soak_"))
     try:
-        status = run_interruptible(run_soak(console, plan, site, folder, args.output))
-    except ProgramError as error:
+        status = run_interruptible(run_soak(console, plan, target, folder, args.output))
+    except LoadTestError as error:
         console.print(f"FAILED: {error}", style="bold red", markup=False)
         status = 1
     if status == 1:

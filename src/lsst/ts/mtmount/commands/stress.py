@@ -14,18 +14,18 @@ from pathlib import Path
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 
+from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.client_command import PLAIN, ClientCommand
 from ..tools.load_test.html_report import make_html_report
 from ..tools.load_test.interrupt import run_interruptible
-from ..tools.load_test.kafka_site import SiteChoice
+from ..tools.load_test.kafka_target import TargetChoice
+from ..tools.load_test.live_progress import LiveProgress, RunProgress
 from ..tools.load_test.machine import describe_machine
-from ..tools.load_test.options import add_client_option, add_kafka_options, choose_site, parse_positive
-from ..tools.load_test.program import ProgramError
-from ..tools.load_test.results import StepResult
+from ..tools.load_test.options import add_client_option, add_kafka_options, choose_target, parse_positive
+from ..tools.load_test.run import SAMPLED_TOPIC, ReadMode, RunPlan, run_load
+from ..tools.load_test.run_result import RunResult
 from ..tools.load_test.samples import Sample
-from ..tools.load_test.step import SAMPLED_TOPIC, ReadMode, StepPlan, run_step
 from ..tools.load_test.tables import LATENCY_NOTE, make_account_table, make_console, make_cost_table
-from ..tools.load_test.watch import LiveView, StepWatch
 from .mock_tma import parse_rate
 
 __all__ = ["main"]
@@ -50,14 +50,14 @@ class StressView:
 
     Parameters
     ----------
-    plan : `StepPlan`
+    plan : `RunPlan`
         The run that goes on.
-    results : `Sequence` [`StepResult`]
+    results : `Sequence` [`RunResult`]
         The runs that are over.
     """
 
-    def __init__(self, plan: StepPlan, results: Sequence[StepResult]) -> None:
-        self.watch = StepWatch(plan.duration)
+    def __init__(self, plan: RunPlan, results: Sequence[RunResult]) -> None:
+        self.watch = RunProgress(plan.duration)
         self._plan = plan
         self._results = results
 
@@ -75,23 +75,23 @@ class StressView:
         return f"{describe_plan(self._plan)}: {self.watch.describe()}"
 
 
-def describe_plan(plan: StepPlan) -> str:
+def describe_plan(plan: RunPlan) -> str:
     """Describe a run that is to be made, for people."""
     rate = "as fast as it can" if math.isinf(plan.rate) else f"at {plan.rate:g}x"
     return f"{plan.client.name} {rate}"
 
 
-def make_plans(args: argparse.Namespace, site: SiteChoice) -> list[StepPlan]:
+def make_plans(args: argparse.Namespace, target: TargetChoice) -> list[RunPlan]:
     """Plan the runs that the command line asks for."""
     clients: list[ClientCommand] = [args.client_command]
     if args.compare is not None:
         clients.append(COMPARISONS[args.compare])
     return [
-        StepPlan(
+        RunPlan(
             client,
             rate,
             args.duration,
-            read_mode=choose_read_mode(args.read, rate, site),
+            read_mode=choose_read_mode(args.read, rate, target),
             interval=args.interval,
             seed=args.seed,
         )
@@ -100,7 +100,7 @@ def make_plans(args: argparse.Namespace, site: SiteChoice) -> list[StepPlan]:
     ]
 
 
-def choose_read_mode(wanted: str, rate: float, site: SiteChoice) -> ReadMode:
+def choose_read_mode(wanted: str, rate: float, target: TargetChoice) -> ReadMode:
     """Choose what is read back: at full speed, two cores cannot also decode everything.
 
     Nor can the embedded broker hand it out far above the full rate: an answer holds one batch of
@@ -108,29 +108,29 @@ def choose_read_mode(wanted: str, rate: float, site: SiteChoice) -> ReadMode:
     """
     if wanted != "auto":
         return ReadMode(wanted)
-    is_too_fast = math.isinf(rate) or (site.is_embedded and rate > MAX_EMBEDDED_DECODE_RATE)
+    is_too_fast = math.isinf(rate) or (target.is_embedded and rate > MAX_EMBEDDED_DECODE_RATE)
     return ReadMode.COUNT if is_too_fast else ReadMode.DECODE
 
 
 async def run_all(
-    console: Console, plans: Sequence[StepPlan], site: SiteChoice, folder: Path, results: list[StepResult]
+    console: Console, plans: Sequence[RunPlan], target: TargetChoice, folder: Path, results: list[RunResult]
 ) -> int:
     """Make all runs, and add what comes out to the results; return the exit status."""
     for number, plan in enumerate(plans, 1):
-        step_folder = folder / f"run{number}"
-        step_folder.mkdir()
+        run_folder = folder / f"run{number}"
+        run_folder.mkdir()
         view = StressView(plan, results)
-        with LiveView(console, view.render, view.describe) as live:
+        with LiveProgress(console, view.render, view.describe) as live:
 
-            def show(sample: Sample, view: StressView = view, live: LiveView = live) -> None:
+            def show(sample: Sample, view: StressView = view, live: LiveProgress = live) -> None:
                 view.watch.update(sample)
                 live.update()
 
-            results.append(await run_step(plan, site, step_folder, show))
+            results.append(await run_load(plan, target, run_folder, show))
     return 0 if all(result.has_passed for result in results) else 1
 
 
-def print_results(console: Console, results: Sequence[StepResult]) -> None:
+def print_results(console: Console, results: Sequence[RunResult]) -> None:
     """Print the tables, and how they are to be read."""
     console.print(make_cost_table(results))
     console.print(make_account_table(results))
@@ -151,7 +151,7 @@ def print_results(console: Console, results: Sequence[StepResult]) -> None:
 
 
 def print_verdict(
-    console: Console, results: Sequence[StepResult], num_plans: int, failure: ProgramError | None
+    console: Console, results: Sequence[RunResult], num_plans: int, failure: LoadTestError | None
 ) -> None:
     """Print whether the test has passed, and if not, why."""
     problems = [
@@ -169,19 +169,19 @@ def print_verdict(
         console.print("PASSED: every frame is accounted for; nothing was lost.", style="bold green")
 
 
-def write_results(folder: Path, results: Sequence[StepResult], site: str) -> None:
+def write_results(folder: Path, results: Sequence[RunResult], target: str) -> None:
     """Write the report as HTML, and all figures as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
     figures = {
         "program": NAME,
         "machine": machine,
-        "kafka": site,
+        "kafka": target,
         "passed": all(result.has_passed for result in results),
         "runs": [result.as_dict() for result in results],
     }
     (folder / "stress.json").write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n")
-    page = make_html_report("Stress test of the telemetry client", results, machine, site)
+    page = make_html_report("Stress test of the telemetry client", results, machine, target)
     (folder / "stress.html").write_text(page, encoding="utf-8")
 
 
@@ -240,22 +240,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = make_parser()
     args = parser.parse_args(argv)
-    site = choose_site(args, parser)
+    target = choose_target(args, parser)
     console = make_console()
-    console.print(f"{NAME}: {site.describe()}", markup=False)
+    console.print(f"{NAME}: {target.describe()}", markup=False)
     folder = Path(tempfile.mkdtemp(prefix="mtmount_stress_"))
-    plans = make_plans(args, site)
-    results: list[StepResult] = []
-    failure: ProgramError | None = None
+    plans = make_plans(args, target)
+    results: list[RunResult] = []
+    failure: LoadTestError | None = None
     try:
-        status = run_interruptible(run_all(console, plans, site, folder, results))
-    except ProgramError as error:
+        status = run_interruptible(run_all(console, plans, target, folder, results))
+    except LoadTestError as error:
         failure = error
         status = 1
     if results:
         print_results(console, results)
         if args.output is not None:
-            write_results(args.output, results, site.describe())
+            write_results(args.output, results, target.describe())
             console.print(f"The report is in {args.output}", markup=False, soft_wrap=True)
     print_verdict(console, results, len(plans), failure)
     if status == 1:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import pairwise
 
-from .charts import Chart, Series, make_percentile_axis
-from .results import PERCENTILES, ROLES, StepResult
+from .run_result import PERCENTILES, ROLES, RunResult
+from .svg_chart import Chart, Series, make_percentile_axis
 from .tables import LATENCY_NOTE, format_number
 
 __all__ = ["make_html_report"]
@@ -73,9 +73,9 @@ NOTES = (
 
 def make_html_report(
     title: str,
-    results: Sequence[StepResult],
+    results: Sequence[RunResult],
     machine: Mapping[str, str],
-    site: str,
+    target: str,
     notes: Sequence[str] = (),
 ) -> str:
     """Make the report.
@@ -84,11 +84,11 @@ def make_html_report(
     ----------
     title : `str`
         What it is.
-    results : `Sequence` [`StepResult`]
+    results : `Sequence` [`RunResult`]
         The runs.
     machine : `Mapping` [`str`, `str`]
         What they were made on.
-    site : `str`
+    target : `str`
         Where they published.
     notes : `Sequence` [`str`], optional
         What else there is to say about all of them.
@@ -114,10 +114,10 @@ def make_html_report(
         "<h2>Latency</h2>",
         _make_latency_table(results),
         f'<div class="charts">{_make_latency_chart(results).draw()}</div>',
-        *(_make_step_section(result) for result in results),
+        *(_make_run_section(result) for result in results),
         "<h2>How it was measured</h2>",
         *(f'<p class="faint">{note}</p>' for note in NOTES),
-        f'<p class="faint">{escape(site)}; '
+        f'<p class="faint">{escape(target)}; '
         + "; ".join(f"{escape(name)}: {escape(value)}" for name, value in machine.items())
         + "</p>",
     ]
@@ -130,7 +130,7 @@ def make_html_report(
     )
 
 
-def _make_cost_table(results: Sequence[StepResult]) -> str:
+def _make_cost_table(results: Sequence[RunResult]) -> str:
     headers = ["frames/s", "MB/s", "late ticks", "client CPU %", "us a frame", "client MB", "max queue"]
     headers += [f"{role} CPU %" for role in ROLES[1:]]
     rows = []
@@ -151,7 +151,7 @@ def _make_cost_table(results: Sequence[StepResult]) -> str:
     return _make_table(results, headers, rows)
 
 
-def _make_account_table(results: Sequence[StepResult]) -> str:
+def _make_account_table(results: Sequence[RunResult]) -> str:
     headers = ["sent", "read", "published", "dropped", "unsupported", "acknowledged", "at the broker"]
     headers += ["read back", "wrong", "lost", ""]
     rows = []
@@ -176,7 +176,7 @@ def _make_account_table(results: Sequence[StepResult]) -> str:
     return _make_table(results, headers, rows)
 
 
-def _make_latency_table(results: Sequence[StepResult]) -> str:
+def _make_latency_table(results: Sequence[RunResult]) -> str:
     headers = [f"p{percent:g} [ms]" for percent in PERCENTILES] + ["max [ms]", "mean [ms]", "records"]
     rows = []
     for result in results:
@@ -186,7 +186,7 @@ def _make_latency_table(results: Sequence[StepResult]) -> str:
     return _make_table(results, headers, rows)
 
 
-def _make_table(results: Sequence[StepResult], headers: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _make_table(results: Sequence[RunResult], headers: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = '<th class="name">client</th><th>rate</th>' + "".join(f"<th>{header}</th>" for header in headers)
     body = "".join(
         f'<tr><td class="name">{escape(result.client)}</td><td>{result.rate_name}</td>'
@@ -197,12 +197,12 @@ def _make_table(results: Sequence[StepResult], headers: Iterable[str], rows: Ite
     return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
 
 
-def _list_problems(result: StepResult) -> str:
+def _list_problems(result: RunResult) -> str:
     items = "".join(f"<li>{escape(problem)}</li>" for problem in result.problems)
     return f'<p class="bad">{escape(result.client)} at {result.rate_name}:</p><ul>{items}</ul>'
 
 
-def _make_latency_chart(results: Sequence[StepResult]) -> Chart:
+def _make_latency_chart(results: Sequence[RunResult]) -> Chart:
     places, ticks = make_percentile_axis(CURVE)
     return Chart(
         "Latency from the wire to the reader",
@@ -222,7 +222,7 @@ def _make_latency_chart(results: Sequence[StepResult]) -> Chart:
     )
 
 
-def _make_step_section(result: StepResult) -> str:
+def _make_run_section(result: RunResult) -> str:
     start = result.account.read_back.first_published
     samples = result.series.samples
     samples = samples[:: -(-len(samples) // MAX_POINTS) or 1]

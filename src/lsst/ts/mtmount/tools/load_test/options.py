@@ -7,9 +7,9 @@ import math
 
 from ...sal.settings import SettingsError
 from .client_command import OURS, parse_client_command
-from .kafka_site import EMBEDDED, SiteChoice
+from .kafka_target import EMBEDDED, TargetChoice
 
-__all__ = ["add_client_option", "add_kafka_options", "choose_site", "parse_positive"]
+__all__ = ["add_client_option", "add_kafka_options", "choose_target", "parse_positive"]
 
 
 def parse_positive(text: str) -> float:
@@ -51,16 +51,18 @@ def add_kafka_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def choose_site(args: argparse.Namespace, parser: argparse.ArgumentParser) -> SiteChoice:
+def choose_target(args: argparse.Namespace, parser: argparse.ArgumentParser) -> TargetChoice:
     """Choose the Kafka that the options of `add_kafka_options` ask for."""
     if (args.broker is None) != (args.registry is None):
         parser.error("--broker and --registry belong together")
     if args.broker is not None:
-        site = SiteChoice({"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry})
+        target = TargetChoice(
+            {"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry}
+        )
     else:
-        site = SiteChoice({}) if args.external else EMBEDDED
+        target = TargetChoice({}) if args.external else EMBEDDED
     try:
-        site.describe()
+        target.describe()
     except SettingsError as error:
         parser.error(str(error))
-    return site
+    return target

@@ -1,4 +1,4 @@
-"""Samples of everything that runs in a trial, taken from time to time."""
+"""Samples of everything that runs in a load test, taken from time to time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .child_program import ChildProgram
 from .procfs import Usage
-from .program import Program
-from .reader_process import ReaderProcess
+from .verifier_process import VerifierProcess
 
 __all__ = ["Sample", "SampleSeries", "Sampler"]
 
@@ -60,15 +60,17 @@ class Sampler:
 
     Parameters
     ----------
-    programs : `Sequence` [`Program`]
+    programs : `Sequence` [`ChildProgram`]
         The programs whose usage is read.
-    reader : `ReaderProcess`
+    reader : `VerifierProcess`
         The reader.
     report : `pathlib.Path` or `None`
         The file with the client's counters, if it writes one.
     """
 
-    def __init__(self, programs: Sequence[Program], reader: ReaderProcess, report: Path | None) -> None:
+    def __init__(
+        self, programs: Sequence[ChildProgram], reader: VerifierProcess, report: Path | None
+    ) -> None:
         self._programs = programs
         self._reader = reader
         self._report = report

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .account import Account, TopicAccount
-from .histogram import LatencyHistogram
-from .reader_process import BUSY_FETCH_WAIT, FETCH_WAIT
-from .results import ROLES, StepResult
+from .frame_counts import FrameCounts, TopicCounts
+from .latency_histogram import LatencyHistogram
+from .run_result import ROLES, RunResult
+from .verifier_process import BUSY_FETCH_WAIT, FETCH_WAIT
 
 __all__ = [
     "LATENCY_NOTE",
@@ -56,7 +56,7 @@ def format_number(value: float, digits: int = 0) -> str:
     return UNKNOWN if math.isnan(value) else f"{value:,.{digits}f}"
 
 
-def make_topic_table(result: StepResult) -> Table:
+def make_topic_table(result: RunResult) -> Table:
     """Make the table of one run, topic by topic."""
     table = _make_table(
         ["topic"],
@@ -85,10 +85,14 @@ def make_topic_table(result: StepResult) -> Table:
 
 
 def _list_counts(
-    account: TopicAccount | Account, published: int, decoded: int, latency: LatencyHistogram, elapsed: float
+    account: TopicCounts | FrameCounts,
+    published: int,
+    decoded: int,
+    latency: LatencyHistogram,
+    elapsed: float,
 ) -> list[str | Text]:
     """List what the table of topics tells of one of them, or of all."""
-    sent = account.total_sent if isinstance(account, Account) else account.sent
+    sent = account.total_sent if isinstance(account, FrameCounts) else account.sent
     return [
         *(str(count) for count in (sent, published, decoded)),
         format_number(published / elapsed if elapsed > 0 else math.nan, 1),
@@ -97,7 +101,7 @@ def _list_counts(
     ]
 
 
-def make_cost_table(results: Iterable[StepResult]) -> Table:
+def make_cost_table(results: Iterable[RunResult]) -> Table:
     """Make the table of what some runs achieved, and what that took."""
     table = _make_table(
         ["client", "rate"],
@@ -122,7 +126,7 @@ def make_cost_table(results: Iterable[StepResult]) -> Table:
     return table
 
 
-def make_account_table(results: Iterable[StepResult]) -> Table:
+def make_account_table(results: Iterable[RunResult]) -> Table:
     """Make the table of where the frames of some runs went, and when they came."""
     table = _make_table(
         ["client", "rate"],

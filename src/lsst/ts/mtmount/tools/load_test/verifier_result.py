@@ -1,17 +1,17 @@
-"""What was read back: the reader's result, as it is handed to the trial."""
+"""What was read back: the reader's result, as it is handed to the load test."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from .histogram import LatencyHistogram
+from .latency_histogram import LatencyHistogram
 
-__all__ = ["ReadBack", "TopicReadBack"]
+__all__ = ["TopicVerifierResult", "VerifierResult"]
 
 
 @dataclass
-class TopicReadBack:
+class TopicVerifierResult:
     """What was read back of one topic.
 
     Parameters
@@ -45,18 +45,18 @@ class TopicReadBack:
         return vars(self) | {"latency": self.latency.as_dict()}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> TopicReadBack:
+    def from_dict(cls, content: dict[str, Any]) -> TopicVerifierResult:
         """Return what `as_dict` described."""
         return cls(**(content | {"latency": LatencyHistogram.from_dict(content["latency"])}))
 
 
 @dataclass
-class ReadBack:
+class VerifierResult:
     """What was read back.
 
     Parameters
     ----------
-    topics : `dict` [`str`, `TopicReadBack`]
+    topics : `dict` [`str`, `TopicVerifierResult`]
         By SAL name; only the topics that were read.
     compared : `bool`
         Was every value compared with the frame it came from?
@@ -71,7 +71,7 @@ class ReadBack:
         Why reading ended before everything was read.
     """
 
-    topics: dict[str, TopicReadBack]
+    topics: dict[str, TopicVerifierResult]
     compared: bool = False
     origins: list[int] = field(default_factory=list)
     first_published: float = 0.0
@@ -96,7 +96,7 @@ class ReadBack:
         return vars(self) | {"topics": {name: topic.as_dict() for name, topic in self.topics.items()}}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> ReadBack:
+    def from_dict(cls, content: dict[str, Any]) -> VerifierResult:
         """Return what `as_dict` described."""
-        topics = {name: TopicReadBack.from_dict(topic) for name, topic in content["topics"].items()}
+        topics = {name: TopicVerifierResult.from_dict(topic) for name, topic in content["topics"].items()}
         return cls(**(content | {"topics": topics}))

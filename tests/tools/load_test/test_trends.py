@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from lsst.ts.mtmount.tools.load_test.account import Account
-from lsst.ts.mtmount.tools.load_test.drift import Trend, compute_growth, find_trends, find_warm_up
+from lsst.ts.mtmount.tools.load_test.frame_counts import FrameCounts
 from lsst.ts.mtmount.tools.load_test.procfs import Usage
-from lsst.ts.mtmount.tools.load_test.readback import ReadBack
-from lsst.ts.mtmount.tools.load_test.results import StepResult
+from lsst.ts.mtmount.tools.load_test.run_result import RunResult
 from lsst.ts.mtmount.tools.load_test.samples import Sample, SampleSeries
+from lsst.ts.mtmount.tools.load_test.trends import Trend, compute_growth, find_trends, find_warm_up
+from lsst.ts.mtmount.tools.load_test.verifier_result import VerifierResult
 
 MIB = 2**20
 START = 1_800_000_000.0
@@ -22,7 +22,7 @@ def make_result(
     files: dict[float, int] | None = None,
     slowing: float = 0.0,
     noise: float = 0.0,
-) -> StepResult:
+) -> RunResult:
     """Make the result of a run in which something happens.
 
     Parameters
@@ -50,21 +50,21 @@ def make_result(
         )
         latency = 0.004 + slowing * part
         samples.append(Sample(START + time, {"client": usage}, None, {}, (latency, 2 * latency, 0.1), 0))
-    read_back = ReadBack({}, first_published=START, last_published=START + DURATION)
-    return StepResult(
+    read_back = VerifierResult({}, first_published=START, last_published=START + DURATION)
+    return RunResult(
         client="client",
         rate=20.0,
         duration=DURATION,
         was_cut=False,
         read_mode="decode",
-        account=Account({}, {}, read_back, None),
+        account=FrameCounts({}, {}, read_back, None),
         simulator={},
         series=SampleSeries(samples),
         problems=[],
     )
 
 
-def find(result: StepResult) -> dict[str, Trend]:
+def find(result: RunResult) -> dict[str, Trend]:
     return {trend.name.split(" [")[0]: trend for trend in find_trends(result)}
 
 

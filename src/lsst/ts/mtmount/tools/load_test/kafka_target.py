@@ -1,4 +1,4 @@
-"""Where a trial publishes: an embedded Kafka of its own, or a given one."""
+"""Where a load test publishes: an embedded Kafka of its own, or a given one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ...sal.kafka_topics import KafkaSetupError, create_missing_topics
 from ...sal.schema import TopicInfo
 from ...sal.settings import KafkaSettings
 from ..embedded.kafka import VARIABLE_PREFIXES
-from .program import Program, ProgramError
+from .child_program import ChildProgram, LoadTestError
 
-__all__ = ["EMBEDDED", "KafkaSite", "SiteChoice"]
+__all__ = ["EMBEDDED", "KafkaTarget", "TargetChoice"]
 
 LOG = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ ANSWER_TIMEOUT = 20.0
 #: SAL topics have one partition.
 PARTITION = 0
 
-DEFAULT_SUBNAME = "trial"
+DEFAULT_SUBNAME = "load_test"
 
 #: What Kafka says of a topic that has just been created, and how long to wait then [s].
 NO_LEADER = (
@@ -43,19 +43,19 @@ RETRY_INTERVAL = 0.1
 
 
 @dataclass(frozen=True)
-class KafkaSite:
+class KafkaTarget:
     """A Kafka and a schema registry that are running.
 
     Parameters
     ----------
     environment : `Mapping` [`str`, `str`]
         All environment variables for a program that is to publish there.
-    program : `Program` or `None`
+    program : `ChildProgram` or `None`
         The embedded Kafka; None if it is a given one.
     """
 
     environment: Mapping[str, str]
-    program: Program | None
+    program: ChildProgram | None
 
     @property
     def settings(self) -> KafkaSettings:
@@ -67,7 +67,7 @@ class KafkaSite:
 
         Raises
         ------
-        ProgramError
+        LoadTestError
             If Kafka cannot be reached, or refuses.
         """
         await asyncio.to_thread(self._create_topics, list(topics))
@@ -79,7 +79,7 @@ class KafkaSite:
                 self.settings, topics, producer, LOG, timeout=ANSWER_TIMEOUT, stop=threading.Event()
             )
         except KafkaSetupError as error:
-            raise ProgramError(str(error)) from None
+            raise LoadTestError(str(error)) from None
 
     async def find_ends(self, topics: Iterable[TopicInfo]) -> dict[str, int]:
         """Find how many records were ever written to each topic.
@@ -91,7 +91,7 @@ class KafkaSite:
 
         Raises
         ------
-        ProgramError
+        LoadTestError
             If Kafka does not tell.
         """
         return await asyncio.to_thread(self._find_ends, list(topics))
@@ -106,7 +106,9 @@ class KafkaSite:
                 for topic in topics
             }
         except KafkaException as error:
-            raise ProgramError(f"Kafka does not tell its watermarks: {settings.redact(str(error))}") from None
+            raise LoadTestError(
+                f"Kafka does not tell its watermarks: {settings.redact(str(error))}"
+            ) from None
         finally:
             consumer.close()
 
@@ -127,8 +129,8 @@ def _find_end(consumer: Consumer, kafka_topic: str, deadline: float) -> int:
 
 
 @dataclass(frozen=True)
-class SiteChoice:
-    """Which Kafka a trial uses.
+class TargetChoice:
+    """Which Kafka a load test uses.
 
     Parameters
     ----------
@@ -155,7 +157,7 @@ class SiteChoice:
         return {"LSST_TOPIC_SUBNAME": DEFAULT_SUBNAME, **os.environ, **(self.overrides or {})}
 
     @asynccontextmanager
-    async def open(self, folder: Path) -> AsyncIterator[KafkaSite]:
+    async def open(self, folder: Path) -> AsyncIterator[KafkaTarget]:
         """Bring the Kafka up, if it is an embedded one.
 
         Parameters
@@ -165,21 +167,21 @@ class SiteChoice:
 
         Raises
         ------
-        ProgramError
+        LoadTestError
             If it does not come up.
         """
         if self.overrides is not None:
-            yield KafkaSite(self._make_environment(), None)
+            yield KafkaTarget(self._make_environment(), None)
             return
         others = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLE_PREFIXES)}
         command = [sys.executable, "-m", "lsst.ts.mtmount.embedded", "--subname", DEFAULT_SUBNAME]
-        async with Program("broker", command, others, folder, read_output=True) as program:
+        async with ChildProgram("broker", command, others, folder, read_output=True) as program:
             variables = {}
             while "LSST_SCHEMA_REGISTRY_URL" not in variables:
                 name, _, value = (await program.expect_line(ANSWER_TIMEOUT)).partition("=")
                 variables[name] = value
-            yield KafkaSite(others | variables, program)
+            yield KafkaTarget(others | variables, program)
 
 
 #: An embedded Kafka, new for each run.
-EMBEDDED = SiteChoice()
+EMBEDDED = TargetChoice()

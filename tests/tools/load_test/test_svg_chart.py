@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from lsst.ts.mtmount.tools.load_test.charts import Chart, Series, _choose_ticks, make_percentile_axis
+from lsst.ts.mtmount.tools.load_test.svg_chart import Chart, Series, _choose_ticks, make_percentile_axis
 
 
 def parse(chart: Chart) -> ElementTree.Element:

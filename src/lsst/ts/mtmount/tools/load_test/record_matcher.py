@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from .expectation import ExpectedTopic, find_difference
+from .oracle import TopicOracle, find_difference
 
-__all__ = ["TopicMatcher"]
+__all__ = ["RecordMatcher"]
 
 #: The member that tells the frames of a topic apart.
 STAMP = "timestamp"
@@ -16,7 +16,7 @@ STAMP = "timestamp"
 Record = Mapping[str, Any]
 
 
-class TopicMatcher:
+class RecordMatcher:
     """Pairs the records of one topic with its frames, each in its order.
 
     A frame and its record have the same time stamp. So a frame that was lost
@@ -24,7 +24,7 @@ class TopicMatcher:
 
     Parameters
     ----------
-    topic : `ExpectedTopic`
+    topic : `TopicOracle`
         Makes records from frames.
 
     Attributes
@@ -39,7 +39,7 @@ class TopicMatcher:
         Frames that were passed over: a later one had its record first.
     """
 
-    def __init__(self, topic: ExpectedTopic) -> None:
+    def __init__(self, topic: TopicOracle) -> None:
         self.num_right = 0
         self.num_wrong = 0
         self.num_repeated = 0

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
+from lsst.ts.mtmount.tools.load_test.child_program import LoadTestError
 from lsst.ts.mtmount.tools.load_test.client_command import OURS, PLAIN, ClientCommand, parse_client_command
-from lsst.ts.mtmount.tools.load_test.kafka_site import EMBEDDED, SiteChoice
-from lsst.ts.mtmount.tools.load_test.program import ProgramError
-from lsst.ts.mtmount.tools.load_test.results import ROLES, StepResult
+from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
+from lsst.ts.mtmount.tools.load_test.run import SAMPLED_TOPIC, ReadMode, RunPlan, count_due_frames, run_load
+from lsst.ts.mtmount.tools.load_test.run_result import ROLES, RunResult
 from lsst.ts.mtmount.tools.load_test.samples import Sample
-from lsst.ts.mtmount.tools.load_test.step import SAMPLED_TOPIC, ReadMode, StepPlan, count_due_frames, run_step
 
 from ..simulator.helpers import count_due
 
 
-async def run(plan: StepPlan, folder: Path, site: SiteChoice = EMBEDDED) -> StepResult:
+async def run(plan: RunPlan, folder: Path, target: TargetChoice = EMBEDDED) -> RunResult:
     samples: list[Sample] = []
-    result = await run_step(plan, site, folder, samples.append)
+    result = await run_load(plan, target, folder, samples.append)
     assert result.series.samples == samples
     return result
 
@@ -31,7 +31,7 @@ def test_counts_frames_that_are_due(rate: float, duration: float) -> None:
 
 @pytest.mark.parametrize("rate", [1.0, pytest.param(10.0, marks=pytest.mark.slow)])
 async def test_everything_is_found_again(tmp_path: Path, rate: float) -> None:
-    result = await run(StepPlan(OURS, rate, 2.0, interval=0.1), tmp_path)
+    result = await run(RunPlan(OURS, rate, 2.0, interval=0.1), tmp_path)
     assert result.problems == []
     account = result.account
     due = count_due_frames(rate, 2.0)
@@ -48,7 +48,7 @@ async def test_everything_is_found_again(tmp_path: Path, rate: float) -> None:
 
 
 async def test_at_full_speed_records_are_counted(tmp_path: Path) -> None:
-    result = await run(StepPlan(OURS, math.inf, 1.0, ReadMode.COUNT, interval=0.1), tmp_path)
+    result = await run(RunPlan(OURS, math.inf, 1.0, ReadMode.COUNT, interval=0.1), tmp_path)
     assert result.problems == []
     account = result.account
     assert not account.is_read_whole
@@ -59,7 +59,7 @@ async def test_at_full_speed_records_are_counted(tmp_path: Path) -> None:
 
 async def test_plain_client_publishes_the_same(tmp_path: Path) -> None:
     """The oracle's own pipeline passes the comparison of every value too."""
-    result = await run(StepPlan(PLAIN, 3.0, 1.0, compare=True, by_signal=True, interval=0.1), tmp_path)
+    result = await run(RunPlan(PLAIN, 3.0, 1.0, compare=True, by_signal=True, interval=0.1), tmp_path)
     assert result.problems == []
     assert result.account.read_back.compared
     assert result.account.counters is not None
@@ -71,28 +71,28 @@ async def test_given_kafka_that_holds_records_already(
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
-        result = await run(StepPlan(OURS, 5.0, 0.5, interval=0.1), folder, SiteChoice({}))
+        result = await run(RunPlan(OURS, 5.0, 0.5, interval=0.1), folder, TargetChoice({}))
         assert result.problems == []
         assert result.account.total_written == count_due_frames(5.0, 0.5)
-    assert os.environ["LSST_TOPIC_SUBNAME"] in SiteChoice({}).describe()
+    assert os.environ["LSST_TOPIC_SUBNAME"] in TargetChoice({}).describe()
 
 
 async def test_client_that_is_not_there(tmp_path: Path) -> None:
     client = parse_client_command("no-such-program-anywhere")
-    with pytest.raises(ProgramError, match=r"client cannot be started: .*no-such-program-anywhere"):
-        await run(StepPlan(client, 1.0, 1.0), tmp_path)
+    with pytest.raises(LoadTestError, match=r"client cannot be started: .*no-such-program-anywhere"):
+        await run(RunPlan(client, 1.0, 1.0), tmp_path)
 
 
 @pytest.mark.slow
 async def test_client_that_does_not_connect(tmp_path: Path) -> None:
-    result = await run(StepPlan(parse_client_command("false"), 1.0, 1.0), tmp_path)
+    result = await run(RunPlan(parse_client_command("false"), 1.0, 1.0), tmp_path)
     assert "no frame was sent: the client did not connect" in result.problems
 
 
 @pytest.mark.slow
 async def test_client_that_does_not_keep_up(tmp_path: Path) -> None:
     """The stream is cut, what was sent is accounted for, and it is said."""
-    result = await run(StepPlan(PLAIN, 2000.0, 1.0, ReadMode.COUNT), tmp_path)
+    result = await run(RunPlan(PLAIN, 2000.0, 1.0, ReadMode.COUNT), tmp_path)
     assert result.problems == []
     assert result.was_cut
     assert result.verdict == "behind"
@@ -102,5 +102,5 @@ async def test_client_that_does_not_keep_up(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_client_that_leaves_early(tmp_path: Path) -> None:
     words = ("timeout", "--preserve-status", "2", *OURS.template)
-    result = await run(StepPlan(ClientCommand("leaver", words), 1.0, 10.0, interval=0.1), tmp_path)
+    result = await run(RunPlan(ClientCommand("leaver", words), 1.0, 10.0, interval=0.1), tmp_path)
     assert "the client left the TMA before the end of the stream" in result.problems

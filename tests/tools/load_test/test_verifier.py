@@ -1,4 +1,4 @@
-"""The reading program, as the trial starts it, on records that are doctored."""
+"""The reading program, as the load test starts it, on records that are doctored."""
 
 import asyncio
 import io
@@ -17,10 +17,10 @@ from lsst.ts.mtmount.sal import SchemaRegistry
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
-from lsst.ts.mtmount.tools.load_test.expectation import ExpectedTopic
-from lsst.ts.mtmount.tools.load_test.program import ProgramError
-from lsst.ts.mtmount.tools.load_test.readback import TopicReadBack
-from lsst.ts.mtmount.tools.load_test.reader_process import ReaderProcess
+from lsst.ts.mtmount.tools.load_test.child_program import LoadTestError
+from lsst.ts.mtmount.tools.load_test.oracle import TopicOracle
+from lsst.ts.mtmount.tools.load_test.verifier_process import VerifierProcess
+from lsst.ts.mtmount.tools.load_test.verifier_result import TopicVerifierResult
 
 TOPIC_ID = 21
 NAME, WIRE_FIELDS = RAW_TELEMETRY_MAP[TOPIC_ID]
@@ -58,7 +58,7 @@ class Publisher:
 
     def make_record(self, number: int, frame: dict[str, Any]) -> dict[str, Any]:
         utc = time.time()
-        return ExpectedTopic(TOPIC.fields, WIRE_FIELDS).make_record(frame) | {
+        return TopicOracle(TOPIC.fields, WIRE_FIELDS).make_record(frame) | {
             "private_sndStamp": utc + TAI_MINUS_UTC,
             "private_rcvStamp": 0.0,
             "private_efdStamp": utc,
@@ -136,7 +136,7 @@ async def test_finds_what_is_wrong(
     recording.touch()
     async with (
         asyncio.timeout(TIMEOUT),
-        ReaderProcess([NAME], os.environ, tmp_path, interval=0.05, recording=recording) as reader,
+        VerifierProcess([NAME], os.environ, tmp_path, interval=0.05, recording=recording) as reader,
     ):
         frames = make_frames()
         recording.write_bytes(b"".join(json.dumps(frame).encode() + b"\r\n" for frame in frames))
@@ -145,7 +145,7 @@ async def test_finds_what_is_wrong(
         await reader.wait_for(lambda progress: progress.total_decoded == len(records))
         result = await reader.finish()
     found = result.topics[NAME]
-    expected = TopicReadBack(decoded=NUM_FRAMES, latency=found.latency)
+    expected = TopicVerifierResult(decoded=NUM_FRAMES, latency=found.latency)
     for name, count in counts.items():
         setattr(expected, name, getattr(expected, name) + count)
     assert found == expected
@@ -168,7 +168,7 @@ async def test_reads_only_what_is_new_and_what_is_left_at_the_end(
     await asyncio.to_thread(publisher.publish, *payloads)
     async with (
         asyncio.timeout(TIMEOUT),
-        ReaderProcess([NAME], os.environ, tmp_path, interval=0.05) as reader,
+        VerifierProcess([NAME], os.environ, tmp_path, interval=0.05) as reader,
     ):
         payloads = [
             publisher.encode(publisher.make_record(number, frame)) for number, frame in enumerate(frames, 1)
@@ -184,7 +184,7 @@ async def test_reads_only_what_is_new_and_what_is_left_at_the_end(
 async def test_message_that_is_no_record(publisher: Publisher, tmp_path: Path, payload: bytes) -> None:
     async with (
         asyncio.timeout(TIMEOUT),
-        ReaderProcess([NAME], os.environ, tmp_path, interval=0.05) as reader,
+        VerifierProcess([NAME], os.environ, tmp_path, interval=0.05) as reader,
     ):
         if payload == b"cut":
             payload = publisher.encode(publisher.make_record(1, make_frames()[0]))[:-1]
@@ -195,6 +195,9 @@ async def test_message_that_is_no_record(publisher: Publisher, tmp_path: Path, p
 
 
 async def test_reader_that_cannot_start(publisher: Publisher, tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match=r"reader ended, status 1[\s\S]*no such Kafka topics"):
-        async with asyncio.timeout(TIMEOUT), ReaderProcess(["nonsense"], os.environ, tmp_path, interval=0.05):
+    with pytest.raises(LoadTestError, match=r"reader ended, status 1[\s\S]*no such Kafka topics"):
+        async with (
+            asyncio.timeout(TIMEOUT),
+            VerifierProcess(["nonsense"], os.environ, tmp_path, interval=0.05),
+        ):
             pass

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..simulator import TICK_INTERVAL
-from .account import Account
-from .histogram import LatencyHistogram
+from .frame_counts import FrameCounts
+from .latency_histogram import LatencyHistogram
 from .samples import SampleSeries
 
-__all__ = ["PERCENTILES", "ROLES", "StepResult", "replace_nan"]
+__all__ = ["PERCENTILES", "ROLES", "RunResult", "replace_nan"]
 
-#: The programs of a trial.
+#: The programs of a load test.
 ROLES = ("client", "simulator", "broker", "reader")
 
 #: Percentiles of the latency that are told.
@@ -21,7 +21,7 @@ PERCENTILES = (50, 90, 99, 99.9)
 
 
 @dataclass(frozen=True)
-class StepResult:
+class RunResult:
     """What came out of one run.
 
     Parameters
@@ -36,7 +36,7 @@ class StepResult:
         Was the stream cut, because the client did not keep up?
     read_mode : `str`
         Whether everything was decoded, or counted.
-    account : `Account`
+    account : `FrameCounts`
         Where each frame went.
     simulator : `dict` [`str`, `Any`]
         The simulator's report.
@@ -51,7 +51,7 @@ class StepResult:
     duration: float
     was_cut: bool
     read_mode: str
-    account: Account
+    account: FrameCounts
     simulator: dict[str, Any]
     series: SampleSeries
     problems: list[str]

@@ -12,7 +12,7 @@ from typing import Self
 
 from .procfs import ProcessMeter
 
-__all__ = ["Program", "ProgramError"]
+__all__ = ["ChildProgram", "LoadTestError"]
 
 #: How long a program may take to end after SIGTERM before it is killed [s].
 END_TIMEOUT = 15.0
@@ -24,11 +24,11 @@ NUM_TOLD_LINES = 15
 MAX_LINE = 16 << 20
 
 
-class ProgramError(RuntimeError):
+class LoadTestError(RuntimeError):
     """A program did not do what it should."""
 
 
-class Program:
+class ChildProgram:
     """A program that runs. A context manager, which ends it.
 
     Parameters
@@ -78,11 +78,11 @@ class Program:
                     stdout=asyncio.subprocess.PIPE if self._read_output else log,
                     stderr=log,
                     limit=MAX_LINE,
-                    # A Ctrl-C in the terminal is for the trial, which ends its programs in order.
+                    # A Ctrl-C in the terminal is for the load test, which ends its programs in order.
                     start_new_session=True,
                 )
             except OSError as error:
-                raise ProgramError(f"{self.name} cannot be started: {error}") from None
+                raise LoadTestError(f"{self.name} cannot be started: {error}") from None
         self._meter = ProcessMeter(self._process.pid)
         return self
 
@@ -135,17 +135,17 @@ class Program:
 
         Raises
         ------
-        ProgramError
+        LoadTestError
             If the program ends before, or it takes too long.
         """
         try:
             async with asyncio.timeout(time_limit):
                 line = await self.read_line()
         except TimeoutError:
-            raise ProgramError(f"{self.name} said nothing for {time_limit:g} s\n{self.describe()}") from None
+            raise LoadTestError(f"{self.name} said nothing for {time_limit:g} s\n{self.describe()}") from None
         if line is None:
             await self.process.wait()
-            raise ProgramError(f"{self.name} ended, status {self.status}\n{self.describe()}")
+            raise LoadTestError(f"{self.name} ended, status {self.status}\n{self.describe()}")
         return line
 
     def close_input(self) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .readback import ReadBack, TopicReadBack
+from .verifier_result import TopicVerifierResult, VerifierResult
 
-__all__ = ["Account", "TopicAccount"]
+__all__ = ["FrameCounts", "TopicCounts"]
 
 
 @dataclass(frozen=True)
-class TopicAccount:
+class TopicCounts:
     """Where the frames of one topic went.
 
     Parameters
@@ -24,14 +24,14 @@ class TopicAccount:
     dropped : `int`
         Frames that the client says it did not publish, as far as that can be
         told by topic: it is told if that explains all that are missing.
-    read_back : `TopicReadBack` or `None`
+    read_back : `TopicVerifierResult` or `None`
         What was read back; None if the topic was not read.
     """
 
     sent: int
     published: int
     dropped: int
-    read_back: TopicReadBack | None
+    read_back: TopicVerifierResult | None
 
     @property
     def missing(self) -> int:
@@ -53,7 +53,7 @@ class TopicAccount:
 
 
 @dataclass(frozen=True)
-class Account:
+class FrameCounts:
     """Where all frames of one run went.
 
     Parameters
@@ -63,7 +63,7 @@ class Account:
     written : `Mapping` [`str`, `int`]
         Records that the broker got, by SAL name: how far its high watermark
         has moved.
-    read_back : `ReadBack`
+    read_back : `VerifierResult`
         What was read back, of all topics or of some.
     counters : `Mapping` [`str`, `Any`] or `None`
         The client's own counters; see `lsst.ts.mtmount.Counters.as_dict`. None
@@ -72,7 +72,7 @@ class Account:
 
     sent: Mapping[str, int]
     written: Mapping[str, int]
-    read_back: ReadBack
+    read_back: VerifierResult
     counters: Mapping[str, Any] | None
 
     @property
@@ -114,7 +114,7 @@ class Account:
         return self.sent.keys() == self.read_back.topics.keys()
 
     @property
-    def topics(self) -> dict[str, TopicAccount]:
+    def topics(self) -> dict[str, TopicCounts]:
         """The account by topic."""
         is_explained = self._count_missing() == self.not_published
         topics = {name: self._make_topic(name) for name in self.sent}
@@ -122,8 +122,8 @@ class Account:
             return {name: replace(topic, dropped=topic.missing) for name, topic in topics.items()}
         return topics
 
-    def _make_topic(self, name: str) -> TopicAccount:
-        return TopicAccount(self.sent[name], self.written[name], 0, self.read_back.topics.get(name))
+    def _make_topic(self, name: str) -> TopicCounts:
+        return TopicCounts(self.sent[name], self.written[name], 0, self.read_back.topics.get(name))
 
     def _count_missing(self) -> int:
         return sum(self._make_topic(name).missing for name in self.sent)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .results import StepResult
+from .run_result import RunResult
 from .samples import Sample
 
 __all__ = ["Trend", "compute_growth", "find_trends", "find_warm_up"]
@@ -88,7 +88,7 @@ def compute_growth(times: Sequence[float], values: Sequence[float]) -> float:
     return float(np.median(slopes) * (x[-1] - x[0]))
 
 
-def find_trends(result: StepResult) -> list[Trend]:
+def find_trends(result: RunResult) -> list[Trend]:
     """Find how a client's memory, files and latency changed in a run."""
     start = result.account.read_back.first_published + find_warm_up(result.duration)
     samples = [sample for sample in result.streaming.samples if sample.time >= start]

@@ -19,16 +19,16 @@ from typing import Any
 from ...sal.interface import load_packaged_interface
 from ...sal.schema import TopicInfo
 from ..simulator import TICK_INTERVAL, select_topics
-from .account import Account
+from .child_program import ChildProgram, LoadTestError
 from .client_command import ClientCommand
-from .kafka_site import KafkaSite, SiteChoice
+from .frame_counts import FrameCounts
+from .kafka_target import KafkaTarget, TargetChoice
 from .procfs import list_tree
-from .program import Program, ProgramError
-from .reader_process import BUSY_FETCH_WAIT, FETCH_WAIT, ReaderProcess
-from .results import StepResult
+from .run_result import RunResult
 from .samples import Sample, Sampler, SampleSeries, read_report
+from .verifier_process import BUSY_FETCH_WAIT, FETCH_WAIT, VerifierProcess
 
-__all__ = ["SAMPLED_TOPIC", "ReadMode", "StepPlan", "count_due_frames", "run_step"]
+__all__ = ["SAMPLED_TOPIC", "ReadMode", "RunPlan", "count_due_frames", "run_load"]
 
 HOST = "127.0.0.1"
 
@@ -68,7 +68,7 @@ class ReadMode(StrEnum):
 
 
 @dataclass(frozen=True)
-class StepPlan:
+class RunPlan:
     """What to run.
 
     Parameters
@@ -117,16 +117,16 @@ def count_due_frames(rate: float, duration: float) -> int:
     return sum(len(range(0, num_ticks, topic.period)) for topic in select_topics())
 
 
-async def run_step(
-    plan: StepPlan, site_choice: SiteChoice, folder: Path, watch: Callable[[Sample], object]
-) -> StepResult:
+async def run_load(
+    plan: RunPlan, target_choice: TargetChoice, folder: Path, watch: Callable[[Sample], object]
+) -> RunResult:
     """Run all parts once.
 
     Parameters
     ----------
-    plan : `StepPlan`
+    plan : `RunPlan`
         What to run.
-    site_choice : `SiteChoice`
+    target_choice : `TargetChoice`
         Where to publish.
     folder : `pathlib.Path`
         An existing folder for the output of the programs.
@@ -135,30 +135,30 @@ async def run_step(
 
     Raises
     ------
-    ProgramError
+    LoadTestError
         If the parts could not be brought to run.
     """
     async with AsyncExitStack() as stack:
         # First, as it renders its frames while the others start.
         simulator = await stack.enter_async_context(_make_simulator(plan, folder))
-        site = await stack.enter_async_context(site_choice.open(folder))
-        return await _Step(plan, site, simulator, folder, stack, watch).run()
+        target = await stack.enter_async_context(target_choice.open(folder))
+        return await _Run(plan, target, simulator, folder, stack, watch).run()
 
 
-class _Step:
+class _Run:
     """One run; its methods are called one after the other."""
 
     def __init__(
         self,
-        plan: StepPlan,
-        site: KafkaSite,
-        simulator: Program,
+        plan: RunPlan,
+        target: KafkaTarget,
+        simulator: ChildProgram,
         folder: Path,
         stack: AsyncExitStack,
         watch: Callable[[Sample], object],
     ) -> None:
         self._plan = plan
-        self._site = site
+        self._target = target
         self._simulator = simulator
         self._folder = folder
         self._stack = stack
@@ -172,10 +172,10 @@ class _Step:
         # Process IDs of the client and what it started.
         self._client_pids: set[int] = set()
 
-    async def run(self) -> StepResult:
+    async def run(self) -> RunResult:
         """Run it."""
-        await self._site.create_topics(self._topics)
-        starts = await self._site.find_ends(self._topics)
+        await self._target.create_topics(self._topics)
+        starts = await self._target.find_ends(self._topics)
         self._reader = await self._start_reader()
         self._client = await self._start_client()
         sampling = asyncio.create_task(self._take_samples())
@@ -186,17 +186,17 @@ class _Step:
             sampling.cancel()
             await asyncio.wait([sampling])
         # Told only to the programs that still run.
-        ends = await self._site.find_ends(self._topics)
+        ends = await self._target.find_ends(self._topics)
         read_back = await self._reader.finish()
         simulator_report = await self._end_simulator()
-        account = Account(
+        account = FrameCounts(
             sent=simulator_report["frames_by_topic"],
             written={topic.sal_name: ends[topic.sal_name] - starts[topic.sal_name] for topic in self._topics},
             read_back=read_back,
             counters=read_report(self._client_report),
         )
-        self._judge_client(account)
-        return StepResult(
+        self._check_client(account)
+        return RunResult(
             client=self._plan.client.name,
             rate=self._plan.rate,
             duration=self._plan.duration,
@@ -208,11 +208,11 @@ class _Step:
             problems=[*account.find_discrepancies(), *read_back.problems, *self._problems],
         )
 
-    async def _start_reader(self) -> ReaderProcess:
+    async def _start_reader(self) -> VerifierProcess:
         names = [topic.sal_name for topic in self._topics]
-        reader = ReaderProcess(
+        reader = VerifierProcess(
             names if self._plan.read_mode is ReadMode.DECODE else [SAMPLED_TOPIC],
-            self._site.environment,
+            self._target.environment,
             self._folder,
             interval=min(self._plan.interval, MAX_PROGRESS_INTERVAL),
             fetch_wait=FETCH_WAIT if self._plan.rate <= 1 else BUSY_FETCH_WAIT,
@@ -220,19 +220,19 @@ class _Step:
         )
         return await self._stack.enter_async_context(reader)
 
-    async def _start_client(self) -> Program:
+    async def _start_client(self) -> ChildProgram:
         first_line = await self._simulator.expect_line(START_TIMEOUT)
         port = int(first_line.partition("port=")[2].partition(";")[0])
         command = self._plan.client.make_command(
             HOST, port, self._folder / "client.json", self._plan.interval
         )
-        program = Program("client", command, self._site.environment, self._folder)
+        program = ChildProgram("client", command, self._target.environment, self._folder)
         return await self._stack.enter_async_context(program)
 
     async def _take_samples(self) -> None:
         programs = [self._client, self._simulator, self._reader.program]
-        if self._site.program is not None:
-            programs.append(self._site.program)
+        if self._target.program is not None:
+            programs.append(self._target.program)
         sampler = Sampler(programs, self._reader, self._client_report)
         while True:
             if self._client.status is None:
@@ -253,7 +253,7 @@ class _Step:
         if waiting in done:
             await waiting
         elif ending not in done:
-            raise ProgramError(
+            raise LoadTestError(
                 f"no record came within {START_TIMEOUT:g} s of the client's start\n{self._client.describe()}"
             )
 
@@ -300,11 +300,11 @@ class _Step:
             status = await self._simulator.end()
             self._problems.append("the client left the TMA before the end of the stream")
         if status:
-            raise ProgramError(f"the simulator ended with status {status}\n{self._simulator.describe()}")
+            raise LoadTestError(f"the simulator ended with status {status}\n{self._simulator.describe()}")
         report: dict[str, Any] = json.loads((self._folder / SIMULATOR_REPORT).read_text())
         return report
 
-    def _judge_client(self, account: Account) -> None:
+    def _check_client(self, account: FrameCounts) -> None:
         """See whether the records name the client's process, and the counters are there."""
         if strangers := set(account.read_back.origins) - self._client_pids:
             self._problems.append(f"records name processes that are none of the client's: {strangers}")
@@ -312,7 +312,7 @@ class _Step:
             self._problems.append(f"the client wrote no report\n{self._client.describe()}")
 
 
-def _make_simulator(plan: StepPlan, folder: Path) -> Program:
+def _make_simulator(plan: RunPlan, folder: Path) -> ChildProgram:
     rate = "max" if math.isinf(plan.rate) else repr(plan.rate)
     command = [sys.executable, "-m", "lsst.ts.mtmount.commands.mock_tma", "--host", HOST, "--port", "0"]
     command += ["--rate", rate, "--duration", repr(plan.duration), "--seed", str(plan.seed)]
@@ -323,7 +323,7 @@ def _make_simulator(plan: StepPlan, folder: Path) -> Program:
         command += ["--record", str(folder / RECORDING)]
     if plan.by_signal:
         command.append("--stay-open")
-    return Program("simulator", command, os.environ, folder, read_output=True)
+    return ChildProgram("simulator", command, os.environ, folder, read_output=True)
 
 
 def _list_topics() -> list[TopicInfo]:

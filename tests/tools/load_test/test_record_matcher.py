@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.tools.load_test.matching import TopicMatcher
+from lsst.ts.mtmount.tools.load_test.record_matcher import RecordMatcher
 
 from .topics import make_frame, make_record, make_topic
 
 
-def match_all(frames: list[dict[str, Any]], records: list[dict[str, Any]]) -> tuple[TopicMatcher, list[str]]:
+def match_all(frames: list[dict[str, Any]], records: list[dict[str, Any]]) -> tuple[RecordMatcher, list[str]]:
     """Match records with frames; return the problems with the numbers of their records."""
-    matcher = TopicMatcher(make_topic())
+    matcher = RecordMatcher(make_topic())
     for frame in frames:
         matcher.expect(frame)
     problems = []
@@ -23,7 +23,7 @@ FRAMES = [make_frame(number) for number in range(10)]
 RECORDS = [make_record(number) for number in range(10)]
 
 
-def count(matcher: TopicMatcher) -> dict[str, int]:
+def count(matcher: RecordMatcher) -> dict[str, int]:
     return {
         "right": matcher.num_right,
         "wrong": matcher.num_wrong,

@@ -13,13 +13,13 @@ from rich.live import Live
 
 from .samples import Sample
 
-__all__ = ["LiveView", "StepWatch"]
+__all__ = ["LiveProgress", "RunProgress"]
 
 #: Where the output is no terminal, there is a line so often [s].
 LINE_INTERVAL = 2.0
 
 
-class StepWatch:
+class RunProgress:
     """Works out from the samples of one run what is going on.
 
     Parameters
@@ -103,7 +103,7 @@ class StepWatch:
         return sample.total_decoded
 
 
-class LiveView:
+class LiveProgress:
     """Shows what goes on: a picture in a terminal, else a line from time to time. A context manager.
 
     Parameters

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lsst.ts.mtmount.tools.load_test import program as program_module
-from lsst.ts.mtmount.tools.load_test.program import Program, ProgramError
+from lsst.ts.mtmount.tools.load_test import child_program as program_module
+from lsst.ts.mtmount.tools.load_test.child_program import ChildProgram, LoadTestError
 
 TIMEOUT = 30
 
@@ -19,8 +19,8 @@ sys.stdin.read()
 """
 
 
-def make(text: str, folder: Path) -> Program:
-    return Program("thing", [sys.executable, "-c", text], os.environ, folder, read_output=True)
+def make(text: str, folder: Path) -> ChildProgram:
+    return ChildProgram("thing", [sys.executable, "-c", text], os.environ, folder, read_output=True)
 
 
 async def test_lines_and_status(tmp_path: Path) -> None:
@@ -58,10 +58,10 @@ async def test_ends_when_its_input_does(tmp_path: Path) -> None:
 
 async def test_says_why_a_line_did_not_come(tmp_path: Path) -> None:
     async with asyncio.timeout(TIMEOUT), make("raise SystemExit('no way')", tmp_path) as program:
-        with pytest.raises(ProgramError, match=r"thing ended, status 1\n    thing: no way"):
+        with pytest.raises(LoadTestError, match=r"thing ended, status 1\n    thing: no way"):
             await program.expect_line(TIMEOUT)
     async with asyncio.timeout(TIMEOUT), make("input()", tmp_path) as program:
-        with pytest.raises(ProgramError, match=r"thing said nothing for 0\.05 s"):
+        with pytest.raises(LoadTestError, match=r"thing said nothing for 0\.05 s"):
             await program.expect_line(0.05)
 
 

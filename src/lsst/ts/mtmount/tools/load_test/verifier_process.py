@@ -1,4 +1,4 @@
-"""The reader, as the trial sees it: a program that tells how far it is."""
+"""The verifier in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .histogram import LatencyHistogram
-from .program import Program, ProgramError
-from .readback import ReadBack
+from .child_program import ChildProgram, LoadTestError
+from .latency_histogram import LatencyHistogram
+from .verifier_result import VerifierResult
 
-__all__ = ["BUSY_FETCH_WAIT", "FETCH_WAIT", "Progress", "ReaderProcess"]
+__all__ = ["BUSY_FETCH_WAIT", "FETCH_WAIT", "VerifierProcess", "VerifierProgress"]
 
 #: How long the reader lets the broker wait for records before it asks anew [s], up to the full
 #: rate and above it. For each answer the embedded broker runs through all that it keeps of a
@@ -29,7 +29,7 @@ FINISH_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True)
-class Progress:
+class VerifierProgress:
     """How far the reader is.
 
     Parameters
@@ -65,13 +65,13 @@ class Progress:
         return sum(self.decoded.values())
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Progress:
+    def from_dict(cls, content: dict[str, Any]) -> VerifierProgress:
         """Return what the reader describes."""
         latency = content["latency"]
         return cls(**(content | {"latency": latency and LatencyHistogram.from_dict(latency)}))
 
 
-class ReaderProcess:
+class VerifierProcess:
     """Reads back in a process of its own. A context manager.
 
     Parameters
@@ -91,9 +91,9 @@ class ReaderProcess:
 
     Attributes
     ----------
-    program : `Program`
+    program : `ChildProgram`
         The program.
-    progress : `Progress` or `None`
+    progress : `VerifierProgress` or `None`
         The last progress.
     """
 
@@ -107,23 +107,23 @@ class ReaderProcess:
         fetch_wait: float = FETCH_WAIT,
         recording: Path | None = None,
     ) -> None:
-        command = [sys.executable, "-m", "lsst.ts.mtmount.tools.load_test.reader"]
+        command = [sys.executable, "-m", "lsst.ts.mtmount.tools.load_test.verifier"]
         command += ["--topics", ",".join(topics), "--interval", str(interval)]
         command += ["--fetch-wait", str(fetch_wait)]
         if recording is not None:
             command += ["--frames", str(recording)]
-        self.program = Program("reader", command, environment, folder, read_output=True)
-        self.progress: Progress | None = None
+        self.program = ChildProgram("reader", command, environment, folder, read_output=True)
+        self.progress: VerifierProgress | None = None
         self._latencies: list[LatencyHistogram] = []
         self._news = asyncio.Event()
-        self._task: asyncio.Task[ReadBack] | None = None
+        self._task: asyncio.Task[VerifierResult] | None = None
 
     async def __aenter__(self) -> Self:
         await self.program.__aenter__()
         try:
             line = await self.program.expect_line(START_TIMEOUT)
             if "ready" not in json.loads(line):
-                raise ProgramError(f"the reader said {line!r}")
+                raise LoadTestError(f"the reader said {line!r}")
         except BaseException:
             await self.program.end()
             raise
@@ -150,28 +150,28 @@ class ReaderProcess:
         self._latencies.clear()
         return total
 
-    async def wait_for(self, predicate: Callable[[Progress], bool]) -> None:
+    async def wait_for(self, predicate: Callable[[VerifierProgress], bool]) -> None:
         """Wait until a progress is as wanted; for one waiter at a time.
 
         Raises
         ------
-        ProgramError
+        LoadTestError
             If the reader ends before.
         """
         assert self._task is not None
         while self.progress is None or not predicate(self.progress):
             if self._task.done():
                 read_back = await self._task
-                raise ProgramError(f"the reader has ended: {read_back.failure}")
+                raise LoadTestError(f"the reader has ended: {read_back.failure}")
             self._news.clear()
             await self._news.wait()
 
-    async def finish(self) -> ReadBack:
+    async def finish(self) -> VerifierResult:
         """Let it read what is left.
 
         Raises
         ------
-        ProgramError
+        LoadTestError
             If it fails, or takes too long.
         """
         assert self._task is not None
@@ -180,17 +180,17 @@ class ReaderProcess:
             async with asyncio.timeout(FINISH_TIMEOUT):
                 return await asyncio.shield(self._task)
         except TimeoutError:
-            raise ProgramError(f"the reader took over {FINISH_TIMEOUT:g} s for the rest") from None
+            raise LoadTestError(f"the reader took over {FINISH_TIMEOUT:g} s for the rest") from None
 
-    async def _follow(self) -> ReadBack:
+    async def _follow(self) -> VerifierResult:
         """Take what it says, until the result."""
         while (line := await self.program.read_line()) is not None:
             content = json.loads(line)
             if "result" in content:
-                return ReadBack.from_dict(content["result"])
-            self.progress = Progress.from_dict(content["progress"])
+                return VerifierResult.from_dict(content["result"])
+            self.progress = VerifierProgress.from_dict(content["progress"])
             if self.progress.latency is not None:
                 self._latencies.append(self.progress.latency)
             self._news.set()
         await self.program.process.wait()
-        raise ProgramError(f"the reader ended, status {self.program.status}\n{self.program.describe()}")
+        raise LoadTestError(f"the reader ended, status {self.program.status}\n{self.program.describe()}")

@@ -9,7 +9,7 @@ import pytest
 
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
-from lsst.ts.mtmount.tools.load_test.expectation import ExpectedTopic, find_difference
+from lsst.ts.mtmount.tools.load_test.oracle import TopicOracle, find_difference
 
 from ...core.topics import golden_records
 from .topics import make_frame, make_record, make_topic
@@ -33,14 +33,14 @@ def test_record_of_a_frame() -> None:
 
 @pytest.mark.parametrize("case", ["six", "full"])
 def test_golden_records(case: str) -> None:
-    """What this works out is what the golden vectors print_line, so that it may judge the client."""
+    """What this works out is what the golden vectors print_line, so that it may verifier the client."""
     interface = load_packaged_interface()
     vectors = [vector for vector in golden_records() if vector["case"] == case]
     assert len(vectors) == len(RAW_TELEMETRY_MAP)
     for vector in vectors:
         name, wire_fields = RAW_TELEMETRY_MAP[vector["topic_id"]]
         topic = interface.topics[f"tel_{name}"]
-        expected = ExpectedTopic(topic.fields, wire_fields).make_record(json.loads(vector["line"]))
+        expected = TopicOracle(topic.fields, wire_fields).make_record(json.loads(vector["line"]))
         golden = io.BytesIO(bytes.fromhex(vector["avro_hex"]))
         record = fastavro.schemaless_reader(golden, fastavro.parse_schema(topic.avro_schema()), None)
         assert isinstance(record, dict)

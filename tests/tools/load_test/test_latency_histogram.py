@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from lsst.ts.mtmount.tools.load_test.histogram import LatencyHistogram
+from lsst.ts.mtmount.tools.load_test.latency_histogram import LatencyHistogram
 
 PERCENTS = [0, 1, 10, 50, 90, 99, 99.9, 99.99, 100]
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.tools.load_test.account import Account
-from lsst.ts.mtmount.tools.load_test.readback import ReadBack, TopicReadBack
+from lsst.ts.mtmount.tools.load_test.frame_counts import FrameCounts
+from lsst.ts.mtmount.tools.load_test.verifier_result import TopicVerifierResult, VerifierResult
 
 SENT = {"azimuth": 100, "elevation": 50}
 
@@ -29,12 +29,14 @@ def make_account(
     decoded: dict[str, int] | None = None,
     counters: dict[str, Any] | None = None,
     azimuth: dict[str, int] | None = None,
-) -> Account:
+) -> FrameCounts:
     decoded = written if decoded is None else decoded
-    topics = {name: TopicReadBack(decoded=count) for name, count in decoded.items()}
+    topics = {name: TopicVerifierResult(decoded=count) for name, count in decoded.items()}
     for name, value in (azimuth or {}).items():
         setattr(topics["azimuth"], name, value)
-    return Account(SENT, written, ReadBack(topics), make_counters() if counters is None else counters)
+    return FrameCounts(
+        SENT, written, VerifierResult(topics), make_counters() if counters is None else counters
+    )
 
 
 def test_closes() -> None:
@@ -46,8 +48,11 @@ def test_closes() -> None:
 
 
 def test_closes_without_counters() -> None:
-    account = Account(
-        SENT, SENT, ReadBack({name: TopicReadBack(decoded=count) for name, count in SENT.items()}), None
+    account = FrameCounts(
+        SENT,
+        SENT,
+        VerifierResult({name: TopicVerifierResult(decoded=count) for name, count in SENT.items()}),
+        None,
     )
     assert account.find_discrepancies() == []
 
@@ -79,8 +84,8 @@ def test_lost_before_the_client() -> None:
 
 def test_lost_without_counters() -> None:
     written = {"azimuth": 98, "elevation": 50}
-    read_back = ReadBack({name: TopicReadBack(decoded=count) for name, count in written.items()})
-    account = Account(SENT, written, read_back, None)
+    read_back = VerifierResult({name: TopicVerifierResult(decoded=count) for name, count in written.items()})
+    account = FrameCounts(SENT, written, read_back, None)
     assert account.lost == 2
     assert "2 frames were lost" in account.find_discrepancies()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...sal.fields import FieldInfo
 
-__all__ = ["ExpectedTopic", "find_difference"]
+__all__ = ["TopicOracle", "find_difference"]
 
 FLOAT = struct.Struct("<f")
 
@@ -44,7 +44,7 @@ ZEROS: Mapping[str, Any] = {
 }
 
 
-class ExpectedTopic:
+class TopicOracle:
     """Makes records of one topic from its frames.
 
     Parameters

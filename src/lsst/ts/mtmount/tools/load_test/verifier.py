@@ -42,12 +42,12 @@ from ...sal.settings import KafkaSettings
 from ...sal.tai import tai_minus_utc_at
 from ...telemetry_map import RAW_TELEMETRY_MAP
 from ..reader.record_reader import DecodeError, RecordReader
-from .expectation import ExpectedTopic
-from .frames import FrameRecording
-from .histogram import LatencyHistogram
-from .matching import TopicMatcher
+from .frame_recording import FrameRecording
+from .latency_histogram import LatencyHistogram
+from .oracle import TopicOracle
 from .private_fields import PrivateFields, compute_rev_code
-from .readback import ReadBack, TopicReadBack
+from .record_matcher import RecordMatcher
+from .verifier_result import TopicVerifierResult, VerifierResult
 
 __all__ = ["main"]
 
@@ -57,7 +57,7 @@ LOG = logging.getLogger(__name__)
 QUIET_TIME = 0.01
 
 #: So many messages may wait for that, so many may wait to be decoded at all (25 MB or so).
-MAX_PATIENT = 1000
+MAX_WAITING = 1000
 MAX_UNDECODED = 20_000
 
 #: So many are decoded, or so much time is spent [s], before it is looked for more.
@@ -65,13 +65,13 @@ DECODE_CHUNK = 20
 DECODE_TIME = 0.001
 
 #: Nothing new for so long, and the rest is given up [s].
-PATIENCE = 10.0
+IDLE_TIMEOUT = 10.0
 
 #: Problems that are told; all are counted.
 MAX_PROBLEMS = 20
 
 
-class TopicTally:
+class TopicVerifier:
     """Takes the records of one topic.
 
     Parameters
@@ -85,8 +85,8 @@ class TopicTally:
     def __init__(self, name: str, start: float) -> None:
         self.name = name
         self.private_fields = PrivateFields(start)
-        self.result = TopicReadBack()
-        self.matcher: TopicMatcher | None = None
+        self.result = TopicVerifierResult()
+        self.matcher: RecordMatcher | None = None
         # Those that are not in the result's histogram yet [s].
         self.latencies: list[float] = []
 
@@ -95,7 +95,7 @@ class TopicTally:
         self.result.latency.record(self.latencies)
         self.latencies.clear()
 
-    def finish(self) -> TopicReadBack:
+    def finish(self) -> TopicVerifierResult:
         """Return the result."""
         self.take_latencies()
         self.result.out_of_sequence = self.private_fields.num_out_of_sequence
@@ -108,7 +108,7 @@ class TopicTally:
         return self.result
 
 
-class Judge:
+class Verifier:
     """Takes all records, and judges them.
 
     Parameters
@@ -131,31 +131,31 @@ class Judge:
         self._tai_minus_utc = tai_minus_utc_at(start)
         self._reader = reader
         self._recording = recording
-        self._tallies = {name: TopicTally(name, start) for name in topics}
+        self._topics = {name: TopicVerifier(name, start) for name in topics}
         self._by_kafka_topic = {
-            make_kafka_topic(subname, name): tally for name, tally in self._tallies.items()
+            make_kafka_topic(subname, name): topic for name, topic in self._topics.items()
         }
-        self._by_topic_id: dict[int, TopicTally] = {}
+        self._by_topic_id: dict[int, TopicVerifier] = {}
         if recording is not None:
             self._expect_frames()
         # Messages that are still to be decoded, and when they arrived.
         self._undecoded: deque[tuple[Message, float]] = deque()
         # Records that are still to be compared.
-        self._backlog: deque[tuple[TopicTally, dict[str, Any]]] = deque()
+        self._backlog: deque[tuple[TopicVerifier, dict[str, Any]]] = deque()
         self._quiet_from = 0.0
         self._rev_codes: dict[int, str] = {}
         self._num_problems = 0
         self._first_published = math.inf
         self._last_published = 0.0
-        self._result = ReadBack({}, compared=recording is not None)
+        self._result = VerifierResult({}, compared=recording is not None)
 
     def _expect_frames(self) -> None:
         interface = load_interface(LOG)
         for topic_id, (name, wire_fields) in RAW_TELEMETRY_MAP.items():
-            if name in self._tallies:
-                tally = self._by_topic_id[topic_id] = self._tallies[name]
+            if name in self._topics:
+                topic = self._by_topic_id[topic_id] = self._topics[name]
                 fields = interface.topics[f"tel_{name}"].fields
-                tally.matcher = TopicMatcher(ExpectedTopic(fields, wire_fields))
+                topic.matcher = RecordMatcher(TopicOracle(fields, wire_fields))
 
     def take(self, messages: list[Message]) -> None:
         """Take messages that have just been read; they are decoded later."""
@@ -167,7 +167,7 @@ class Judge:
 
     def work(self) -> bool:
         """Do a little of what waits to be done; tell whether there was something."""
-        if len(self._undecoded) <= MAX_PATIENT and time.monotonic() < self._quiet_from:
+        if len(self._undecoded) <= MAX_WAITING and time.monotonic() < self._quiet_from:
             return False
         if self._undecoded:
             self._decode_next()
@@ -179,16 +179,16 @@ class Judge:
         end = time.monotonic() + DECODE_TIME
         for _ in range(min(DECODE_CHUNK, len(self._undecoded))):
             received = self._reader.decode(*self._undecoded.popleft())
-            tally, record = self._by_kafka_topic[received.topic], received.record
-            tally.result.decoded += 1
-            if problem := tally.private_fields.check(
+            topic, record = self._by_kafka_topic[received.topic], received.record
+            topic.result.decoded += 1
+            if problem := topic.private_fields.check(
                 record, self._get_rev_code(received.schema_id), received.arrival_time
             ):
-                self._report(tally, problem)
+                self._report(topic, problem)
             if (stamp := record.get("timestamp")) is not None:
-                tally.latencies.append(received.arrival_time + self._tai_minus_utc - stamp)
-            if tally.matcher is not None:
-                self._backlog.append((tally, record))
+                topic.latencies.append(received.arrival_time + self._tai_minus_utc - stamp)
+            if topic.matcher is not None:
+                self._backlog.append((topic, record))
             self._first_published = min(self._first_published, received.kafka_timestamp)
             self._last_published = max(self._last_published, received.kafka_timestamp)
             if time.monotonic() > end:
@@ -207,15 +207,15 @@ class Judge:
         was_compared : `bool`
             False if it was put off.
         """
-        tally, record = self._backlog[0]
-        assert tally.matcher is not None
-        if not tally.matcher.num_waiting:
+        topic, record = self._backlog[0]
+        assert topic.matcher is not None
+        if not topic.matcher.num_waiting:
             self._read_frames()
-            if may_wait and not tally.matcher.num_waiting:
+            if may_wait and not topic.matcher.num_waiting:
                 return False
         self._backlog.popleft()
-        if problem := tally.matcher.match(record):
-            self._report(tally, problem)
+        if problem := topic.matcher.match(record):
+            self._report(topic, problem)
         return True
 
     def _read_frames(self) -> None:
@@ -228,12 +228,12 @@ class Judge:
     def describe_progress(self) -> dict[str, Any]:
         """Describe what came so far, and the latencies since the last time."""
         latency = LatencyHistogram()
-        for tally in self._tallies.values():
-            latency.record(tally.latencies)
-            tally.take_latencies()
+        for topic in self._topics.values():
+            latency.record(topic.latencies)
+            topic.take_latencies()
         return {
             "time": time.time(),
-            "decoded": {name: tally.result.decoded for name, tally in self._tallies.items()},
+            "decoded": {name: topic.result.decoded for name, topic in self._topics.items()},
             "bytes": self._reader.num_bytes,
             "missed": sum(self._reader.missed.values()),
             "problems": self._num_problems,
@@ -257,7 +257,7 @@ class Judge:
             # Frames after the last record.
             self._read_frames()
 
-    def make_result(self, failure: str | None) -> ReadBack:
+    def make_result(self, failure: str | None) -> VerifierResult:
         """Return what was found.
 
         Parameters
@@ -265,11 +265,11 @@ class Judge:
         failure : `str` or `None`
             Why reading ended before everything was read.
         """
-        for kafka_topic, tally in self._by_kafka_topic.items():
-            tally.result.missed = self._reader.missed[kafka_topic]
-        self._result.topics = {name: tally.finish() for name, tally in self._tallies.items()}
+        for kafka_topic, topic in self._by_kafka_topic.items():
+            topic.result.missed = self._reader.missed[kafka_topic]
+        self._result.topics = {name: topic.finish() for name, topic in self._topics.items()}
         self._result.origins = sorted(
-            set().union(*(tally.private_fields.origins for tally in self._tallies.values()))
+            set().union(*(topic.private_fields.origins for topic in self._topics.values()))
         )
         if self._last_published:
             self._result.first_published = self._first_published
@@ -282,10 +282,10 @@ class Judge:
             self._rev_codes[schema_id] = compute_rev_code(self._reader.get_schema(schema_id))
         return self._rev_codes[schema_id]
 
-    def _report(self, tally: TopicTally, problem: str) -> None:
+    def _report(self, topic: TopicVerifier, problem: str) -> None:
         self._num_problems += 1
         if self._num_problems <= MAX_PROBLEMS:
-            self._result.problems.append(f"record {tally.result.decoded} of {tally.name}: {problem}")
+            self._result.problems.append(f"record {topic.result.decoded} of {topic.name}: {problem}")
 
 
 def make_kafka_topic(subname: str, name: str) -> str:
@@ -293,7 +293,7 @@ def make_kafka_topic(subname: str, name: str) -> str:
     return f"lsst.{subname}.{COMPONENT}.{name}"
 
 
-def read_all(reader: RecordReader, judge: Judge, interval: float) -> str | None:
+def read_all(reader: RecordReader, verifier: Verifier, interval: float) -> str | None:
     """Read until the standard input ends, and then what is left.
 
     Returns
@@ -304,30 +304,30 @@ def read_all(reader: RecordReader, judge: Judge, interval: float) -> str | None:
     next_report = time.monotonic() + interval
     # What comes on the standard input is of no interest, only its end.
     while not select.select([sys.stdin], [], [], 0)[0] or os.read(sys.stdin.fileno(), 4096):
-        read_some(reader, judge)
+        read_some(reader, verifier)
         if time.monotonic() >= next_report:
-            show("progress", judge.describe_progress())
+            show("progress", verifier.describe_progress())
             next_report += interval
     ends = reader.find_ends()
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + IDLE_TIMEOUT
     while (left := sum(ends.values()) - sum(reader.positions.values())) > 0:
-        if read_some(reader, judge):
-            give_up = time.monotonic() + PATIENCE
+        if read_some(reader, verifier):
+            give_up = time.monotonic() + IDLE_TIMEOUT
         elif time.monotonic() > give_up:
             return f"{left} records were not to be had from the broker"
-    show("progress", judge.describe_progress())
+    show("progress", verifier.describe_progress())
     return None
 
 
-def read_some(reader: RecordReader, judge: Judge) -> bool:
+def read_some(reader: RecordReader, verifier: Verifier) -> bool:
     """Read what there is, or do some work meanwhile. Tell whether there was something to do."""
     messages = reader.fetch(0)
     if not messages:
-        if judge.work():
+        if verifier.work():
             return True
         messages = reader.fetch(QUIET_TIME)
     if messages:
-        judge.take(messages)
+        verifier.take(messages)
     return bool(messages)
 
 
@@ -339,7 +339,7 @@ def show(name: str, content: Any) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status: 0 if it could read, whatever it found."""
     parser = argparse.ArgumentParser(
-        prog="python -m lsst.ts.mtmount.tools.load_test.reader", description=__doc__
+        prog="python -m lsst.ts.mtmount.tools.load_test.verifier", description=__doc__
     )
     parser.add_argument("--topics", required=True, help="SAL names of telemetry topics, separated by commas")
     parser.add_argument("--interval", type=float, default=0.25, help="time between reports [s]")
@@ -357,14 +357,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         configuration=settings.client_configuration(),
         fetch_wait=args.fetch_wait,
     ) as reader:
-        judge = Judge(topics, reader, settings.subname, recording)
+        verifier = Verifier(topics, reader, settings.subname, recording)
         show("ready", True)
         try:
-            failure = read_all(reader, judge, args.interval)
-            judge.finish()
+            failure = read_all(reader, verifier, args.interval)
+            verifier.finish()
         except (DecodeError, KafkaException) as error:
             failure = settings.redact(str(error))
-        show("result", judge.make_result(failure).as_dict())
+        show("result", verifier.make_result(failure).as_dict())
     return 0
 
 
