@@ -1,10 +1,14 @@
-"""The embedded registry, as confluent-kafka's own client sees it."""
+"""The embedded registry: as confluent-kafka's own client sees it, and as clients do that do not mean well."""
 
+import http.client
+import io
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import fastavro
 import pytest
 from confluent_kafka.schema_registry import (
     ConfigCompatibilityLevel,
@@ -16,14 +20,16 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedRegistry
+from lsst.ts.mtmount.tools.embedded.registry import CONTENT_TYPE, MAX_BODY_SIZE
 
+TIMEOUT = 10
 SUBJECT = "lsst.sal.MTMount.brake-value"
 
 
-def make_schema(*fields: str, name: str = "brake", **attributes: Any) -> Schema:
+def make_schema(*fields: str, types: str = "int", name: str = "brake", **attributes: Any) -> Schema:
     """Make the schema of a record; a field with a ``!`` has no default."""
     members = [
-        {"name": field.removesuffix("!"), "type": "int"} | ({} if field.endswith("!") else {"default": 0})
+        {"name": field.removesuffix("!"), "type": types} | ({} if field.endswith("!") else {"default": 0})
         for field in fields
     ]
     return Schema(json.dumps({"type": "record", "name": name, "fields": members, **attributes}), "AVRO")
@@ -48,8 +54,6 @@ def test_register_and_get(client: SchemaRegistryClient) -> None:
         registered = client.get_version(SUBJECT, version)
         assert (registered.schema_id, registered.version, registered.subject) == (schema_id, 1, SUBJECT)
         assert registered.schema.schema_str == schema.schema_str
-    latest = client.get_latest_version(SUBJECT)
-    assert (latest.schema_id, latest.version) == (schema_id, 1)
 
 
 def test_versions(client: SchemaRegistryClient) -> None:
@@ -72,17 +76,8 @@ def test_the_same_schema_is_registered_once(registry: EmbeddedRegistry, client: 
         assert other.register_schema(SUBJECT, shuffled) == schema_id
         assert other.register_schema("other-value", shuffled) == schema_id
         assert other.get_versions(SUBJECT) == [1]
-        assert other.get_subjects() == ["lsst.sal.MTMount.brake-value", "other-value"]
-        assert other.get_subjects_by_schema_id(schema_id) == [SUBJECT, "other-value"]
-        assert [(use.subject, use.version) for use in other.get_schema_versions(schema_id)] == [
-            (SUBJECT, 1),
-            ("other-value", 1),
-        ]
-
-
-def test_a_description_makes_a_version(client: SchemaRegistryClient) -> None:
-    first = client.register_schema(SUBJECT, make_schema("pressure"))
-    assert client.register_schema(SUBJECT, make_schema("pressure", description="A brake.")) != first
+        assert other.get_subjects() == [SUBJECT, "other-value"]
+    assert client.register_schema(SUBJECT, make_schema("pressure", description="A brake.")) != schema_id
 
 
 def test_subjects_of_any_name(client: SchemaRegistryClient) -> None:
@@ -98,19 +93,13 @@ def test_what_is_not_there(client: SchemaRegistryClient) -> None:
     assert refusal(caught) == (404, 40401)
     assert "Subject 'nothing' not found." in caught.value.error_message
     with pytest.raises(SchemaRegistryError) as caught:
-        client.get_versions("nothing")
-    assert refusal(caught) == (404, 40401)
-    with pytest.raises(SchemaRegistryError) as caught:
         client.get_schema(7)
     assert refusal(caught) == (404, 40403)
     client.register_schema(SUBJECT, make_schema("pressure"))
-    with pytest.raises(SchemaRegistryError) as caught:
-        client.get_version(SUBJECT, 2)
-    assert refusal(caught) == (404, 40402)
-    for version in (0, 2**31, -2):
+    for version in (0, 2, 2**31, -2):
         with pytest.raises(SchemaRegistryError) as caught:
             client.get_version(SUBJECT, version)
-        assert refusal(caught) == (422, 42202)
+        assert refusal(caught) == (404, 40402)
     with pytest.raises(SchemaRegistryError) as caught:
         client.lookup_schema(SUBJECT, make_schema("flow"))
     assert refusal(caught) == (404, 40403)
@@ -121,49 +110,35 @@ def test_backward_compatibility_is_demanded(client: SchemaRegistryClient) -> Non
     bad, good = make_schema("pressure", "flow!"), make_schema("pressure", "flow")
     assert not client.test_compatibility(SUBJECT, bad)
     assert client.test_compatibility(SUBJECT, good)
-    assert client.test_compatibility(SUBJECT, good, version=1)
     with pytest.raises(SchemaRegistryError) as caught:
         client.register_schema(SUBJECT, bad)
     assert refusal(caught) == (409, 409)
     assert "/flow: is not written, and has no default" in caught.value.error_message
     assert client.get_versions(SUBJECT) == [1]
-
-
-def test_levels_of_compatibility(client: SchemaRegistryClient) -> None:
-    assert client.get_config().compatibility_level == "BACKWARD"
-    with pytest.raises(SchemaRegistryError) as caught:
-        client.get_config(SUBJECT)
-    assert refusal(caught) == (404, 40408)
-    client.register_schema(SUBJECT, make_schema("pressure!"))
-    without, with_both = make_schema("flow"), make_schema("pressure!", "flow!")
-    assert client.test_compatibility(SUBJECT, without)
-    client.set_config(SUBJECT, ServerConfig(compatibility=ConfigCompatibilityLevel.FORWARD))
-    assert client.get_config(SUBJECT).compatibility_level == "FORWARD"
-    assert not client.test_compatibility(SUBJECT, without)
-    assert client.test_compatibility(SUBJECT, with_both)
-    client.set_config(SUBJECT, ServerConfig(compatibility=ConfigCompatibilityLevel.FULL))
-    assert not client.test_compatibility(SUBJECT, without)
-    assert not client.test_compatibility(SUBJECT, with_both)
-    client.set_compatibility(SUBJECT, "none")
-    assert client.test_compatibility(SUBJECT, Schema('"int"', "AVRO"))
-    client.set_config(config=ServerConfig(compatibility=ConfigCompatibilityLevel.FULL_TRANSITIVE))
-    assert client.get_config().compatibility_level == "FULL_TRANSITIVE"
-    assert client.get_config(SUBJECT).compatibility_level == "NONE"
+    client.set_config(SUBJECT, ServerConfig(compatibility=ConfigCompatibilityLevel.NONE))
+    client.register_schema(SUBJECT, bad)
     with pytest.raises(SchemaRegistryError) as caught:
         client.set_compatibility(SUBJECT, "sometimes")
     assert refusal(caught) == (422, 42203)
 
 
-def test_transitive_levels_look_at_all_versions(client: SchemaRegistryClient) -> None:
-    # The second version makes up for what the first one lacks.
-    for fields in (["pressure"], ["pressure", "flow"]):
-        client.register_schema(SUBJECT, make_schema(*fields))
-    third = make_schema("pressure", "flow!")
-    assert client.test_compatibility(SUBJECT, third)
-    client.set_compatibility(SUBJECT, "BACKWARD_TRANSITIVE")
-    assert not client.test_compatibility_all_versions(SUBJECT, third)
-    assert not client.test_compatibility(SUBJECT, third, version=1)
-    assert client.test_compatibility(SUBJECT, third, version=2)
+@pytest.mark.parametrize("reader", ["boolean", "int", "long", "float", "double", "string", "bytes"])
+@pytest.mark.parametrize("writer", ["boolean", "int", "long", "float", "double", "string", "bytes"])
+def test_types_are_compatible_as_fastavro_resolves_them(
+    client: SchemaRegistryClient, writer: str, reader: str
+) -> None:
+    old, new = ({"type": "array", "items": kind} for kind in (writer, reader))
+    data = io.BytesIO()
+    value: Any = {"boolean": True, "string": "a", "bytes": b"a"}.get(writer, 1)
+    fastavro.schemaless_writer(data, old, [value])
+    data.seek(0)
+    try:
+        fastavro.schemaless_reader(data, old, new)
+        is_compatible = True
+    except fastavro.read.SchemaResolutionError:
+        is_compatible = False
+    client.register_schema(SUBJECT, Schema(json.dumps(old), "AVRO"))
+    assert client.test_compatibility(SUBJECT, Schema(json.dumps(new), "AVRO")) is is_compatible
 
 
 @pytest.mark.parametrize(
@@ -172,7 +147,7 @@ def test_transitive_levels_look_at_all_versions(client: SchemaRegistryClient) ->
         "",
         "{",
         "[" * 100_000,
-        "[" * 500 + "]" * 500,
+        "[" * 5000 + "]" * 5000,
         "{}",
         "null",
         "3",
@@ -182,8 +157,6 @@ def test_transitive_levels_look_at_all_versions(client: SchemaRegistryClient) ->
         '{"type": "record", "name": "a", "fields": [{}]}',
         '{"type": "array"}',
         '{"type": []}',
-        '{"type": "record", "name": {}, "fields": []}',
-        '{"type": "record", "name": "a", "fields": [{"name": [], "type": "int"}]}',
         '{"type": {"type": {"type": 3}}}',
     ],
 )
@@ -192,12 +165,6 @@ def test_invalid_schemas(client: SchemaRegistryClient, text: str) -> None:
         client.register_schema(SUBJECT, Schema(text, "AVRO"))
     assert refusal(caught) == (422, 42201)
     assert client.get_subjects() == []
-
-
-def test_other_kinds_of_schema(client: SchemaRegistryClient) -> None:
-    with pytest.raises(SchemaRegistryError) as caught:
-        client.register_schema(SUBJECT, Schema('{"type": "object"}', "JSON"))
-    assert refusal(caught) == (422, 42201)
 
 
 def test_all_sal_topics(client: SchemaRegistryClient) -> None:
@@ -222,8 +189,84 @@ def test_many_clients_at_once(registry: EmbeddedRegistry) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(TIMEOUT)
     assert len(ids) == 8
     assert all(found == ids[0] for found in ids)
     assert sorted(ids[0]) == list(range(1, 21))
-    assert all(registry.store.list_versions(f"s{i}") == [1] for i in range(20))
+
+
+@pytest.fixture
+def connection(registry: EmbeddedRegistry) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection(registry.url.removeprefix("http://"), timeout=TIMEOUT)
+    yield connection
+    connection.close()
+
+
+def exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None
+) -> tuple[int, Any]:
+    connection.request(method, path, body)
+    response = connection.getresponse()
+    assert response.headers["Content-Type"] == CONTENT_TYPE
+    return response.status, json.loads(response.read())
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/x", "/subjects/a/b/c", *(f"/schemas/ids/{text}" for text in ("x", "-1", "9" * 5000, "%D9%A1"))],
+)
+def test_paths_that_are_not_served(connection: http.client.HTTPConnection, path: str) -> None:
+    status, answer = exchange(connection, "GET", path)
+    assert status == 404
+    assert isinstance(answer["error_code"], int)
+    # The connection serves further requests.
+    assert exchange(connection, "GET", "/subjects") == (200, [])
+
+
+@pytest.mark.parametrize("path", ["/subjects/a/versions", "/subjects/a"])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"\xff\xfe", 400),
+        (b"[" * 100_000, 400),
+        (b"[]", 422),
+        (b"{}", 422),
+        (b'{"schema": 3}', 422),
+        (b'{"schema": "\\ud800"}', 422),
+    ],
+)
+def test_odd_bodies(connection: http.client.HTTPConnection, path: str, body: bytes, status: int) -> None:
+    answered, answer = exchange(connection, "POST", path, body)
+    assert answered == status
+    assert answer["message"]
+    assert exchange(connection, "GET", "/subjects") == (200, [])
+
+
+@pytest.mark.parametrize("length", [str(MAX_BODY_SIZE + 1), "9" * 5000, "-1", "0x10"])
+def test_bodies_of_no_proper_length(connection: http.client.HTTPConnection, length: str) -> None:
+    connection.putrequest("POST", "/subjects/a")
+    connection.putheader("Content-Length", length)
+    connection.endheaders()
+    response = connection.getresponse()
+    assert response.status == 413
+    response.read()
+    assert response.will_close or connection.sock is None or connection.sock.recv(1) == b""
+
+
+def test_close_ends_idle_connections(registry: EmbeddedRegistry) -> None:
+    host, _, port = registry.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as sock:
+        sock.sendall(b"GET /subjects HTTP/1.1\r\n\r\n")
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+        registry.close()
+        assert sock.recv(1) == b""
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = registry.url
+    registry.close()
+
+
+def test_starts_once(registry: EmbeddedRegistry) -> None:
+    with pytest.raises(RuntimeError, match="already"):
+        registry.start()

@@ -62,8 +62,8 @@ def topics(embedded_kafka: EmbeddedKafka, sal_environment: str) -> list[str]:
 
 @pytest.fixture
 def publisher(embedded_kafka: EmbeddedKafka, sal_environment: str) -> Publisher:
-    schema = embedded_kafka.registry.store.register(sal_environment + "a-value", json.dumps(SCHEMA))
-    return Publisher(embedded_kafka.bootstrap_servers, schema.schema_id)
+    schema_id = embedded_kafka.registry.register(sal_environment + "a-value", json.dumps(SCHEMA))
+    return Publisher(embedded_kafka.bootstrap_servers, schema_id)
 
 
 @pytest.fixture
@@ -210,10 +210,10 @@ def test_schemas_that_are_none_of_a_record(
     schema: object,
 ) -> None:
     text = json.dumps(schema)
-    registered = embedded_kafka.registry.store.register(topics[0] + text, text)
+    schema_id = embedded_kafka.registry.register(topics[0] + text, text)
     consumer = consume(topics)
     settle(consumer, publisher, topics[0])
-    publisher.publish(topics[0], b"\0" + registered.schema_id.to_bytes(4, "big") + bytes(8), 2.0)
+    publisher.publish(topics[0], b"\0" + schema_id.to_bytes(4, "big") + bytes(8), 2.0)
     bad, good = read_until(consumer, lambda arrivals: len(arrivals) >= 2)
     assert isinstance(bad, BadMessage)
     assert isinstance(good, ReceivedRecord)

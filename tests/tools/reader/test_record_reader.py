@@ -26,7 +26,7 @@ class Publisher:
     """Publishes records of SCHEMA, or any bytes."""
 
     def __init__(self, kafka: EmbeddedKafka) -> None:
-        self.schema_id = kafka.registry.store.register("brake-value", json.dumps(SCHEMA)).schema_id
+        self.schema_id = kafka.registry.register("brake-value", json.dumps(SCHEMA))
         self._producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 0})
 
     def encode(self, record: dict[str, Any]) -> bytes:

@@ -26,6 +26,5 @@ Where the mock cluster differs from Apache Kafka:
 from .broker import EmbeddedBroker
 from .kafka import EmbeddedKafka
 from .registry import EmbeddedRegistry
-from .schema_store import RequestRefusedError, SchemaStore
 
-__all__ = ["EmbeddedBroker", "EmbeddedKafka", "EmbeddedRegistry", "RequestRefusedError", "SchemaStore"]
+__all__ = ["EmbeddedBroker", "EmbeddedKafka", "EmbeddedRegistry"]

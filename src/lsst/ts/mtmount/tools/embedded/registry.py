@@ -1,33 +1,34 @@
-"""The embedded schema registry: Confluent's REST interface over HTTP."""
+"""The embedded schema registry: what publishers and readers use of Confluent's REST interface."""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote
 
-from .rest import answer_request, describe_error
-from .schema_store import RequestRefusedError, SchemaStore
+import fastavro
 
-__all__ = ["MAX_BODY_SIZE", "EmbeddedRegistry"]
+__all__ = ["EmbeddedRegistry"]
 
 LOG = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
-#: Longest body of a request [bytes]. The largest SAL schema has some 100 kB.
+#: Longest body of a request [bytes]; the largest SAL schema has some 100 kB.
 MAX_BODY_SIZE = 1 << 20
 
-#: Longest Content-Length that is converted to a number [digits].
-MAX_LENGTH_DIGITS = 10
+#: Most brackets in a schema; SAL's largest has some hundred.
+MAX_BRACKETS = 10_000
 
 #: An idle connection is closed after this [s].
 IDLE_TIMEOUT = 60.0
@@ -35,74 +36,226 @@ IDLE_TIMEOUT = 60.0
 #: How often the server looks whether it is to stop [s].
 STOP_INTERVAL = 0.05
 
+#: What a reader's primitive type takes besides itself. Source: the Avro
+#: specification, "Schema Resolution".
+PROMOTIONS = {
+    "long": {"int"},
+    "float": {"int", "long"},
+    "double": {"int", "long", "float"},
+    "string": {"bytes"},
+    "bytes": {"string"},
+}
+
+
+class RequestRefusedError(Exception):
+    """A request that the registry refuses: HTTP status, Confluent's code, and what is wrong."""
+
+    def __init__(self, status: HTTPStatus, error_code: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.error_code, self.message = status, error_code, message
+
 
 class EmbeddedRegistry:
     """A schema registry inside this process. A context manager.
 
-    It listens on a free loopback port. Deleting, references between schemas and
-    types other than Avro are not supported.
-
-    Attributes
-    ----------
-    store : `SchemaStore`
-        What the registry knows.
+    It listens on a free loopback port, and answers what registers, looks up
+    and reads Avro schemas. Compatibility is ``BACKWARD``, with the latest
+    version, unless it is switched off (``NONE``).
     """
 
     def __init__(self) -> None:
-        self.store = SchemaStore()
+        self._lock = threading.RLock()
+        self._texts: list[str] = []  # The schema of id n is element n - 1.
+        self._ids: dict[str, int] = {}  # By canonical JSON text.
+        self._subjects: dict[str, list[int]] = {}  # Ids; version n is element n - 1.
+        self._levels: dict[str, str] = {}
         self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
     @property
     def url(self) -> str:
-        """URL of the registry.
-
-        Raises
-        ------
-        RuntimeError
-            If it is not running.
-        """
+        """URL of the registry; RuntimeError if it is not running."""
         if self._server is None:
             raise RuntimeError("the embedded registry is not running")
         return f"http://{HOST}:{self._server.server_port}"
 
     def start(self) -> None:
-        """Start to serve.
-
-        Raises
-        ------
-        RuntimeError
-            If it is running already.
-        """
+        """Start to serve; RuntimeError if it is running already."""
         if self._server is not None:
             raise RuntimeError("the embedded registry is running already")
-        self._server = _Server(self.store)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(STOP_INTERVAL,), name="embedded registry", daemon=True
-        )
-        self._thread.start()
+        self._server = _Server(self)
+        self._server.thread.start()
 
     def close(self) -> None:
         """Stop to serve, and close all connections."""
-        if self._server is None or self._thread is None:
-            return
-        self._server.shutdown()
-        self._thread.join()
-        self._server.close_connections()
-        self._server.server_close()
-        self._server = self._thread = None
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def register(self, subject: str, text: str) -> int:
+        """Register a schema, unless it is a version of the subject already; return its id.
+
+        Raises
+        ------
+        RequestRefusedError
+            If it is not an Avro schema, or not compatible with the subject's latest version.
+        """
+        schema, canonical = _parse_schema(text)
+        with self._lock:
+            schema_id = self._ids.get(canonical)
+            versions = self._subjects.get(subject, [])
+            if schema_id in versions:
+                return schema_id
+            if conflicts := self._find_conflicts(subject, schema):
+                message = f"Schema being registered is incompatible with an earlier schema: {conflicts}"
+                raise RequestRefusedError(HTTPStatus.CONFLICT, 409, message)
+            if schema_id is None:
+                self._texts.append(text)
+                schema_id = self._ids[canonical] = len(self._texts)
+            self._subjects[subject] = [*versions, schema_id]
+            return schema_id
+
+    def answer(self, method: str, path: str, body: bytes) -> Any:
+        """Answer a request; return what the answer's JSON holds.
+
+        Raises
+        ------
+        RequestRefusedError
+            If it cannot be answered otherwise.
+        """
+        with self._lock:
+            return self._answer(
+                [method, *(unquote(part) for part in path.partition("?")[0].split("/") if part)], body
+            )
+
+    def _answer(self, request: list[str], body: bytes) -> Any:
+        match request:
+            case ["GET", "subjects"]:
+                return sorted(self._subjects)
+            case ["POST", "subjects", subject]:
+                _, canonical = _parse_schema(_get_text(body, "schema", 42201))
+                versions = self._get_versions(subject)
+                if (schema_id := self._ids.get(canonical)) not in versions:
+                    raise RequestRefusedError(HTTPStatus.NOT_FOUND, 40403, "Schema not found")
+                return self._describe(subject, versions.index(schema_id) + 1)
+            case ["GET", "subjects", subject, "versions"]:
+                return list(range(1, len(self._get_versions(subject)) + 1))
+            case ["POST", "subjects", subject, "versions"]:
+                return {"id": self.register(subject, _get_text(body, "schema", 42201))}
+            case ["GET", "subjects", subject, "versions", version]:
+                return self._describe(subject, self._read_version(subject, version))
+            case ["GET", "schemas", "ids", text]:
+                schema_id = _read_number(text)
+                if not 1 <= schema_id <= len(self._texts):
+                    raise RequestRefusedError(HTTPStatus.NOT_FOUND, 40403, f"Schema {text} not found")
+                return {"schema": self._texts[schema_id - 1]}
+            case ["POST", "compatibility", "subjects", subject, "versions", "latest"]:
+                schema, _ = _parse_schema(_get_text(body, "schema", 42201))
+                self._get_versions(subject)
+                return {"is_compatible": not self._find_conflicts(subject, schema)}
+            case ["PUT", "config", subject]:
+                level = _get_text(body, "compatibility", 42203)
+                if level not in ("BACKWARD", "NONE"):
+                    message = f"expected BACKWARD or NONE for compatibility, got {level!r}"
+                    raise RequestRefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, 42203, message)
+                self._levels[subject] = level
+                return {"compatibility": level}
+        raise RequestRefusedError(HTTPStatus.NOT_FOUND, 404, "HTTP 404 Not Found")
+
+    def _find_conflicts(self, subject: str, schema: Any) -> list[str]:
+        versions = self._subjects.get(subject)
+        if not versions or self._levels.get(subject) == "NONE":
+            return []
+        return list(_find_conflicts(schema, json.loads(self._texts[versions[-1] - 1])))
+
+    def _get_versions(self, subject: str) -> list[int]:
+        if subject not in self._subjects:
+            raise RequestRefusedError(HTTPStatus.NOT_FOUND, 40401, f"Subject '{subject}' not found.")
+        return self._subjects[subject]
+
+    def _read_version(self, subject: str, text: str) -> int:
+        num_versions = len(self._get_versions(subject))
+        version = num_versions if text == "latest" else _read_number(text)
+        if not 1 <= version <= num_versions:
+            raise RequestRefusedError(HTTPStatus.NOT_FOUND, 40402, f"Version {text} not found.")
+        return version
+
+    def _describe(self, subject: str, version: int) -> dict[str, Any]:
+        schema_id = self._subjects[subject][version - 1]
+        return {
+            "subject": subject,
+            "version": version,
+            "id": schema_id,
+            "schema": self._texts[schema_id - 1],
+        }
+
+
+def _read_number(text: str) -> int:
+    """Read a positive number; 0 if the text is not one."""
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,9}", text) else 0
+
+
+def _get_text(body: bytes, member: str, error_code: int) -> str:
+    """Return a text in the JSON object that a body must be."""
+    try:
+        value = json.loads(body)[member]
+    except (ValueError, RecursionError) as error:
+        raise RequestRefusedError(HTTPStatus.BAD_REQUEST, 400, f"expected JSON, got: {error}") from None
+    except (KeyError, TypeError):
+        value = None
+    if not isinstance(value, str):
+        message = f"expected a text for {member}, got {type(value).__name__}"
+        raise RequestRefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, error_code, message)
+    return value
+
+
+def _parse_schema(text: str) -> tuple[Any, str]:
+    """Parse a schema; return it as JSON makes it, and its text with the members in one order."""
+    try:
+        if text.count("{") + text.count("[") > MAX_BRACKETS:
+            raise ValueError(f"more than {MAX_BRACKETS} brackets")
+        schema = json.loads(text)
+        fastavro.parse_schema(schema)
+        return schema, json.dumps(schema, sort_keys=True)
+    # Whatever fastavro makes of a text that comes from outside.
+    except Exception as error:
+        message = f"Invalid schema: {type(error).__name__}: {error}"
+        raise RequestRefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, 42201, message) from None
+
+
+def _find_conflicts(reader: Any, writer: Any, place: str = "") -> Iterator[str]:
+    """Find what keeps one schema from reading data of another: of records, arrays and primitive types."""
+    reader, writer = _unwrap(reader), _unwrap(writer)
+    kinds = [schema["type"] if isinstance(schema, dict) else schema for schema in (reader, writer)]
+    if reader == writer:
+        return
+    if kinds == ["array", "array"]:
+        yield from _find_conflicts(reader["items"], writer["items"], f"{place}/items")
+    elif kinds == ["record", "record"] and reader["name"] == writer["name"]:
+        written = {field["name"]: field for field in writer["fields"]}
+        for field in reader["fields"]:
+            name = field["name"]
+            if name in written:
+                yield from _find_conflicts(field["type"], written[name]["type"], f"{place}/{name}")
+            elif "default" not in field:
+                yield f"{place}/{name}: is not written, and has no default"
+    elif not (isinstance(reader, str) and isinstance(writer, str) and writer in PROMOTIONS.get(reader, ())):
+        yield f"{place or '/'}: {kinds[0]} does not read {kinds[1]}"
+
+
+def _unwrap(schema: Any) -> Any:
+    """Reduce ``{"type": "int", ...}`` to ``"int"``: attributes do not count."""
+    while isinstance(schema, dict) and schema["type"] not in ("record", "array", "map", "enum", "fixed"):
+        schema = schema["type"]
+    return schema
 
 
 class _Server(ThreadingHTTPServer):
@@ -111,11 +264,14 @@ class _Server(ThreadingHTTPServer):
     # Wait in server_close for the threads of the connections.
     daemon_threads = False
 
-    def __init__(self, store: SchemaStore) -> None:
-        self.store = store
+    def __init__(self, registry: EmbeddedRegistry) -> None:
+        self.registry = registry
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__((HOST, 0), _Handler)
+        self.thread = threading.Thread(
+            target=self.serve_forever, args=(STOP_INTERVAL,), name="embedded registry", daemon=True
+        )
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
@@ -123,26 +279,27 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        # Forgotten first, so that close_connections touches no closed socket.
+        # Forgotten first, so that stop touches no closed socket.
         with self._lock:
             self._connections.discard(request)
         super().shutdown_request(request)
 
-    def close_connections(self) -> None:
-        """End the connections, so that their threads end."""
+    def stop(self) -> None:
+        """Stop to serve; end the connections, so that their threads end."""
+        self.shutdown()
+        self.thread.join()
         with self._lock:
             for connection in self._connections:
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError as error:
                     LOG.debug("The client was faster: %s", error)
+        self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # Called while the exception is handled.
-        if isinstance(sys.exception(), ConnectionError):
-            LOG.debug("Connection of %s lost", client_address, exc_info=True)
-        else:
-            LOG.error("Connection of %s failed", client_address, exc_info=True)
+        level = logging.DEBUG if isinstance(sys.exception(), ConnectionError) else logging.ERROR
+        LOG.log(level, "Connection of %s failed", client_address, exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -150,73 +307,37 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: _Server
     protocol_version = "HTTP/1.1"
-    server_version = "EmbeddedRegistry"
-    sys_version = ""
     timeout = IDLE_TIMEOUT
     # Head and body leave in one piece: in two, the second waits for the client
     # to acknowledge the first.
     wbufsize = -1
     disable_nagle_algorithm = True
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no proper HTTP, and end the connection."""
-        self.close_connection = True
-        # Without a proper version the base class takes the client for one of
-        # HTTP/0.9, which gets an answer without a head.
-        self.request_version = self.protocol_version
-        self._send(HTTPStatus(code), describe_error(code, message or HTTPStatus(code).phrase))
-
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Log a request."""
         LOG.debug(format, *args)
 
     def _answer(self) -> None:
-        status, answer = HTTPStatus.OK, None
         try:
-            answer = answer_request(self.server.store, self.command, self.path, self._read_body())
+            status = HTTPStatus.OK
+            answer = self.server.registry.answer(self.command, self.path, self._read_body())
         except RequestRefusedError as error:
-            status, answer = error.status, describe_error(error.error_code, error.message)
-        except (OSError, EOFError):
-            raise  # The connection is lost: there is nobody to answer.
-        except Exception:
-            LOG.exception("Cannot answer %s %s", self.command, self.path)
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
-            answer = describe_error(50001, "Error in the backend data store")
-        self._send(status, answer)
-
-    # The base class calls the method that has the request's name.
-    do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
-
-    def _read_body(self) -> bytes:
-        """Read the body of a request.
-
-        Raises
-        ------
-        RequestRefusedError
-            If its length is not told, or is too much. The connection is then
-            to be closed: there is no telling where the next request begins.
-        """
-        length = self.headers.get("Content-Length", "0")
-        error = None
-        if "Transfer-Encoding" in self.headers:
-            error = RequestRefusedError(HTTPStatus.LENGTH_REQUIRED, 411, "Content-Length is needed")
-        elif not (length.isascii() and length.isdigit()):
-            error = RequestRefusedError(HTTPStatus.BAD_REQUEST, 400, "Content-Length is no number")
-        elif len(length) > MAX_LENGTH_DIGITS or int(length) > MAX_BODY_SIZE:
-            error = RequestRefusedError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 413, f"The body has more than {MAX_BODY_SIZE} bytes"
-            )
-        if error is not None:
-            self.close_connection = True
-            raise error
-        return self.rfile.read(int(length))
-
-    def _send(self, status: HTTPStatus, answer: Any) -> None:
+            status, answer = error.status, {"error_code": error.error_code, "message": error.message}
         content = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", CONTENT_TYPE)
         self.send_header("Content-Length", str(len(content)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(content)
+
+    # The base class calls the method that has the request's name.
+    do_GET = do_POST = do_PUT = _answer  # noqa: N815
+
+    def _read_body(self) -> bytes:
+        length = self.headers.get("Content-Length", "0")
+        if _read_number(length) <= MAX_BODY_SIZE and (length == "0" or _read_number(length)):
+            return self.rfile.read(int(length))
+        # There is no telling where the next request begins.
+        self.close_connection = True
+        message = f"expected a Content-Length up to {MAX_BODY_SIZE}, got {length[:20]!r}"
+        raise RequestRefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 413, message)
