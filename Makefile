@@ -12,7 +12,7 @@ LINT := $(VENV)/.group-lint $(VENV)/.group-bench $(TEST)
 BENCH := $(VENV)/.group-bench $(TEST)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-pythons test-slow test-kafka kafka demo stress soak faults bench bench-quick \
+.PHONY: help build test test-pythons test-clang test-slow test-kafka kafka demo stress soak faults bench bench-quick \
     bench-pace bench-steps bench-guard debug sanitize fuzz lint lint-cpp clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
@@ -41,14 +41,25 @@ $(VENV)/.group-%: pyproject.toml $(VENV)/.made
 test: build $(TEST)  ## run the fast test suite
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
-# The fast suite on other Python versions, where the machine has them.
-PYTHONS ?= 3.12 3.13
+# The fast suite on other Python versions: on this machine's, or on that of a current Debian.
+PYTHONS ?= 3.12 3.13 3.14
+DEBIAN := tools/debian_testing build/debian-testing "make git g++ python3-venv python3-dev clang libc++-dev"
 test-pythons:  ## run it on other Python versions, e.g. PYTHONS="3.12 3.13 3.14"
 	@for version in $(PYTHONS); do \
 	    if python=$$(tools/find_python $$version); then \
 	        $(MAKE) test VENV=.venv-$$version PYTHON=$$python || exit 1; \
+	    elif [ "$$(id -u)" = 0 ]; then \
+	        $(DEBIAN) make test PYTHON=python$$version PYTEST_OPTIONS="$(PYTEST_OPTIONS)" || exit 1; \
+	    else \
+	        echo "Python $$version: skipped, a chroot of a current Debian needs root"; \
 	    fi; \
 	done
+
+# The core by clang and libc++ of a current Debian: no accident of one compiler is relied on.
+test-clang:  ## test the core compiled by clang with libc++
+	@if [ "$$(id -u)" != 0 ]; then echo "skipped, a chroot of a current Debian needs root"; exit 0; fi; \
+	$(DEBIAN) env CC=clang CXX="clang++ -stdlib=libc++" LDSHARED="clang++ -stdlib=libc++ -shared" sh -c \
+	    'make build .venv/.group-test CXX="$$CXX" && .venv/bin/python -m pytest -q tests/core tests/hostile $(PYTEST_OPTIONS)'
 
 test-slow: build $(TEST)  ## run the slow tests
 	$(BIN)/python -m pytest -m "slow and not kafka" $(PYTEST_OPTIONS)

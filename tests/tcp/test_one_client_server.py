@@ -20,6 +20,7 @@ TIMEOUT = 20
 
 
 class Header(ctypes.LittleEndianStructure):
+    _layout_ = "ms"  # What _pack_ means; Python 3.14 wants it said.
     _pack_ = 1
     _fields_ = (("kind", ctypes.c_uint8), ("value", ctypes.c_double), ("text", ctypes.c_char * 5))
 
