@@ -28,7 +28,6 @@ class Padded(ctypes.Structure):
 
 
 class Packed(ctypes.Structure):
-    _layout_ = "ms"  # What _pack_ means; Python 3.14 wants it said.
     _pack_ = 1
     _layout_ = "ms"
     _fields_ = [
@@ -40,7 +39,6 @@ class Packed(ctypes.Structure):
 
 
 class Big(ctypes.BigEndianStructure):
-    _layout_ = "ms"  # What _pack_ means; Python 3.14 wants it said.
     _pack_ = 1
     _layout_ = "ms"
     _fields_ = [

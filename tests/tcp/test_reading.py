@@ -24,7 +24,6 @@ TERMINATORS = [b"\r\n", b"\n", b"\n\r", b"\r\r\n", b"aab", b"XYZZY", b"\1\2\3\4"
 
 
 class Triple(ctypes.Structure):
-    _layout_ = "ms"  # What _pack_ means; Python 3.14 wants it said.
     _pack_ = 1
     _layout_ = "ms"
     _fields_ = [("count", ctypes.c_int16), ("number", ctypes.c_double), ("flag", ctypes.c_bool)]
