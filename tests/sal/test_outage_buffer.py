@@ -10,12 +10,12 @@ import pytest
 from lsst.ts.mtmount.sal import outage_buffer
 from lsst.ts.mtmount.sal.outage_buffer import OutageBuffer, OutageLogFilter
 
-LOG = logging.getLogger("test.gate")
+LOG = logging.getLogger("test.outage_buffer")
 TIMEOUT = 10
 
 
 class Kafka:
-    """What is behind the gate: takes messages for topics, or does not."""
+    """What is behind the buffer: takes messages for topics, or does not."""
 
     def __init__(self) -> None:
         self.closed: set[str] = set()
@@ -46,34 +46,34 @@ def kafka() -> Kafka:
 
 
 @pytest.fixture
-async def gate(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OutageBuffer]:
+async def buffer(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OutageBuffer]:
     monkeypatch.setattr(outage_buffer, "RETRY_INTERVAL", 0.01)
-    gate = OutageBuffer(kafka.is_open, LOG)
-    yield gate
-    await gate.stop(0)
+    buffer = OutageBuffer(kafka.is_open, LOG)
+    yield buffer
+    await buffer.stop(0)
 
 
-async def test_events_are_sent_at_once_and_in_order(gate: OutageBuffer, kafka: Kafka) -> None:
-    gate.start()
+async def test_events_are_sent_at_once_and_in_order(buffer: OutageBuffer, kafka: Kafka) -> None:
+    buffer.start()
     for number in range(5):
-        await gate.send_event(f"topic{number % 2}", partial(kafka.send, number))
+        await buffer.send_event(f"topic{number % 2}", partial(kafka.send, number))
         assert kafka.sent[-1] == number
-    assert len(gate) == 0
+    assert len(buffer) == 0
     assert kafka.questions == 5
 
 
 async def test_what_waits_is_sent_when_kafka_takes_it(
-    gate: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture
+    buffer: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    gate.start()
+    buffer.start()
     kafka.closed = {"a"}
     async with asyncio.timeout(TIMEOUT):
         # It does not wait for Kafka, only to know that it is held back.
-        await gate.send_event("a", partial(kafka.send, 1))
-        await gate.send_event("a", partial(kafka.send, 2))
-    gate.send_log_message("log", partial(kafka.send, "text"))
-    assert len(gate) == 3
+        await buffer.send_event("a", partial(kafka.send, 1))
+        await buffer.send_event("a", partial(kafka.send, 2))
+    buffer.put("log", partial(kafka.send, "text"))
+    assert len(buffer) == 3
     assert kafka.sent == []
     kafka.closed.clear()
     await kafka.wait_for(3)
@@ -84,90 +84,91 @@ async def test_what_waits_is_sent_when_kafka_takes_it(
     ]
 
 
-async def test_only_the_latest_may_matter(gate: OutageBuffer, kafka: Kafka) -> None:
-    gate.start()
+async def test_only_the_latest_may_matter(buffer: OutageBuffer, kafka: Kafka) -> None:
+    buffer.start()
     kafka.closed = {"offset", "state"}
     async with asyncio.timeout(TIMEOUT):
         for number in range(3):
-            await gate.send_event("offset", partial(kafka.send, number), is_latest_only=True)
-            await gate.send_event("state", partial(kafka.send, f"state {number}"))
+            await buffer.send_event("offset", partial(kafka.send, number), is_latest_only=True)
+            await buffer.send_event("state", partial(kafka.send, f"state {number}"))
     kafka.closed.clear()
     await kafka.wait_for(4)
     assert kafka.sent == ["state 0", "state 1", 2, "state 2"]
 
 
-async def test_events_go_before_log_messages(gate: OutageBuffer, kafka: Kafka) -> None:
+async def test_events_go_before_log_messages(buffer: OutageBuffer, kafka: Kafka) -> None:
     for number in range(3):
-        gate.send_log_message("log", partial(kafka.send, f"text {number}"))
+        buffer.put("log", partial(kafka.send, f"text {number}"))
     # Not started, it holds everything back.
-    await asyncio.wait_for(gate.send_event("a", partial(kafka.send, 1)), TIMEOUT)
-    gate.start()
+    await asyncio.wait_for(buffer.send_event("a", partial(kafka.send, 1)), TIMEOUT)
+    buffer.start()
     await kafka.wait_for(4)
     assert kafka.sent == [1, "text 0", "text 1", "text 2"]
 
 
-async def test_log_messages_come_from_any_thread(gate: OutageBuffer, kafka: Kafka) -> None:
-    gate.start()
-    thread = threading.Thread(target=gate.send_log_message, args=("log", partial(kafka.send, "text")))
+async def test_log_messages_come_from_any_thread(buffer: OutageBuffer, kafka: Kafka) -> None:
+    buffer.start()
+    thread = threading.Thread(target=buffer.put, args=("log", partial(kafka.send, "text")))
     thread.start()
     await kafka.wait_for(1)
     thread.join()
 
 
-async def test_memory_is_bounded(gate: OutageBuffer, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outage_buffer, "CAPACITY", 3)
+async def test_memory_is_bounded(kafka: Kafka) -> None:
+    buffer = OutageBuffer(kafka.is_open, LOG, 3)
     for number in range(5):
-        await gate.send_event("a", partial(kafka.send, number))
-        gate.send_log_message("log", partial(kafka.send, f"text {number}"))
-    assert gate.num_dropped == 4
-    gate.start()
+        await buffer.send_event("a", partial(kafka.send, number))
+        buffer.put("log", partial(kafka.send, f"text {number}"))
+    assert buffer.num_dropped == 4
+    buffer.start()
     await kafka.wait_for(6)
     assert kafka.sent == [2, 3, 4, "text 2", "text 3", "text 4"]
+    await buffer.stop(TIMEOUT)
 
 
 async def test_a_failure_is_logged_and_the_next_one_is_sent(
-    gate: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture
+    buffer: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail() -> None:
         raise RuntimeError("no longer open")
 
-    gate.start()
-    await gate.send_event("a", fail)
-    await gate.send_event("a", partial(kafka.send, 1))
+    buffer.start()
+    await buffer.send_event("a", fail)
+    await buffer.send_event("a", partial(kafka.send, 1))
     assert kafka.sent == [1]
-    assert gate.num_failed == 1
-    assert repr(gate.last_error) == "RuntimeError('no longer open')"
+    assert buffer.num_failed == 1
+    assert repr(buffer.last_error) == "RuntimeError('no longer open')"
     assert "Could not publish to a: RuntimeError('no longer open')" in caplog.text
 
 
-async def test_stop_sends_what_waits(gate: OutageBuffer, kafka: Kafka) -> None:
-    gate.start()
+async def test_stop_sends_what_waits(buffer: OutageBuffer, kafka: Kafka) -> None:
+    buffer.start()
     for number in range(3):
-        gate.send_log_message("log", partial(kafka.send, number))
-    assert await gate.stop(TIMEOUT) == []
+        buffer.put("log", partial(kafka.send, number))
+    assert await buffer.stop(TIMEOUT) == []
     assert kafka.sent == [0, 1, 2]
 
 
-async def test_stop_tells_what_is_left(gate: OutageBuffer, kafka: Kafka) -> None:
-    gate.start()
+async def test_stop_tells_what_is_left(buffer: OutageBuffer, kafka: Kafka) -> None:
+    buffer.start()
     kafka.closed = {"a", "b"}
-    gate.send_log_message("b", partial(kafka.send, 2))
-    await gate.send_event("a", partial(kafka.send, 1))
-    assert await gate.stop(0.05) == ["b", "a"]
+    buffer.put("b", partial(kafka.send, 2))
+    await buffer.send_event("a", partial(kafka.send, 1))
+    assert await buffer.stop(0.05) == ["b", "a"]
     assert kafka.sent == []
 
 
-async def test_stop_does_not_wait_for_a_sender_that_hangs(gate: OutageBuffer) -> None:
-    gate.start()
+async def test_stop_does_not_wait_for_a_sender_that_hangs(buffer: OutageBuffer) -> None:
+    buffer.start()
     begun = asyncio.Event()
 
     async def hang() -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    gate.send_log_message("log", hang)
+    buffer.put("log", hang)
     await asyncio.wait_for(begun.wait(), TIMEOUT)
-    assert await gate.stop(0.05) == ["log"]
+    assert await buffer.stop(0.05) == ["log"]
 
 
 class Handler(logging.Handler):
@@ -186,9 +187,9 @@ class Handler(logging.Handler):
 
 
 @pytest.fixture
-async def handler(gate: OutageBuffer, kafka: Kafka) -> AsyncIterator[Handler]:
+async def handler(buffer: OutageBuffer, kafka: Kafka) -> AsyncIterator[Handler]:
     handler = Handler(kafka)
-    handler.addFilter(OutageLogFilter(handler, "log", gate))
+    handler.addFilter(OutageLogFilter(handler, "log", buffer))
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     yield handler
@@ -196,18 +197,18 @@ async def handler(gate: OutageBuffer, kafka: Kafka) -> AsyncIterator[Handler]:
     LOG.setLevel(logging.NOTSET)
 
 
-async def test_records_pass_through_the_gate(gate: OutageBuffer, kafka: Kafka, handler: Handler) -> None:
+async def test_records_pass_through_the_buffer(buffer: OutageBuffer, kafka: Kafka, handler: Handler) -> None:
     arguments = ["first"]
     LOG.info("The %s record", arguments)
     arguments[0] = "changed"
     assert kafka.sent == []
-    gate.start()
+    buffer.start()
     await kafka.wait_for(1)
     try:
         raise ValueError("bad")
     except ValueError:
         LOG.exception("Something failed")
-    assert await gate.stop(TIMEOUT) == []
+    assert await buffer.stop(TIMEOUT) == []
     assert kafka.sent[0] == "The ['first'] record"
     text, _, trace = kafka.sent[1].partition("\n")
     assert text == "Something failed"
@@ -217,7 +218,7 @@ async def test_records_pass_through_the_gate(gate: OutageBuffer, kafka: Kafka, h
 
 
 async def test_a_record_that_cannot_be_formatted_is_the_handler_s(
-    gate: OutageBuffer, handler: Handler, monkeypatch: pytest.MonkeyPatch
+    buffer: OutageBuffer, handler: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[logging.LogRecord] = []
     monkeypatch.setattr(handler, "emit", taken.append)
@@ -228,4 +229,4 @@ async def test_a_record_that_cannot_be_formatted_is_the_handler_s(
     finally:
         LOG.propagate = True
     assert len(taken) == 1
-    assert len(gate) == 0
+    assert len(buffer) == 0

@@ -60,14 +60,14 @@ async def tma() -> AsyncIterator[ScriptedTma]:
 
 
 @asynccontextmanager
-async def running_side(name: str = "auto") -> AsyncIterator[Any]:
-    side = make_sal_backend(name)
+async def running_backend(name: str = "auto") -> AsyncIterator[Any]:
+    backend = make_sal_backend(name)
     try:
         async with asyncio.timeout(30):
-            await side.start_task
-            yield side
+            await backend.start_task
+            yield backend
     finally:
-        await side.close(10)
+        await backend.close(10)
 
 
 @asynccontextmanager
@@ -103,12 +103,12 @@ async def test_without_salobj(
     no_salobj: None, sal_environment: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with running_side() as side:
-        assert type(side.controller).__module__ == "lsst.ts.mtmount.sal.controller"
+    async with running_backend() as backend:
+        assert type(backend.controller).__module__ == "lsst.ts.mtmount.sal.controller"
     assert "SAL backend: builtin (lsst.ts.salobj is not installed)" in caplog.text
     with pytest.raises(SalobjError, match=r"cannot be imported: ModuleNotFoundError.*lsst\.ts\.salobj"):
         make_sal_backend("salobj")
-    with pytest.raises(ValueError, match="backend='dds' is none of 'auto', 'salobj', 'builtin'"):
+    with pytest.raises(ValueError, match="expected a SAL backend of 'auto', 'salobj', 'builtin', got 'dds'"):
         make_sal_backend("dds")
 
 
@@ -136,8 +136,8 @@ async def test_a_broken_installation(
     monkeypatch.syspath_prepend(write_broken_package(tmp_path, text))
     with pytest.raises(SalobjError, match=reason):
         make_sal_backend("salobj")
-    async with running_side() as side:
-        assert type(side.controller).__module__ == "lsst.ts.mtmount.sal.controller"
+    async with running_backend() as backend:
+        assert type(backend.controller).__module__ == "lsst.ts.mtmount.sal.controller"
     (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
     assert "the built-in SAL backend is used instead" in warning.getMessage()
     assert "SAL backend: builtin (lsst.ts.salobj cannot be used)" in caplog.text
@@ -145,7 +145,7 @@ async def test_a_broken_installation(
 
 
 async def test_builtin_does_not_import_salobj(salobj: None, sal_environment: str) -> None:
-    async with running_side("builtin"):
+    async with running_backend("builtin"):
         pass
     assert backend_choice.describe_backend("builtin") == "builtin"
     assert PACKAGE not in sys.modules
@@ -157,9 +157,9 @@ async def test_the_controller_is_salobj_s(
     salobj: None, sal_environment: str, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with running_side(name) as side:
+    async with running_backend(name) as backend:
         package: ModuleType = sys.modules[PACKAGE]
-        controller = side.controller
+        controller = backend.controller
         assert type(controller) is package.Controller
         assert controller.start_task.done()
         for attr_name, info in load_packaged_interface().topics.items():
@@ -294,8 +294,8 @@ async def test_a_topic_that_is_not_understood(
     monkeypatch.setattr(package.SalInfo, "__init__", make_changed)
     with pytest.raises(SalobjError, match=expected):
         make_sal_backend("salobj")
-    async with running_side() as side:
-        assert not isinstance(side, SalobjBackend)
+    async with running_backend() as backend:
+        assert not isinstance(backend, SalobjBackend)
     assert expected in caplog.text
 
 
@@ -331,12 +331,12 @@ async def test_no_kafka(
 ) -> None:
     """The start of salobj itself would wait forever."""
     monkeypatch.setenv("LSST_KAFKA_BROKER_ADDR", f"127.0.0.1:{unused_port}")
-    side = make_sal_backend()
-    side.publisher._start_timeout = 0.5
+    backend = make_sal_backend()
+    backend.publisher._start_timeout = 0.5
     with pytest.raises(RuntimeError, match=r"did not answer within 0\.5 s"):
-        await asyncio.wait_for(side.start_task, 30)
-    await asyncio.wait_for(side.close(1), 30)
-    assert side.controller.done_task.done()
+        await asyncio.wait_for(backend.start_task, 30)
+    await asyncio.wait_for(backend.close(1), 30)
+    assert backend.controller.done_task.done()
 
 
 def test_passwords_are_not_shown(salobj: None, sal_environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,10 +394,10 @@ def stallable_kafka(sal_environment: str, monkeypatch: pytest.MonkeyPatch) -> It
 
 def is_quiet(client: TelemetryClient) -> bool:
     """Has salobj nothing to publish? What it is given while Kafka stalls blocks the loop."""
-    side = client._sal
-    assert isinstance(side, SalobjBackend)
-    side.publisher.serve()
-    return len(side._gate) == 0 and len(side.controller.salinfo.producer) == 0
+    backend = client._sal
+    assert isinstance(backend, SalobjBackend)
+    backend.publisher.serve()
+    return len(backend._outage_buffer) == 0 and len(backend.controller.salinfo.producer) == 0
 
 
 async def wait_for_text(caplog: pytest.LogCaptureFixture, text: str) -> None:

@@ -143,7 +143,7 @@ class TelemetryClient(Client):
         self._backoff = Backoff() if reconnect is True else (reconnect or None)
         self._sal = make_sal_backend(sal_backend)
         # It starts as soon as this coroutine waits.
-        self._sal.publisher.start_patience = wait_for_kafka
+        self._sal.publisher.wait_for_kafka = wait_for_kafka
         self.controller = self._sal.controller
         log = self._sal.log.getChild("TelemetryClient")
         self._dead_letter = None if dead_letter is None else DeadLetterFile(Path(dead_letter), log)

@@ -1,4 +1,4 @@
-"""The seam between the telemetry client and SAL, and its built-in backend."""
+"""What the telemetry client needs of SAL, whoever provides it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 import logging
 from typing import Any, Protocol
 
-from .controller import Controller
 from .publisher import KafkaPublisher
 from .tai import TaiClock
 
-__all__ = ["BuiltinBackend", "SalBackend"]
+__all__ = ["SalBackend"]
 
 
 class SalBackend(Protocol):
@@ -61,24 +60,3 @@ class SalBackend(Protocol):
         timeout
             Upper bound for the delivery of what is queued [s].
         """
-
-
-class BuiltinBackend:
-    """SAL without salobj; see `SalBackend`."""
-
-    def __init__(self) -> None:
-        self.controller = Controller()
-        self.log = self.controller.log
-        self.publisher = self.controller.publisher
-        self.clock = self.controller.clock
-        self.start_task = self.controller.start_task
-
-    async def write_event(self, name: str, **fields: Any) -> None:
-        """Write an event; see `SalBackend`."""
-        topic = self.controller.topics.get(f"evt_{name}")
-        if topic is not None:
-            await topic.set_write_known(**fields)
-
-    async def close(self, timeout: float) -> None:  # noqa: ASYNC109
-        """Close the controller; see `SalBackend`."""
-        await self.controller.close(timeout=timeout)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib.util
 import logging
 
-from .backend import BuiltinBackend, SalBackend
+from .backend import SalBackend
+from .builtin_backend import BuiltinBackend
 from .salobj_backend import PACKAGE, SalobjBackend, SalobjError, import_salobj
 from .schema import COMPONENT
 
 __all__ = ["BACKENDS", "describe_backend", "make_sal_backend"]
 
-#: Names of the SAL sides. ``auto``: salobj where it is installed.
+#: Names of the SAL backends. ``auto``: salobj where it is installed.
 BACKENDS = ("auto", "salobj", "builtin")
 
 
 def make_sal_backend(backend: str = "auto") -> SalBackend:
-    """Make the SAL backend of a backend; it starts at once.
+    """Make a SAL backend; it starts at once.
 
     Parameters
     ----------
@@ -51,13 +52,13 @@ def make_sal_backend(backend: str = "auto") -> SalBackend:
             reason = f"{PACKAGE} cannot be used"
     elif backend == "auto":
         reason = f"{PACKAGE} is not installed"
-    side = BuiltinBackend()
+    builtin = BuiltinBackend()
     log.info(f"SAL backend: builtin ({reason})")
-    return side
+    return builtin
 
 
 def describe_backend(backend: str = "auto") -> str:
-    """Tell which SAL backend a backend means here, without making it.
+    """Tell what a name of a SAL backend means here, without making it.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def describe_backend(backend: str = "auto") -> str:
 
 def _check(backend: str) -> None:
     if backend not in BACKENDS:
-        raise ValueError(f"backend={backend!r} is none of {', '.join(map(repr, BACKENDS))}")
+        raise ValueError(f"expected a SAL backend of {', '.join(map(repr, BACKENDS))}, got {backend!r}")
 
 
 def _is_salobj_installed() -> bool:

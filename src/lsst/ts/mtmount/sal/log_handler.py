@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import logging
-import threading
-from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
+from .send_queue import CAPACITY, SendQueue, is_sending
+
 __all__ = ["SalLogHandler"]
-
-#: Records that wait to be published; the oldest are dropped.
-CAPACITY = 1000
-
-# True in the context in which a record is being published: what is logged
-# about that is not published.
-_is_publishing: contextvars.ContextVar[bool] = contextvars.ContextVar("is_publishing", default=False)
 
 
 class SalLogHandler(logging.Handler):
@@ -30,55 +22,43 @@ class SalLogHandler(logging.Handler):
     ----------
     capacity
         How many records may wait. The oldest are dropped.
-
-    Attributes
-    ----------
-    num_dropped : `int`
-        Records that were dropped because too many were waiting.
-    num_failed : `int`
-        Records that could not be formatted or published.
-    last_error : `Exception` or None
-        Why the last of them could not be.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         super().__init__()
-        self.num_dropped = 0
-        self.num_failed = 0
-        self.last_error: Exception | None = None
-        self._waiting: deque[dict[str, Any]] = deque(maxlen=capacity)
-        # Reentrant: a finalizer that logs may run anywhere.
-        self._waiting_lock = threading.RLock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._queue = SendQueue(capacity)
+        self._publish: Callable[..., Awaitable[Any]] | None = None
 
     def __len__(self) -> int:
         """Return the number of records that wait."""
-        return len(self._waiting)
+        return len(self._queue)
+
+    @property
+    def num_dropped(self) -> int:
+        """Records that were dropped because too many were waiting."""
+        return self._queue.num_dropped
+
+    @property
+    def num_failed(self) -> int:
+        """Records that could not be formatted or published."""
+        return self._queue.num_failed
+
+    @property
+    def last_error(self) -> Exception | None:
+        """Why the last of them could not be."""
+        return self._queue.last_error
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record; called by the logger, in the thread that logs."""
-        if _is_publishing.get():
+        if is_sending():
             return
         try:
             fields = _make_fields(record)
         except Exception as error:
             # For instance arguments that do not fit the message.
-            self._count_failure(error)
+            self._queue.count_failure(error)
             return
-        with self._waiting_lock:
-            if len(self._waiting) == self._waiting.maxlen:
-                self.num_dropped += 1
-            self._waiting.append(fields)
-            loop = self._loop
-        if loop is not None:
-            try:
-                loop.call_soon_threadsafe(self._wake.set)
-            except RuntimeError as error:
-                # The loop was closed, and this handler with it.
-                self._count_failure(error)
+        self._queue.put("logMessage", partial(self._send, fields))
 
     def start(self, publish: Callable[..., Awaitable[Any]]) -> None:
         """Publish the records that wait and those that come, in a task.
@@ -88,11 +68,8 @@ class SalLogHandler(logging.Handler):
         publish
             ``evt_logMessage.set_write``.
         """
-        with self._waiting_lock:
-            self._loop = asyncio.get_running_loop()
-        self._wake.set()
-        self._idle.clear()
-        self._task = asyncio.create_task(self._run(publish))
+        self._publish = publish
+        self._queue.start()
 
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109
         """Publish what waits, and stop. Remove this handler from its logger first.
@@ -102,52 +79,14 @@ class SalLogHandler(logging.Handler):
         timeout
             Upper bound [s].
         """
-        if self._task is None:
-            return
-        # Make the task look once more, before it is believed to be idle.
-        self._idle.clear()
-        self._wake.set()
-        try:
-            async with asyncio.timeout(max(timeout, 0.0)):
-                await self._idle.wait()
-        except TimeoutError as error:
-            with self._waiting_lock:
-                self.num_failed += len(self._waiting)
-                self.last_error = error
-                self._waiting.clear()
-        with self._waiting_lock:
-            self._loop = None
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        self._task = None
+        was_started = self._publish is not None
+        for _ in await self._queue.stop(timeout):
+            if was_started:
+                self._queue.count_failure(TimeoutError(f"no time to publish it within {timeout:.3g} s"))
 
-    async def _run(self, publish: Callable[..., Awaitable[Any]]) -> None:
-        _is_publishing.set(True)
-        while True:
-            with self._waiting_lock:
-                fields = self._waiting.popleft() if self._waiting else None
-                if fields is None:
-                    self._wake.clear()
-            if fields is None:
-                self._idle.set()
-                await self._wake.wait()
-                self._idle.clear()
-                continue
-            try:
-                await publish(**fields)
-            except Exception as error:
-                self._count_failure(error)
-            except asyncio.CancelledError:
-                with self._waiting_lock:
-                    self.num_failed += 1
-                raise
-            # Publishing hardly ever waits: let others have their turn.
-            await asyncio.sleep(0)
-
-    def _count_failure(self, error: Exception) -> None:
-        with self._waiting_lock:
-            self.num_failed += 1
-            self.last_error = error
+    async def _send(self, fields: dict[str, Any]) -> None:
+        assert self._publish is not None
+        await self._publish(**fields)
 
 
 def _make_fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class KafkaPublisher:
     ----------
     settings : `KafkaSettings`
         Where Kafka and the schema registry are.
-    start_patience : `float`
+    wait_for_kafka : `float`
         How long `start` tries again while Kafka or the registry cannot be
         reached, or is not ready [s]. May be set before.
     produce : `Callable`
@@ -97,7 +97,7 @@ class KafkaPublisher:
         start_timeout: float = 10.0,
     ) -> None:
         self.settings = settings
-        self.start_patience = 0.0
+        self.wait_for_kafka = 0.0
         self.log = log.getChild("Kafka")
         self.produce: Produce = self._refuse
         self.deliveries = DeliveryCounter(self.report_failure)
@@ -121,12 +121,10 @@ class KafkaPublisher:
     def __repr__(self) -> str:
         return f"KafkaPublisher({self.settings.broker_addr!r}, is_running={self.is_running})"
 
-    def __len__(self) -> int:
-        """Return the number of messages whose delivery report was not handled yet."""
+    @property
+    def num_queued(self) -> int:
+        """Messages whose delivery report was not handled yet."""
         return 0 if self._producer is None else len(self._producer)
-
-    def __bool__(self) -> bool:
-        return True
 
     @property
     def is_running(self) -> bool:
@@ -162,7 +160,7 @@ class KafkaPublisher:
         if self._producer is not None:
             raise RuntimeError("The publisher is started already")
         producer = await asyncio.to_thread(self._make_producer)
-        await self._prepare_patiently(producer, list(topics), is_exact)
+        await self._prepare_with_retries(producer, list(topics), is_exact)
         self._producer = producer
         self.produce = producer.produce
         self._serve_again()
@@ -176,9 +174,11 @@ class KafkaPublisher:
             reason = self.settings.redact(describe_error(error))
             raise KafkaSetupError(f"The Kafka producer settings are refused: {reason}") from None
 
-    async def _prepare_patiently(self, producer: Producer, topics: list[TopicInfo], is_exact: bool) -> None:
-        """Prepare Kafka and the registry, in so many attempts as `start_patience` allows."""
-        deadline = time.monotonic() + self.start_patience
+    async def _prepare_with_retries(
+        self, producer: Producer, topics: list[TopicInfo], is_exact: bool
+    ) -> None:
+        """Prepare Kafka and the registry, in so many attempts as `wait_for_kafka` allows."""
+        deadline = time.monotonic() + self.wait_for_kafka
         backoff = Backoff()
         stop = threading.Event()
         try:
@@ -256,7 +256,7 @@ class KafkaPublisher:
         if self._producer is None:
             raise RuntimeError("The Kafka publisher is not running")
         room = asyncio.get_running_loop().create_future()
-        self._waiters.append((int(len(self) * ROOM_FRACTION), room))
+        self._waiters.append((int(self.num_queued * ROOM_FRACTION), room))
         self._serve_again()
         await room
 

@@ -144,17 +144,19 @@ class SalobjBackend:
         except Exception:
             self._closing = asyncio.create_task(self.controller.close())
             raise
-        self._gate = OutageBuffer(self._does_kafka_take, self.log)
-        self._log_gates = [
+        self._outage_buffer = OutageBuffer(self._does_kafka_take, self.log)
+        self._log_filters = [
             (
                 handler,
-                OutageLogFilter(handler, self.controller.evt_logMessage.topic_info.kafka_name, self._gate),
+                OutageLogFilter(
+                    handler, self.controller.evt_logMessage.topic_info.kafka_name, self._outage_buffer
+                ),
             )
             for handler in self.log.handlers
             if isinstance(handler, salobj.SalLogHandler) and handler.controller is self.controller
         ]
-        for handler, log_gate in self._log_gates:
-            handler.addFilter(log_gate)
+        for handler, log_filter in self._log_filters:
+            handler.addFilter(log_filter)
         self.log.info(
             f"SAL backend: {PACKAGE} {_version(salobj)} in {salobj.__file__}; publishing telemetry to "
             f"{self.publisher.settings}"
@@ -197,7 +199,7 @@ class SalobjBackend:
             # salobj has logged why, and ends by itself.
             await self.controller.done_task
             raise SalobjError(f"{PACKAGE} could not start")
-        self._gate.start()
+        self._outage_buffer.start()
 
     async def write_event(self, name: str, **fields: Any) -> None:
         """Write an event, as soon as Kafka takes it; see `SalBackend`."""
@@ -206,7 +208,7 @@ class SalobjBackend:
             return
         known = {field: value for field, value in fields.items() if field in topic.topic_info.fields}
         if known:
-            await self._gate.send_event(
+            await self._outage_buffer.send_event(
                 topic.topic_info.kafka_name,
                 partial(topic.set_write, **known),
                 # Where the TMA's clock was a while ago is of no use.
@@ -225,9 +227,9 @@ class SalobjBackend:
         deadline = time.monotonic() + timeout
         self.start_task.cancel()
         await asyncio.wait([self.start_task])
-        left = await self._gate.stop(EVENTS_SHARE * timeout)
-        for handler, log_gate in self._log_gates:
-            handler.removeFilter(log_gate)
+        left = await self._outage_buffer.stop(EVENTS_SHARE * timeout)
+        for handler, log_filter in self._log_filters:
+            handler.removeFilter(log_filter)
             # Given to salobj now, messages would block the loop.
             self.log.removeHandler(handler)
         self._report_lost(left)
@@ -235,12 +237,13 @@ class SalobjBackend:
         await self.controller.close()
 
     def _report_lost(self, left: list[str]) -> None:
-        num_lost = len(left) + self._gate.num_dropped + self._gate.num_failed
+        buffer = self._outage_buffer
+        num_lost = len(left) + buffer.num_dropped + buffer.num_failed
         if num_lost:
             self.log.error(
                 f"{num_lost} events and log messages were not published: {len(left)} had to wait for Kafka "
-                f"to the end (the last: {', '.join(left[-3:]) or 'none'}), {self._gate.num_dropped} were "
-                f"dropped, {self._gate.num_failed} failed (last error: {self._gate.last_error!r})"
+                f"to the end (the last: {', '.join(left[-3:]) or 'none'}), {buffer.num_dropped} were "
+                f"dropped, {buffer.num_failed} failed (last error: {buffer.last_error!r})"
             )
 
     async def _does_kafka_take(self, kafka_topic: str) -> bool:

@@ -1,0 +1,197 @@
+"""A bounded queue of what is sent in order, in one task."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+__all__ = ["Send", "SendQueue", "is_sending"]
+
+#: What may wait; the oldest are dropped.
+CAPACITY = 1000
+
+Send = Callable[[], Awaitable[object]]
+
+_is_sending: contextvars.ContextVar[bool] = contextvars.ContextVar("is_sending", default=False)
+
+
+def is_sending() -> bool:
+    """Return whether a queue sends in this context: what is logged about that is not sent in turn."""
+    return _is_sending.get()
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """What is to be sent.
+
+    ``waiter`` is done when it was sent, or is known to have to wait.
+    """
+
+    kafka_topic: str
+    send: Send
+    waiter: asyncio.Future[None] | None = None
+
+    def wake_waiter(self) -> None:
+        """Let go who waits for it."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+
+class SendQueue:
+    """Send what is put in, in order, urgent items first; what is put in before `start` waits.
+
+    Nothing that goes wrong is raised to whoever puts something in: it is counted.
+
+    Parameters
+    ----------
+    capacity
+        How many items of each kind, urgent and others, may wait. The oldest are dropped.
+
+    Attributes
+    ----------
+    num_dropped : `int`
+        Items dropped because too many were waiting.
+    num_failed : `int`
+        Items that could not be sent.
+    last_error : `Exception` or None
+        Why the last of them could not be.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self.num_dropped = 0
+        self.num_failed = 0
+        self.last_error: Exception | None = None
+        self._capacity = capacity
+        self._urgent: deque[Item] = deque()
+        self._ordinary: deque[Item] = deque()
+        # Reentrant: a finalizer that logs may run anywhere.
+        self._lock = threading.RLock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of items that wait."""
+        return len(self._urgent) + len(self._ordinary)
+
+    def put(self, kafka_topic: str, send: Send) -> None:
+        """Let something be sent; from any thread.
+
+        Parameters
+        ----------
+        kafka_topic
+            Where it goes.
+        send
+            Sends it.
+        """
+        with self._lock:
+            self._append(self._ordinary, Item(kafka_topic, send))
+            loop = self._loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self._wake.set)
+            except RuntimeError as error:
+                # The loop was closed, and this queue with it.
+                self.count_failure(error)
+
+    def count_failure(self, error: Exception) -> None:
+        """Count something that could not be sent; from any thread."""
+        with self._lock:
+            self.num_failed += 1
+            self.last_error = error
+
+    def start(self) -> None:
+        """Begin to send, in a task."""
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+        self._wake.set()
+        self._idle.clear()
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self, timeout: float) -> list[str]:  # noqa: ASYNC109
+        """Send what waits, and stop.
+
+        Parameters
+        ----------
+        timeout
+            Upper bound [s].
+
+        Returns
+        -------
+        left : `list` [`str`]
+            The Kafka topics of what was not sent.
+        """
+        if self._task is not None:
+            # Make the task look once more, before it is believed to be idle.
+            self._idle.clear()
+            self._wake.set()
+            idle = asyncio.create_task(self._idle.wait())
+            await asyncio.wait([idle], timeout=max(timeout, 0.0))
+            idle.cancel()
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+        with self._lock:
+            self._loop = None
+            left = [*self._ordinary, *self._urgent]
+            self._ordinary.clear()
+            self._urgent.clear()
+        for item in left:
+            item.wake_waiter()
+        return [item.kafka_topic for item in left]
+
+    async def _may_send(self, kafka_topic: str) -> bool:
+        """Wait until something may be sent, or return False to be asked again."""
+        return True
+
+    def _append(self, items: deque[Item], item: Item) -> None:
+        if len(items) >= self._capacity:
+            items.popleft().wake_waiter()
+            self.num_dropped += 1
+        items.append(item)
+
+    async def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not len(self):
+                    self._wake.clear()
+            if not self._wake.is_set():
+                self._idle.set()
+                await self._wake.wait()
+                self._idle.clear()
+                continue
+            with self._lock:
+                items = self._urgent or self._ordinary
+                kafka_topic = items[0].kafka_topic if items else None
+            if kafka_topic is None or not await self._may_send(kafka_topic):
+                continue
+            with self._lock:
+                # Another one of that topic may have taken its place meanwhile.
+                item = items.popleft() if items and items[0].kafka_topic == kafka_topic else None
+            if item is not None:
+                await self._send(item, items)
+                # Sending hardly ever waits: let others have their turn.
+                await asyncio.sleep(0)
+
+    async def _send(self, item: Item, items: deque[Item]) -> None:
+        token = _is_sending.set(True)
+        try:
+            await item.send()
+        except asyncio.CancelledError:
+            with self._lock:
+                items.appendleft(item)
+            raise
+        except Exception as error:
+            self.count_failure(error)
+            self._report_failure(item.kafka_topic, error)
+        finally:
+            _is_sending.reset(token)
+        item.wake_waiter()
+
+    def _report_failure(self, kafka_topic: str, error: Exception) -> None:
+        """Tell of something that could not be sent, beside counting it."""
