@@ -1,4 +1,4 @@
-"""`FrameReader` and `asyncio.StreamReader`, fed alike and asked alike, answer alike."""
+"""`TcpStreamReader` and `asyncio.StreamReader`, fed alike and asked alike, answer alike."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lsst.ts.mtmount.core import FrameBuffer
-from lsst.ts.mtmount.tcp.stream import FrameReader
+from lsst.ts.mtmount.tcp.stream_reader import TcpStreamReader
 
 # Few letters, so that separators and parts of them are frequent.
 chunks = st.text("ab\r\n", min_size=1, max_size=12).map(str.encode)
@@ -27,7 +27,7 @@ Event = bytes | ConnectionResetError | None
 
 
 async def run_calls(
-    reader: asyncio.StreamReader | FrameReader, to_do: list[Call], events: list[Event]
+    reader: asyncio.StreamReader | TcpStreamReader, to_do: list[Call], events: list[Event]
 ) -> list[object]:
     """Run all calls, one after the other, while the events happen; return what they gave."""
     outcomes: list[object] = []
@@ -68,7 +68,7 @@ async def compare(to_do: list[Call], events: list[Event], limit: int) -> None:
     # The buffer's terminator does not matter to a reader.
     for terminator in (b"\r\n", b"\n", b"a"):
         buffer = FrameBuffer(terminator, limit)
-        assert await run_calls(FrameReader(buffer), to_do, events) == expected
+        assert await run_calls(TcpStreamReader(buffer), to_do, events) == expected
 
 
 @given(st.lists(calls, max_size=8), st.lists(events, max_size=8), st.integers(1, 20))
@@ -86,7 +86,7 @@ def test_frames(pieces: list[bytes], terminator: bytes, limit: int) -> None:
 
     async def read_both() -> None:
         buffer = FrameBuffer(terminator, limit)
-        reader = FrameReader(buffer)
+        reader = TcpStreamReader(buffer)
         twin = asyncio.StreamReader(limit=limit)
         for piece in pieces:
             reader.feed_data(piece)

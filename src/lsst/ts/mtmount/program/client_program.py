@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..constants import TELEMETRY_PORT
+from ..pipeline.counters import Counters
 from ..sal import BACKENDS, SalobjError
 from .output import print_line
 from .report_file import ReportFile
 from .shutdown_watchdog import ShutdownWatchdog
 from .which import describe_program
-
-if TYPE_CHECKING:
-    from ..telemetry_client import TelemetryClient
 
 __all__ = ["run_program"]
 
@@ -31,13 +31,34 @@ LOG = logging.getLogger("MTMount").getChild("program")
 SHUTDOWN_MARGIN = 15.0
 
 
-async def run_program(client_class: type[TelemetryClient]) -> int:
+class RunnableClient(Protocol):
+    """What the program needs of a telemetry client; see `TelemetryClient`."""
+
+    log: logging.Logger
+    flush_timeout: float
+    failure: Exception | None
+    on_end: Callable[[], object] | None
+    start_task: asyncio.Future[None]
+    done_task: asyncio.Future[None]
+
+    @property
+    def counters(self) -> Counters:
+        """What became of every frame so far."""
+
+    def describe_loss(self) -> str:
+        """Tell what has not reached Kafka yet; from any thread."""
+
+    async def close(self) -> None:
+        """End the client, within a bound."""
+
+
+async def run_program(client_class: Callable[..., RunnableClient]) -> int:
     """Run the program with the arguments in `sys.argv`.
 
     Parameters
     ----------
-    client_class : `type`
-        `TelemetryClient`, or a subclass.
+    client_class : callable
+        Makes the client: `TelemetryClient`, or a subclass.
 
     Returns
     -------
@@ -54,7 +75,7 @@ async def run_program(client_class: type[TelemetryClient]) -> int:
         return 0
     print_line(f"{PREFIX}: host={args.host}; port={args.port}", LOG)
     print_line(f"{PREFIX} starting", LOG)
-    client: TelemetryClient | None = None
+    client: RunnableClient | None = None
     report: ReportFile | None = None
     try:
         client = client_class(host=args.host, port=args.port, **_choose_options(args))
@@ -101,7 +122,7 @@ def _choose_options(args: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
-def _make_report(args: argparse.Namespace, client: TelemetryClient) -> ReportFile:
+def _make_report(args: argparse.Namespace, client: RunnableClient) -> ReportFile:
     return ReportFile(args.report, lambda: client.counters.as_dict(), client.log, args.report_interval)
 
 

@@ -113,6 +113,7 @@ class Client:
         limit: int = 65536,
         **kwargs: Any,
     ) -> None:
+        register_with_tcpip(Client)
         if connect_callback is not None and not inspect.iscoroutinefunction(connect_callback):
             raise TypeError(f"connect_callback={connect_callback!r} is no coroutine function")
         _check_encoding(encoding)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 from ..core import FrameBuffer
-from .stream import FrameReader, FrameWriter
+from .stream_reader import TcpStreamReader
+from .stream_writer import TcpStreamWriter
 
 __all__ = ["FrameSink", "TcpConnection", "enable_keep_alive"]
 
@@ -52,9 +53,9 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     Attributes
     ----------
-    reader : `FrameReader`
+    reader : `TcpStreamReader`
         Reads from the buffer.
-    writer : `FrameWriter`
+    writer : `TcpStreamWriter`
         Writes to the transport.
     transport : `asyncio.Transport` or `None`
         The transport; `None` before there is one.
@@ -72,8 +73,8 @@ class TcpConnection(asyncio.BufferedProtocol):
     """
 
     def __init__(self, buffer: FrameBuffer, on_sink_error: Callable[[Exception], object]) -> None:
-        self.reader = FrameReader(buffer, self._note_change)
-        self.writer = FrameWriter(self)
+        self.reader = TcpStreamReader(buffer, self._note_change)
+        self.writer = TcpStreamWriter(self)
         self.transport: asyncio.Transport | None = None
         self.is_paused = False
         self.last_receive_time = 0.0
@@ -250,7 +251,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         # some event loops' are no subclasses.
         self.transport = transport  # type: ignore[assignment]
         self._is_tls = transport.get_extra_info("sslcontext") is not None
-        self.reader.set_flow(self)
+        self.reader.set_source(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Offer memory to receive into."""

@@ -1,20 +1,16 @@
-"""A reader and a writer with the manners of `asyncio.StreamReader` and `asyncio.StreamWriter`.
-
-The reader takes its bytes from a `FrameBuffer`, into which the connection
-receives in place.
-"""
+"""A reader with the manners of `asyncio.StreamReader`, which reads from a `FrameBuffer`."""
 
 import asyncio
 import ctypes
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..core import FrameBuffer, StructArrayReader, read_struct
 
-__all__ = ["Flow", "FrameReader", "FrameWriter", "Outlet"]
+__all__ = ["PausableSource", "TcpStreamReader"]
 
 
-class Flow(Protocol):
+class PausableSource(Protocol):
     """Where bytes come from, as far as a reader may hold them up."""
 
     is_paused: bool
@@ -26,7 +22,7 @@ class Flow(Protocol):
         """Receive again; may be called when not paused."""
 
 
-class FrameReader:
+class TcpStreamReader:
     """Reads from a buffer, and waits where it has to.
 
     Parameters
@@ -42,7 +38,7 @@ class FrameReader:
         self._buffer = buffer
         self._limit = buffer.limit
         self._on_change = on_change
-        self._flow: Flow | None = None
+        self._source: PausableSource | None = None
         self._eof = False
         self._exception: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -50,7 +46,7 @@ class FrameReader:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._buffer)} bytes, eof={self._eof}, e={self._exception!r}>"
 
-    def __aiter__(self) -> "FrameReader":
+    def __aiter__(self) -> "TcpStreamReader":
         return self
 
     async def __anext__(self) -> bytes:
@@ -64,9 +60,9 @@ class FrameReader:
         """Whether a read waits for bytes."""
         return self._waiter is not None
 
-    def set_flow(self, flow: Flow) -> None:
+    def set_source(self, source: PausableSource) -> None:
         """Set what to hold up when too much is unread."""
-        self._flow = flow
+        self._source = source
 
     def at_eof(self) -> bool:
         """Tell whether the end has been reached and everything was read."""
@@ -99,9 +95,9 @@ class FrameReader:
     def note_received(self) -> None:
         """Take note that there is more in the buffer."""
         self._wake()
-        flow = self._flow
-        if flow is not None and not flow.is_paused and len(self._buffer) > 2 * self._limit:
-            flow.pause_reading()
+        source = self._source
+        if source is not None and not source.is_paused and len(self._buffer) > 2 * self._limit:
+            source.pause_reading()
 
     async def read(self, n: int = -1) -> bytes:
         """Read up to n bytes; -1: all until the end."""
@@ -223,9 +219,9 @@ class FrameReader:
     async def _wait_for_data(self, method: str) -> None:
         if self._waiter is not None:
             raise RuntimeError(f"{method}() called while another coroutine is already waiting for data")
-        if self._flow is not None:
+        if self._source is not None:
             # Who waits wants more than there is, however much that is.
-            self._flow.resume_reading()
+            self._source.resume_reading()
         waiter = self._waiter = asyncio.get_running_loop().create_future()
         try:
             await waiter
@@ -244,9 +240,9 @@ class FrameReader:
         return data
 
     def _note_consumed(self) -> None:
-        flow = self._flow
-        if flow is not None and flow.is_paused and len(self._buffer) <= self._limit:
-            flow.resume_reading()
+        source = self._source
+        if source is not None and source.is_paused and len(self._buffer) <= self._limit:
+            source.resume_reading()
         if self._eof:
             self._note_change()
 
@@ -258,86 +254,3 @@ class FrameReader:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-
-class Outlet(Protocol):
-    """Where bytes go to, as far as a writer needs it."""
-
-    transport: asyncio.Transport | None
-
-    async def drain(self) -> None:
-        """Wait until more may be written."""
-
-    async def wait_closed(self) -> None:
-        """Wait until the connection is closed."""
-
-    def close(self) -> None:
-        """Begin to close."""
-
-
-class FrameWriter:
-    """Writes to a connection.
-
-    Parameters
-    ----------
-    outlet : `Outlet`
-        The connection.
-    """
-
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} transport={self.transport!r}>"
-
-    @property
-    def transport(self) -> asyncio.Transport | None:
-        """The transport; `None` before there is one."""
-        return self._outlet.transport
-
-    def write(self, data: bytes) -> None:
-        """Begin to write bytes."""
-        self._get_transport().write(data)
-
-    def writelines(self, lines: Iterable[bytes]) -> None:
-        """Begin to write bytes, one after the other, as they are."""
-        self._get_transport().write(b"".join(lines))
-
-    def write_eof(self) -> None:
-        """Tell the other end that nothing more will come."""
-        self._get_transport().write_eof()
-
-    def can_write_eof(self) -> bool:
-        """Tell whether `write_eof` is possible."""
-        return self._get_transport().can_write_eof()
-
-    def close(self) -> None:
-        """Begin to close the connection, once what was written is sent."""
-        self._outlet.close()
-
-    def is_closing(self) -> bool:
-        """Tell whether the connection is closed, being closed, or not there yet."""
-        return self.transport is None or self.transport.is_closing()
-
-    async def wait_closed(self) -> None:
-        """Wait until the connection is closed."""
-        await self._outlet.wait_closed()
-
-    async def drain(self) -> None:
-        """Wait until more may be written.
-
-        Raises
-        ------
-        ConnectionError
-            If the connection is lost.
-        """
-        await self._outlet.drain()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the transport tells about itself, see `asyncio.BaseTransport.get_extra_info`."""
-        return default if self.transport is None else self.transport.get_extra_info(name, default)
-
-    def _get_transport(self) -> asyncio.Transport:
-        if self.transport is None:
-            raise ConnectionError("Not connected")
-        return self.transport
