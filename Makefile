@@ -86,7 +86,7 @@ stress: build  ## stress test with a report in build/stress
 
 # Half an hour, e.g. SOAK_OPTIONS="--duration 600".
 soak: build  ## half an hour under load: does anything grow?
-	$(BIN)/python -m lsst.ts.mtmount.commands.soak --output build/soak $(SOAK_OPTIONS)
+	$(BIN)/python -m lsst.ts.mtmount.commands.stress --soak --output build/soak $(SOAK_OPTIONS)
 
 # Tables and charts go to doc/benchmarks; wants a quiet machine.
 bench: build $(BENCH)  ## benchmarks beside named peers

@@ -87,6 +87,11 @@ def run_stress() -> int:
     return _main_of("stress")()
 
 
+def run_demo() -> int:
+    """Run ``demo_mtmount_telemetry``."""
+    return _main_of("demo")()
+
+
 def run_monitor() -> int:
     """Run ``monitor_mtmount_telemetry``."""
     return _main_of("monitor")()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lsst.ts.mtmount.commands.stress import main, make_parser, make_plans, parse_rates
+from lsst.ts.mtmount.commands.stress import main, make_parser, make_plans, parse_arguments
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan, count_due_frames
@@ -132,7 +132,7 @@ async def test_comparison(tmp_path: Path) -> None:
 
 
 def plan(*arguments: str, target: TargetChoice = EMBEDDED) -> list[RunPlan]:
-    return make_plans(make_parser().parse_args(arguments), target)
+    return make_plans(parse_arguments(make_parser(), arguments), target)
 
 
 def test_plans() -> None:
@@ -160,7 +160,42 @@ def test_read_mode(wanted: str, target: TargetChoice, modes: list[ReadMode]) -> 
 
 
 def test_rates() -> None:
-    assert parse_rates("1, 10,0.5,max") == [1, 10, 0.5, math.inf]
+    assert [plan.rate for plan in plan("--rate", "1, 10,0.5,max")] == [1, 10, 0.5, math.inf]
+    assert [plan.rate for plan in plan()] == [1, 10, 100, math.inf]
+
+
+def test_soak_is_one_long_run() -> None:
+    (soak,) = plan("--soak")
+    assert (soak.rate, soak.duration, soak.interval, soak.read_mode) == (20, 1800, 2, ReadMode.COUNT)
+    assert plan("--soak", target=TargetChoice({}))[0].read_mode is ReadMode.DECODE
+
+
+async def test_client_that_dies_at_once_is_told(tmp_path: Path) -> None:
+    client = "sh -c 'echo bad; printf \"no \\033[31mbroker\\n\" >&2; exit 7'"
+    status, output = await run("--rate", "1", "--duration", "1", "--client-command", client, folder=tmp_path)
+    assert status == 1
+    assert "the client ended with status 7 before its first record" in output
+    assert r"client: no \x1b[31mbroker" in output
+    assert "\033" not in output
+
+
+@pytest.mark.parametrize("mode", [[], ["--soak"]])
+@pytest.mark.parametrize("what", ["file", "FIFO"])
+def test_output_is_checked_at_the_start(
+    what: str, mode: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A long run must not find at its end that its results cannot be written."""
+    folder = tmp_path / "out"
+    if what == "file":
+        folder.touch()
+    else:
+        folder.mkdir()
+        os.mkfifo(folder / ("soak.json" if mode else "stress.json"))
+    with pytest.raises(SystemExit) as caught:
+        main(["--output", str(folder), *mode])
+    assert caught.value.code == 2
+    assert f"argument --output: {folder}" in (error := capsys.readouterr().err)
+    assert f"got a {what}" in error
 
 
 @pytest.mark.parametrize(
@@ -173,6 +208,10 @@ def test_rates() -> None:
         ["--compare", "nothing"],
         ["--broker", "localhost:1"],
         ["--registry", "http://localhost:1"],
+        ["--rate", "max", "--soak"],
+        ["--rate", "1,2", "--soak"],
+        ["--compare", "plain", "--soak"],
+        ["--seed", "-1"],
     ],
 )
 def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from lsst.ts.mtmount.tools.load_test.html_report import STYLE
 from lsst.ts.mtmount.tools.load_test.svg_chart import Chart, Series, _choose_ticks, make_percentile_axis
 
 
@@ -69,3 +70,21 @@ def test_each_nine_gets_the_same_room() -> None:
     places, ticks = make_percentile_axis([0, 90, 99, 99.9])
     assert places == pytest.approx([0, 1, 2, 3])
     assert {name: value for value, name in ticks}["99 %"] == pytest.approx(2)
+
+
+def test_labels_fit() -> None:
+    """No digit is much wider than 7 px of the 560 that the drawing has."""
+    places, ticks = make_percentile_axis([0, 50, 99.999])
+    chart = Chart("t", "x", "y", [Series("s", places, [1.0, 2.0, 1_200_000.0])], x_ticks=ticks)
+    texts = [text for text in parse(chart).iter("text") if "x" in text.attrib]
+    assert {"99.999 %", "1,000,000"} <= {text.text for text in texts}
+    for text in texts:
+        assert text.text is not None
+        x, width = float(text.attrib["x"]), 7 * len(text.text)
+        left = {"middle": x - width / 2, "end": x - width}[text.attrib["text-anchor"]]
+        # The label of the y axis is at the left edge.
+        assert (14 if text.attrib["text-anchor"] == "end" else 0) <= left <= 560 - width
+
+
+def test_single_charts_are_no_larger_than_others() -> None:
+    assert "repeat(auto-fill, " in STYLE

@@ -7,7 +7,14 @@ from lsst.ts.mtmount.tools.load_test.frame_counts import FrameCounts
 from lsst.ts.mtmount.tools.load_test.procfs import Usage
 from lsst.ts.mtmount.tools.load_test.run_result import RunResult
 from lsst.ts.mtmount.tools.load_test.samples import Sample, SampleSeries
-from lsst.ts.mtmount.tools.load_test.trends import Trend, compute_growth, find_trends, find_warm_up
+from lsst.ts.mtmount.tools.load_test.trends import (
+    Trend,
+    compute_growth,
+    describe_trends,
+    find_trends,
+    find_warm_up,
+    list_growing,
+)
 from lsst.ts.mtmount.tools.load_test.verifier_result import VerifierResult
 
 MIB = 2**20
@@ -133,3 +140,11 @@ def test_growth_ignores_what_is_far_off() -> None:
         values[index] += 1e6
     assert compute_growth(times, values) == pytest.approx(0.99, abs=0.01)
     assert math.isnan(compute_growth([1.0], [1.0]))
+
+
+def test_tells_what_grows() -> None:
+    good, leaking = make_result(), make_result(leak=20 * MIB)
+    assert list_growing(find_trends(good)) == []
+    (problem,) = list_growing(find_trends(leaking))
+    assert problem.startswith("resident memory [MiB]: expected a growth of 1.50 at most, got 15.9")
+    assert describe_trends(leaking, find_trends(leaking))[0].endswith("(limit 1.50): it grows.")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lsst.ts.mtmount.commands.mock_tma import main, parse_rate
+from lsst.ts.mtmount.commands.mock_tma import main
+from lsst.ts.mtmount.tools.simulator.options import parse_rate
 
 from .helpers import TIMEOUT, count_due, count_topics, parse_frames, read_to_end
 
@@ -101,9 +102,14 @@ def test_parse_rate() -> None:
     [
         (["--rate", "0"], "--rate"),
         (["--topics", "1,nonsense"], "unknown topics: nonsense"),
-        (["--duration", "-1"], "duration=-1"),
-        (["--seed", "-1"], "seed=-1"),
+        (["--duration", "-1"], "--duration"),
+        (["--wait", "1"], "--duration"),
+        (["--seed", "-1"], "--seed"),
         (["--port", "x"], "--port"),
+        (["--host", "\x1b[31m"], r"\x1b"),
+        (["--report", "/no/such/folder"], "argument --report: /no/such/folder: No such file"),
+        (["--record", "/tmp"], "argument --record: /tmp: expected a file, got a folder"),
+        (["--record", "same", "--report", "same"], "--record"),
     ],
 )
 def test_usage_errors(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,3 +126,53 @@ async def test_address_in_use() -> None:
     assert process.returncode == 1
     assert output == b""
     assert b"run_mock_tma_telemetry: failed: " in errors
+
+
+async def test_ends_if_no_client_comes() -> None:
+    async with running("--duration", "0.3") as (process, _), asyncio.timeout(TIMEOUT):
+        output, errors = await process.communicate()
+    assert process.returncode == 0
+    assert b"sent 0 frames" in output
+    assert errors == b"No client is connected for 0.3 s\n"
+
+
+async def test_ends_if_its_clients_leave() -> None:
+    async with running("--duration", "60", "--wait", "0.3") as (process, port), asyncio.timeout(TIMEOUT):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await reader.readuntil(b"\r\n")
+        writer.close()
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"to 1 clients" in output
+
+
+async def test_recording_that_fails_ends_no_telemetry() -> None:
+    async with running("--duration", "0.2", "--record", "/dev/full") as (process, port):
+        frames = parse_frames(await read_to_end(port))
+        _, errors = await process.communicate()
+    assert count_topics(frames) == count_due(4)
+    assert process.returncode == 1
+    assert b"failed: --record /dev/full: No space left on device; nothing more is recorded" in errors
+
+
+async def test_serves_clients_again_after_descriptors_ran_out() -> None:
+    command = f"ulimit -n 20; exec {sys.executable} -m lsst.ts.mtmount.commands.mock_tma --port 0"
+    process = await asyncio.create_subprocess_shell(
+        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            assert process.stdout is not None
+            port = int((await process.stdout.readline()).split(b"port=")[1].split(b";")[0])
+            clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(25)]
+            for reader, writer in clients:
+                assert (await reader.readuntil(b"\r\n")).startswith(b"{")
+                writer.close()
+            process.terminate()
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 0
+    assert b"to 25 clients" in output
+    assert b"A client has to wait, as it cannot be accepted: [Errno 24]" in errors

@@ -217,12 +217,12 @@ async def test_address_in_use() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rate": -1}, "rate=-1"),
-        ({"rate": math.nan}, "rate=nan"),
-        ({"duration": 0}, "duration=0"),
-        ({"duration": math.nan}, "duration=nan"),
-        ({"max_ticks": 0}, "max_ticks=0"),
-        ({"max_frames": -5}, "max_frames=-5"),
+        ({"rate": -1}, "expected rate .*got -1"),
+        ({"rate": math.nan}, "expected rate .*got nan"),
+        ({"duration": 0}, "expected duration .*got 0"),
+        ({"duration": math.nan}, "expected duration .*got nan"),
+        ({"max_ticks": 0}, "expected max_ticks .*got 0"),
+        ({"max_frames": -5}, "expected max_frames .*got -5"),
         ({"topics": ["nonsense"]}, "unknown topics: nonsense"),
         ({"seed": -1}, "seed=-1"),
     ],

@@ -1,4 +1,4 @@
-"""The demonstration, ``make demo``: from a simulated TMA to records that are checked.
+"""The program ``demo_mtmount_telemetry``: from a simulated TMA to records that are checked.
 
 The simulator streams all topics at the full rate, the client program publishes
 them to an embedded Kafka, and a reader that shares no code with the client
@@ -9,9 +9,8 @@ went over the wire. Then the client gets SIGTERM and must end well.
 from __future__ import annotations
 
 import argparse
-import shutil
+import math
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,18 +18,27 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from ..program.arguments import ArgumentParser, parse_seconds
 from ..tools.load_test.child_program import LoadTestError
-from ..tools.load_test.client_command import ClientCommand
-from ..tools.load_test.interrupt import run_interruptible
+from ..tools.load_test.interrupt import run_in_scratch_folder
 from ..tools.load_test.kafka_target import EMBEDDED
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
-from ..tools.load_test.options import add_client_option, parse_positive
+from ..tools.load_test.options import add_client_option
 from ..tools.load_test.run import RunPlan, count_due_frames, run_load
 from ..tools.load_test.run_result import ROLES, RunResult
 from ..tools.load_test.samples import Sample
-from ..tools.load_test.tables import LATENCY_NOTE, format_number, make_console, make_topic_table
+from ..tools.load_test.tables import (
+    LATENCY_NOTE,
+    format_number,
+    make_console,
+    make_topic_table,
+    print_problems,
+)
+from ..tools.simulator.options import parse_rate, parse_seed
 
 __all__ = ["main"]
+
+NAME = "demo_mtmount_telemetry"
 
 #: Columns of topics in the live view.
 NUM_COLUMNS = 2
@@ -46,13 +54,13 @@ class DemoView:
     """
 
     def __init__(self, plan: RunPlan) -> None:
-        self.watch = RunProgress(plan.duration)
+        self.progress = RunProgress(plan.duration)
         self._plan = plan
         self._num_due = count_due_frames(plan.rate, plan.duration)
 
     def render(self) -> RenderableType:
         """Draw the present state."""
-        sample = self.watch.sample
+        sample = self.progress.sample
         topics = Table.grid(padding=(0, 2))
         for _ in range(NUM_COLUMNS):
             topics.add_column(no_wrap=True)
@@ -67,16 +75,16 @@ class DemoView:
             "",
             topics,
             "",
-            ProgressBar(total=1.0, completed=self.watch.part),
-            self.watch.describe(),
+            ProgressBar(total=1.0, completed=self.progress.part),
+            self.progress.describe(),
         )
 
     def describe(self) -> str:
         """Describe the present state in one line."""
-        return f"{self.watch.describe()}  read back {self._count_decoded():,} of {self._num_due:,}"
+        return f"{self.progress.describe()}  read back {self._count_decoded():,} of {self._num_due:,}"
 
     def _count_decoded(self) -> int:
-        return 0 if self.watch.sample is None else self.watch.sample.total_decoded
+        return 0 if self.progress.sample is None else self.progress.sample.total_decoded
 
 
 async def run_demo(console: Console, plan: RunPlan, folder: Path) -> int:
@@ -89,17 +97,16 @@ async def run_demo(console: Console, plan: RunPlan, folder: Path) -> int:
     with LiveProgress(console, view.render, view.describe) as live:
 
         def show(sample: Sample) -> None:
-            view.watch.update(sample)
+            view.progress.update(sample)
             live.update()
 
         result = await run_load(plan, EMBEDDED, folder, show)
     console.print(make_topic_table(result))
-    print_totals(console, result)
-    return 0 if result.has_passed else 1
+    return print_totals(console, result)
 
 
-def print_totals(console: Console, result: RunResult) -> None:
-    """Print what the run took, and the verdict."""
+def print_totals(console: Console, result: RunResult) -> int:
+    """Print what the run took, and the verdict; return the exit status."""
     shares = ", ".join(
         f"{role} {format_number(result.streaming.compute_cpu_share(role) * 100, 2)} %" for role in ROLES
     )
@@ -111,36 +118,39 @@ def print_totals(console: Console, result: RunResult) -> None:
         f"max {format_number(result.latency.max * 1e3, 1)} ms"
     )
     console.print(LATENCY_NOTE, style="dim")
-    if result.has_passed:
-        console.print(
-            f"PASSED: {result.account.total_sent:,} frames sent; each was published, acknowledged and read "
-            "back, and every value is that of its frame; the client ended well.",
-            style="bold green",
-        )
-    else:
-        console.print("FAILED:", style="bold red")
-        for problem in result.problems:
-            console.print(f"  {problem}", markup=False)
+    return print_problems(
+        console,
+        result.problems,
+        f"{result.account.total_sent:,} frames sent; each was published, acknowledged and read back, and "
+        "every value is that of its frame; the client ended well.",
+    )
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lsst.ts.mtmount.commands.demo",
-        description="Show and check the way of the telemetry, from a simulated TMA to decoded records.",
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = ArgumentParser(
+        NAME, description="Show and check the way of the telemetry, from a simulated TMA to decoded records."
     )
-    parser.add_argument(
-        "--duration", type=parse_positive, default=15.0, help="seconds (default: %(default)g)"
-    )
+    parser.add_argument("--duration", type=parse_seconds, default=15.0, help="seconds (default: %(default)g)")
     parser.add_argument(
         "--rate",
-        type=parse_positive,
+        type=parse_multiple,
         default=1.0,
         help="multiple of the TMA's full rate (default: %(default)g)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of all values (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=parse_seed, default=0, help="seed of all values (default: %(default)s)"
+    )
     add_client_option(parser)
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_multiple(text: str) -> float:
+    """Parse a multiple of the full rate; all due frames must be known, so not ``max``."""
+    rate = parse_rate(text)
+    if math.isinf(rate):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return rate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -154,24 +164,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : `int`
-        Exit status: 0 if nothing was lost, nothing is wrong, and the client
-        ended with 0 after SIGTERM.
+        Exit status: 0 if nothing was lost, nothing is wrong, and the client ended with 0 after SIGTERM.
     """
-    args = parse_arguments(argv)
+    args = make_parser().parse_args(argv)
     console = make_console()
-    client: ClientCommand = args.client_command
-    plan = RunPlan(client, args.rate, args.duration, compare=True, by_signal=True, seed=args.seed)
-    folder = Path(tempfile.mkdtemp(prefix="mtmount_demo_"))
-    try:
-        status = run_interruptible(run_demo(console, plan, folder))
-    except LoadTestError as error:
-        console.print(f"FAILED: {error}", style="bold red", markup=False)
-        status = 1
-    if status == 1:
-        console.print(f"The output of the programs is in {folder}", markup=False, soft_wrap=True)
-    else:
-        shutil.rmtree(folder)
-    return status
+    plan = RunPlan(
+        args.client_command, args.rate, args.duration, compare=True, by_signal=True, seed=args.seed
+    )
+
+    async def run(folder: Path) -> int:
+        try:
+            return await run_demo(console, plan, folder)
+        except LoadTestError as error:
+            return print_problems(console, [str(error)], "")
+
+    return run_in_scratch_folder(run, "mtmount_demo_", console)
 
 
 if __name__ == "__main__":

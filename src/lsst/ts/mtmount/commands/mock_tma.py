@@ -4,57 +4,47 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import math
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from ..constants import TELEMETRY_PORT
+from ..program.arguments import (
+    ArgumentParser,
+    check_distinct,
+    parse_host,
+    parse_output_file,
+    parse_seconds,
+    parse_server_port,
+)
+from ..resilience.escape import escape
+from ..resilience.output_file import OutputFile, write_all
 from ..tools.simulator import TmaSimulator
+from ..tools.simulator.options import parse_rate, parse_seed, parse_topics
 
-__all__ = ["main", "parse_rate"]
+__all__ = ["main"]
 
 NAME = "run_mock_tma_telemetry"
 
 
-def parse_rate(text: str) -> float:
-    """Parse a multiple of the full rate: a number, or ``max``.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is neither.
-    """
-    if text == "max":
-        return math.inf
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number above 0 nor 'max'")
-    return rate
-
-
-def parse_topics(text: str) -> list[str]:
-    """Parse a comma-separated list of topics."""
-    return [topic.strip() for topic in text.split(",")]
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog=NAME,
+    parser = ArgumentParser(
+        NAME,
         description="Stream the telemetry of a simulated TMA to any number of clients.",
         epilog="SIGTERM and SIGINT end the program; it then prints what was sent.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=int, default=TELEMETRY_PORT, help="port; 0 for any free one (default: %(default)s)"
+        "--host", type=parse_host, default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port",
+        type=parse_server_port,
+        default=TELEMETRY_PORT,
+        help="port; 0 for any free one (default: %(default)s)",
     )
     parser.add_argument(
         "--rate",
@@ -67,12 +57,28 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--duration",
-        type=float,
-        help="end each stream after so many seconds, and the program with the last of them",
+        type=parse_seconds,
+        metavar="SECONDS",
+        help="end each stream after this time, and the program with the last of them",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of all values (default: %(default)s)")
-    parser.add_argument("--report", type=Path, help="file to write the counts to at the end, as JSON")
-    parser.add_argument("--record", type=Path, help="file to write everything to that is sent")
+    parser.add_argument(
+        "--wait",
+        type=parse_seconds,
+        metavar="SECONDS",
+        help="with --duration: end when no client was there for this time (default: that of --duration)",
+    )
+    parser.add_argument(
+        "--seed", type=parse_seed, default=0, help="seed of all values (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--report",
+        type=parse_output_file,
+        metavar="FILE",
+        help="file to write the counts to at the end, as JSON",
+    )
+    parser.add_argument(
+        "--record", type=parse_output_file, metavar="FILE", help="file to write everything to that is sent"
+    )
     parser.add_argument(
         "--stay-open",
         action="store_true",
@@ -114,60 +120,96 @@ def print_report(report: dict[str, Any]) -> None:
     )
 
 
-async def run(simulator: TmaSimulator) -> dict[str, Any]:
-    """Run a simulator until its streams are complete or a signal comes."""
+class Recording:
+    """Writes what was sent to a file, until that fails.
+
+    Parameters
+    ----------
+    file : `OutputFile`
+        The file. It is not buffered: who follows it sees what was sent as soon as it was.
+
+    Attributes
+    ----------
+    error : `OSError` or `None`
+        Why it is not complete.
+    """
+
+    def __init__(self, file: OutputFile) -> None:
+        self.error: OSError | None = None
+        self._path = file.path
+        self._file = file.open()
+
+    def write(self, data: memoryview) -> None:
+        """Write data; the first failure is told and ends the recording, but not the telemetry."""
+        if self.error is None:
+            try:
+                write_all(self._file.fileno(), data)
+            except OSError as error:
+                self.error = error
+                print_error(f"--record {self._path}: {error.strerror}; nothing more is recorded")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def print_error(message: str) -> None:
+    """Print an error for people."""
+    print(f"{NAME}: failed: {escape(message)}", file=sys.stderr)
+
+
+async def run(simulator: TmaSimulator, idle_timeout: float | None) -> dict[str, Any]:
+    """Run a simulator until its streams are complete, no client is there, or a signal comes."""
     loop = asyncio.get_running_loop()
     start = loop.time()
-    complete = asyncio.create_task(simulator.wait_complete())
     signals = (signal.SIGTERM, signal.SIGINT)
-    for signum in signals:
-        loop.add_signal_handler(signum, complete.cancel)
-    try:
-        async with simulator:
+    async with simulator:
+        complete = asyncio.create_task(simulator.wait_complete(idle_timeout))
+        for signum in signals:
+            loop.add_signal_handler(signum, complete.cancel)
+        try:
             rate = "max" if math.isinf(simulator.rate) else f"{simulator.rate:g}"
             print(f"{NAME}: host={simulator.host}; port={simulator.port}; rate={rate}", flush=True)
             await asyncio.wait([complete])
-    finally:
-        for signum in signals:
-            loop.remove_signal_handler(signum)
+        finally:
+            for signum in signals:
+                loop.remove_signal_handler(signum)
     return make_report(simulator, loop.time() - start)
 
 
-def make_simulator(
-    args: argparse.Namespace, parser: argparse.ArgumentParser, record: Callable[[memoryview], object] | None
-) -> TmaSimulator:
-    """Make the simulator that the command line asks for."""
+async def amain(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the program; return its exit status."""
+    recording = None
     try:
-        return TmaSimulator(
+        if args.record is not None:
+            recording = Recording(args.record)
+        simulator = TmaSimulator(
             host=args.host,
             port=args.port,
             rate=args.rate,
             topics=args.topics,
             duration=args.duration,
             seed=args.seed,
-            record=record,
+            record=None if recording is None else recording.write,
             stay_open=args.stay_open,
         )
+        report = await run(simulator, args.wait or args.duration)
     except ValueError as error:
         parser.error(str(error))
-
-
-async def amain(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Run the program; return its exit status."""
-    try:
-        with contextlib.ExitStack() as stack:
-            record = None
-            if args.record is not None:
-                # Unbuffered: who follows the file sees what was sent as soon as it was.
-                record = stack.enter_context(args.record.open("wb", buffering=0)).write
-            report = await run(make_simulator(args, parser, record))
     except OSError as error:
-        print(f"{NAME}: failed: {error}", file=sys.stderr)
+        print_error(str(error))
         return 1
+    finally:
+        if recording is not None:
+            recording.close()
     print_report(report)
     if args.report is not None:
-        args.report.write_text(json.dumps(report, indent=4) + "\n", encoding="utf-8")
-    return 0
+        try:
+            args.report.replace((json.dumps(report, indent=4) + "\n").encode())
+        except OSError as error:
+            print_error(f"--report {args.report.path}: {error.strerror}")
+            return 1
+    return 1 if recording is not None and recording.error is not None else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -181,10 +223,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : `int`
-        Exit status: 0 at the end of the streams and after SIGTERM or SIGINT.
+        Exit status: 0 at the end of the streams and after SIGTERM or SIGINT; 1 if it could not listen, or
+        ``--record`` or ``--report`` could not be written.
     """
     parser = make_parser()
-    return asyncio.run(amain(parser.parse_args(argv), parser))
+    args = parser.parse_args(argv)
+    if args.wait is not None and args.duration is None:
+        parser.error("expected --duration beside --wait")
+    check_distinct(parser, {"--report": args.report, "--record": args.record})
+    return asyncio.run(amain(args, parser))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from ..tools.monitor import (
     SelectionError,
 )
 from ..tools.reader.record_reader import ReceivedRecord
-from .mock_tma import parse_topics
+from ..tools.simulator.options import parse_topics
 
 __all__ = ["main"]
 

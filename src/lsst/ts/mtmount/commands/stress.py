@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 
+from ..program.arguments import ArgumentParser, parse_output_folder, parse_seconds
 from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.client_command import PLAIN, ClientCommand
-from ..tools.load_test.html_report import make_html_report
-from ..tools.load_test.interrupt import run_interruptible
+from ..tools.load_test.interrupt import run_in_scratch_folder
 from ..tools.load_test.kafka_target import TargetChoice
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
-from ..tools.load_test.machine import describe_machine
-from ..tools.load_test.options import add_client_option, add_kafka_options, choose_target, parse_positive
+from ..tools.load_test.options import (
+    add_client_option,
+    add_kafka_options,
+    choose_target,
+)
+from ..tools.load_test.report_files import ReportFiles
 from ..tools.load_test.run import SAMPLED_TOPIC, ReadMode, RunPlan, run_load
 from ..tools.load_test.run_result import RunResult
 from ..tools.load_test.samples import Sample
-from ..tools.load_test.tables import LATENCY_NOTE, make_account_table, make_console, make_cost_table
-from .mock_tma import parse_rate
+from ..tools.load_test.tables import (
+    LATENCY_NOTE,
+    make_account_table,
+    make_console,
+    make_cost_table,
+    make_trend_table,
+    print_problems,
+)
+from ..tools.load_test.trends import find_trends, list_growing
+from ..tools.simulator.options import parse_rate, parse_seed
 
 __all__ = ["main"]
 
@@ -35,13 +44,17 @@ NAME = "stress_mtmount_telemetry"
 #: What ``--compare`` knows.
 COMPARISONS = {"plain": PLAIN}
 
+#: What is not asked for: rates, seconds a run, seconds between samples, seconds between lines of progress.
+STRESS_DEFAULTS = ([1.0, 10.0, 100.0, math.inf], 10.0, 1.0, 2.0)
+SOAK_DEFAULTS = ([20.0], 1800.0, 2.0, 30.0)
+
 #: Multiple of the full rate up to which the embedded broker hands out everything within its time.
 MAX_EMBEDDED_DECODE_RATE = 10.0
 
 DESCRIPTION = """
 Stream the telemetry of a simulated TMA through a client, at the full rate and multiples of it, one run after
 the other, and measure throughput, CPU, memory and latency. Each frame must be found again: the exit status is
-0 only if every account closes, nothing was lost or dropped, and what was read back is in sequence.
+0 only if every frame is accounted for, nothing was lost or dropped, and what was read back is in sequence.
 """
 
 
@@ -57,7 +70,7 @@ class StressView:
     """
 
     def __init__(self, plan: RunPlan, results: Sequence[RunResult]) -> None:
-        self.watch = RunProgress(plan.duration)
+        self.progress = RunProgress(plan.duration)
         self._plan = plan
         self._results = results
 
@@ -66,19 +79,19 @@ class StressView:
         return Group(
             *([make_cost_table(self._results)] if self._results else []),
             f"[bold]{describe_plan(self._plan)}[/bold]",
-            ProgressBar(total=1.0, completed=self.watch.part),
-            self.watch.describe(),
+            ProgressBar(total=1.0, completed=self.progress.part),
+            self.progress.describe(),
         )
 
     def describe(self) -> str:
         """Describe the present state in one line."""
-        return f"{describe_plan(self._plan)}: {self.watch.describe()}"
+        return f"{describe_plan(self._plan)}: {self.progress.describe()}"
 
 
 def describe_plan(plan: RunPlan) -> str:
-    """Describe a run that is to be made, for people."""
+    """Describe a run that is to be made."""
     rate = "as fast as it can" if math.isinf(plan.rate) else f"at {plan.rate:g}x"
-    return f"{plan.client.name} {rate}"
+    return f"{plan.client.name} {rate} for {plan.duration:g} s"
 
 
 def make_plans(args: argparse.Namespace, target: TargetChoice) -> list[RunPlan]:
@@ -91,7 +104,7 @@ def make_plans(args: argparse.Namespace, target: TargetChoice) -> list[RunPlan]:
             client,
             rate,
             args.duration,
-            read_mode=choose_read_mode(args.read, rate, target),
+            read_mode=choose_read_mode(args.read, rate, target, is_soak=args.soak),
             interval=args.interval,
             seed=args.seed,
         )
@@ -100,34 +113,33 @@ def make_plans(args: argparse.Namespace, target: TargetChoice) -> list[RunPlan]:
     ]
 
 
-def choose_read_mode(wanted: str, rate: float, target: TargetChoice) -> ReadMode:
+def choose_read_mode(wanted: str, rate: float, target: TargetChoice, *, is_soak: bool = False) -> ReadMode:
     """Choose what is read back: at full speed, two cores cannot also decode everything.
 
-    Nor can the embedded broker hand it out far above the full rate: an answer holds one batch of
+    Nor can the embedded broker hand it out far above the full rate, or for long: an answer holds one batch of
     each topic, and for each it looks through all batches that it keeps.
     """
     if wanted != "auto":
         return ReadMode(wanted)
-    is_too_fast = math.isinf(rate) or (target.is_embedded and rate > MAX_EMBEDDED_DECODE_RATE)
-    return ReadMode.COUNT if is_too_fast else ReadMode.DECODE
+    is_too_much = target.is_embedded and (is_soak or rate > MAX_EMBEDDED_DECODE_RATE)
+    return ReadMode.COUNT if is_too_much or math.isinf(rate) else ReadMode.DECODE
 
 
 async def run_all(
-    console: Console, plans: Sequence[RunPlan], target: TargetChoice, folder: Path, results: list[RunResult]
-) -> int:
-    """Make all runs, and add what comes out to the results; return the exit status."""
-    for number, plan in enumerate(plans, 1):
+    console: Console, args: argparse.Namespace, target: TargetChoice, folder: Path, results: list[RunResult]
+) -> None:
+    """Make all runs, and add what comes out to the results."""
+    for number, plan in enumerate(make_plans(args, target), 1):
         run_folder = folder / f"run{number}"
         run_folder.mkdir()
         view = StressView(plan, results)
-        with LiveProgress(console, view.render, view.describe) as live:
+        with LiveProgress(console, view.render, view.describe, line_interval=args.line_interval) as live:
 
             def show(sample: Sample, view: StressView = view, live: LiveProgress = live) -> None:
-                view.watch.update(sample)
+                view.progress.update(sample)
                 live.update()
 
             results.append(await run_load(plan, target, run_folder, show))
-    return 0 if all(result.has_passed for result in results) else 1
 
 
 def print_results(console: Console, results: Sequence[RunResult]) -> None:
@@ -150,66 +162,31 @@ def print_results(console: Console, results: Sequence[RunResult]) -> None:
         )
 
 
-def print_verdict(
-    console: Console, results: Sequence[RunResult], num_plans: int, failure: LoadTestError | None
-) -> None:
-    """Print whether the test has passed, and if not, why."""
-    problems = [
-        f"{result.client} {result.rate_name}: {problem}" for result in results for problem in result.problems
-    ]
-    if failure is not None:
-        problems.append(str(failure))
-    if problems:
-        console.print("FAILED:", style="bold red")
-        for problem in problems:
-            console.print(f"  {problem}", markup=False)
-    elif len(results) < num_plans:
-        console.print(f"INTERRUPTED after {len(results)} of {num_plans} runs", style="bold red")
-    else:
-        console.print("PASSED: every frame is accounted for; nothing was lost.", style="bold green")
-
-
-def write_results(folder: Path, results: Sequence[RunResult], target: str) -> None:
-    """Write the report as HTML, and all figures as JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
-    machine = describe_machine()
-    figures = {
-        "program": NAME,
-        "machine": machine,
-        "kafka": target,
-        "passed": all(result.has_passed for result in results),
-        "runs": [result.as_dict() for result in results],
-    }
-    (folder / "stress.json").write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n")
-    page = make_html_report("Stress test of the telemetry client", results, machine, target)
-    (folder / "stress.html").write_text(page, encoding="utf-8")
-
-
-def parse_rates(text: str) -> list[float]:
-    """Parse a comma-separated list of rates."""
-    return [parse_rate(rate.strip()) for rate in text.split(",")]
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(prog=NAME, description=DESCRIPTION)
+    parser = ArgumentParser(NAME, description=DESCRIPTION)
     parser.add_argument(
-        "--rate",
-        type=parse_rates,
-        default=[1.0, 10.0, 100.0, math.inf],
-        metavar="LIST",
-        help="multiples of the full TMA rate, or 'max', separated by commas (default: 1,10,100,max)",
+        "--soak",
+        action="store_true",
+        help="one long run, after which memory, open files, threads and latency must not have grown",
     )
     parser.add_argument(
-        "--duration", type=parse_positive, default=10.0, help="seconds for each rate (default: %(default)g)"
+        "--rate",
+        type=lambda text: [parse_rate(rate.strip()) for rate in text.split(",")],
+        metavar="LIST",
+        help="multiples of the full TMA rate, or 'max', separated by commas (default: 1,10,100,max; "
+        "with --soak: 20)",
+    )
+    parser.add_argument(
+        "--duration", type=parse_seconds, help="seconds for each rate (default: 10; with --soak: 1800)"
     )
     parser.add_argument(
         "--read",
         choices=["auto", *ReadMode],
         default="auto",
         help="decode everything, or count by the broker's watermarks and decode one topic "
-        f"(default: count at the rate 'max', and above {MAX_EMBEDDED_DECODE_RATE:g} on the embedded broker, "
-        "which keeps 5 MB of a topic and is slow to hand them out)",
+        f"(default: count at the rate 'max', and above {MAX_EMBEDDED_DECODE_RATE:g} or with --soak on the "
+        "embedded broker, which keeps 5 MB of a topic and is slow to hand them out)",
     )
     add_kafka_options(parser)
     clients = parser.add_argument_group("client")
@@ -217,12 +194,33 @@ def make_parser() -> argparse.ArgumentParser:
     clients.add_argument(
         "--compare", choices=list(COMPARISONS), help="then the same through a client in pure Python"
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write stress.html and stress.json there")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all values (default: %(default)s)")
     parser.add_argument(
-        "--interval", type=parse_positive, default=1.0, help="seconds between samples (default: %(default)g)"
+        "--output",
+        type=parse_output_folder,
+        metavar="DIR",
+        help="write stress.html and stress.json there; with --soak: soak.html and soak.json",
+    )
+    parser.add_argument(
+        "--seed", type=parse_seed, default=0, help="seed of all values (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--interval", type=parse_seconds, help="seconds between samples (default: 1; with --soak: 2)"
     )
     return parser
+
+
+def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line, and fill in the defaults of the mode."""
+    args = parser.parse_args(argv)
+    rates, duration, interval, args.line_interval = SOAK_DEFAULTS if args.soak else STRESS_DEFAULTS
+    args.rate = args.rate or rates
+    args.duration = args.duration or duration
+    args.interval = args.interval or interval
+    if args.soak and (len(args.rate) > 1 or math.isinf(args.rate[0])):
+        parser.error("expected one number for --rate with --soak")
+    if args.soak and args.compare is not None:
+        parser.error("expected no --compare with --soak, which tests one client")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -236,33 +234,64 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : `int`
-        Exit status: 0 if every account closes and nothing was lost.
+        Exit status: 0 if every frame is accounted for and nothing was lost; with ``--soak`` also only if
+        nothing grows and the client kept up.
     """
     parser = make_parser()
-    args = parser.parse_args(argv)
+    args = parse_arguments(parser, argv)
     target = choose_target(args, parser)
+    files = None
+    if args.output is not None:
+        try:
+            files = ReportFiles(args.output, "soak" if args.soak else "stress", target.describe())
+        except OSError as error:
+            parser.error(f"argument --output: {error.filename}: {error.strerror}")
     console = make_console()
     console.print(f"{NAME}: {target.describe()}", markup=False)
-    folder = Path(tempfile.mkdtemp(prefix="mtmount_stress_"))
-    plans = make_plans(args, target)
     results: list[RunResult] = []
-    failure: LoadTestError | None = None
-    try:
-        status = run_interruptible(run_all(console, plans, target, folder, results))
-    except LoadTestError as error:
-        failure = error
-        status = 1
-    if results:
-        print_results(console, results)
-        if args.output is not None:
-            write_results(args.output, results, target.describe())
-            console.print(f"The report is in {args.output}", markup=False, soft_wrap=True)
-    print_verdict(console, results, len(plans), failure)
-    if status == 1:
-        console.print(f"The output of the programs is in {folder}", markup=False, soft_wrap=True)
-    else:
-        shutil.rmtree(folder)
+
+    async def run(folder: Path) -> int:
+        failure = None
+        try:
+            await run_all(console, args, target, folder, results)
+        except LoadTestError as error:
+            failure = str(error)
+        finally:
+            # Also where a signal ends it: what is there is told.
+            problems = report(console, args, results, files)
+        if failure is not None:
+            problems.append(failure)
+        return print_problems(console, problems, "every frame is accounted for; nothing was lost.")
+
+    status = run_in_scratch_folder(run, "mtmount_stress_", console)
+    if status >= 128:
+        console.print(f"INTERRUPTED after {len(results)} runs", style="bold red")
     return status
+
+
+def report(
+    console: Console, args: argparse.Namespace, results: Sequence[RunResult], files: ReportFiles | None
+) -> list[str]:
+    """Print and write what came out; return what is wrong with it."""
+    if not results:
+        return []
+    print_results(console, results)
+    trends = find_trends(results[0]) if args.soak else []
+    if trends:
+        console.print(make_trend_table(trends))
+    problems = [
+        f"{result.client} {result.rate_name}: {problem}" for result in results for problem in result.problems
+    ]
+    if args.soak:
+        problems += list_growing(trends)
+        problems += ["the client did not keep up with the rate"] if results[0].was_cut else []
+    if files is not None:
+        try:
+            files.write(results, trends, passed=not problems)
+            console.print(f"The report is in {args.output}", markup=False, soft_wrap=True)
+        except OSError as error:
+            problems.append(f"--output {error.filename}: {error.strerror}")
+    return problems
 
 
 if __name__ == "__main__":

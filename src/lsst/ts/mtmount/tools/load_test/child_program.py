@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ...resilience.escape import escape
 from .procfs import ProcessMeter
 
 __all__ = ["ChildProgram", "LoadTestError"]
@@ -19,6 +20,7 @@ END_TIMEOUT = 15.0
 
 #: So much of what a program wrote is told if it fails [lines].
 NUM_TOLD_LINES = 15
+MAX_TOLD_LENGTH = 1000
 
 #: Longest line of output [bytes]: results come on one line.
 MAX_LINE = 16 << 20
@@ -82,7 +84,7 @@ class ChildProgram:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise LoadTestError(f"{self.name} cannot be started: {error}") from None
+                raise LoadTestError(f"{self.name} cannot be started: {escape(str(error))}") from None
         self._meter = ProcessMeter(self._process.pid)
         return self
 
@@ -195,4 +197,4 @@ class ChildProgram:
     def describe(self) -> str:
         """Return the last lines of its output, for people."""
         lines = self._log_path.read_text(errors="replace").splitlines()[-NUM_TOLD_LINES:]
-        return "\n".join(f"    {self.name}: {line}" for line in lines)
+        return "\n".join(f"    {self.name}: {escape(line, MAX_TOLD_LENGTH)}" for line in lines)

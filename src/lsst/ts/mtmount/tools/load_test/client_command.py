@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...resilience.escape import escape
+
 __all__ = ["OURS", "PLAIN", "ClientCommand", "parse_client_command"]
 
 #: Our program is started as its entry point does it: the launcher finds this
@@ -76,10 +78,10 @@ def parse_client_command(text: str) -> ClientCommand:
     """
     words = tuple(shlex.split(text))
     if not words:
-        raise ValueError("the command of the client is empty")
+        raise ValueError("expected the command of a client, got an empty one")
     if not any("{host}" in word or "{port}" in word for word in words):
         words += CONNECTION_OPTIONS
-    return ClientCommand(Path(words[0]).name, words)
+    return ClientCommand(escape(Path(words[0]).name), words)
 
 
 #: This project's client.

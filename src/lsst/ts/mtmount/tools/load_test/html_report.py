@@ -27,7 +27,7 @@ th, td { padding: 0.25em 0.6em; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--grid); }
 th { font-weight: 600; vertical-align: bottom; } th.name, td.name { text-align: left; }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; } .faint { color: var(--faint); }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 1.2em; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(420px, 1fr)); gap: 1.2em; }
 figure { margin: 0; } figcaption { font-weight: 600; }
 svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--faint); }
 .grid { stroke: var(--grid); stroke-width: 1; fill: none; }

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from ...resilience.escape import escape
 from ...sal.kafka_topics import KafkaSetupError, create_missing_topics
 from ...sal.schema import TopicInfo
 from ...sal.settings import KafkaSettings
@@ -151,7 +152,7 @@ class TargetChoice:
         if self.overrides is None:
             return "embedded broker and registry"
         settings = KafkaSettings.from_environment(self._make_environment())
-        return f"Kafka at {settings.broker_addr}, name space {settings.subname}"
+        return escape(f"Kafka at {settings.broker_addr}, name space {settings.subname}")
 
     def _make_environment(self) -> dict[str, str]:
         return {"LSST_TOPIC_SUBNAME": DEFAULT_SUBNAME, **os.environ, **(self.overrides or {})}

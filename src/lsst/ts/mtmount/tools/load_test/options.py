@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 
 from ...sal.settings import SettingsError
 from .client_command import OURS, parse_client_command
 from .kafka_target import EMBEDDED, TargetChoice
 
-__all__ = ["add_client_option", "add_kafka_options", "choose_target", "parse_positive"]
-
-
-def parse_positive(text: str) -> float:
-    """Parse a number above 0.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is none.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return number
+__all__ = ["add_client_option", "add_kafka_options", "choose_target"]
 
 
 def add_client_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -54,7 +36,7 @@ def add_kafka_options(parser: argparse.ArgumentParser) -> None:
 def choose_target(args: argparse.Namespace, parser: argparse.ArgumentParser) -> TargetChoice:
     """Choose the Kafka that the options of `add_kafka_options` ask for."""
     if (args.broker is None) != (args.registry is None):
-        parser.error("--broker and --registry belong together")
+        parser.error("expected --broker and --registry together, got one of them")
     if args.broker is not None:
         target = TargetChoice(
             {"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry}

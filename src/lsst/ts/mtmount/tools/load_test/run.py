@@ -47,6 +47,9 @@ START_TIMEOUT = 30.0
 #: not keep up: the stream is cut.
 GRACE = 5.0
 
+#: How long the simulator waits for a client that starts, or comes again [s].
+SIMULATOR_WAIT = 120.0
+
 #: How long the client may then take for what is in its buffers [s].
 DRAIN_TIMEOUT = 120.0
 
@@ -169,6 +172,8 @@ class _Run:
         self._problems: list[str] = []
         # Was the stream cut, because the client did not keep up?
         self._was_cut = False
+        # Did the client end before its first record was seen?
+        self._ended_early = False
         # Process IDs of the client and what it started.
         self._client_pids: set[int] = set()
 
@@ -252,7 +257,9 @@ class _Run:
             task.cancel()
         if waiting in done:
             await waiting
-        elif ending not in done:
+        elif ending in done:
+            self._ended_early = True
+        else:
             raise LoadTestError(
                 f"no record came within {START_TIMEOUT:g} s of the client's start\n{self._client.describe()}"
             )
@@ -268,7 +275,7 @@ class _Run:
             self._problems.append(f"the client did not end within {DRAIN_TIMEOUT:g} s of the stream's end")
             await self._client.end()
         # A client that lost its TMA may call that a failure.
-        elif status not in (0, 1):
+        elif status not in (0, 1) and not self._ended_early:
             self._problems.append(f"the client ended with status {status}\n{self._client.describe()}")
 
     async def _end_by_signal(self) -> None:
@@ -289,11 +296,14 @@ class _Run:
             task.cancel()
         ended_before = self._client.status is not None
         status = await self._client.end()
-        if ended_before or status:
+        if (ended_before or status) and not self._ended_early:
             when = "before it got a signal" if ended_before else "after SIGTERM"
             self._problems.append(f"the client ended with status {status} {when}\n{self._client.describe()}")
 
     async def _end_simulator(self) -> dict[str, Any]:
+        if self._ended_early:
+            # It may be through with its stream, or may never have had a client.
+            self._simulator.send_signal(signal.SIGTERM)
         # It ends by itself when the stream has come to its end and the client has gone.
         status = await self._simulator.wait(GRACE)
         if status is None:
@@ -306,6 +316,11 @@ class _Run:
 
     def _check_client(self, account: FrameCounts) -> None:
         """See whether the records name the client's process, and the counters are there."""
+        if self._ended_early and not account.total_written:
+            self._problems.append(
+                f"the client ended with status {self._client.status} before its first record"
+                f"\n{self._client.describe()}"
+            )
         if strangers := set(account.read_back.origins) - self._client_pids:
             self._problems.append(f"records name processes that are none of the client's: {strangers}")
         if self._plan.client.has_counters and account.counters is None:
@@ -315,7 +330,8 @@ class _Run:
 def _make_simulator(plan: RunPlan, folder: Path) -> ChildProgram:
     rate = "max" if math.isinf(plan.rate) else repr(plan.rate)
     command = [sys.executable, "-m", "lsst.ts.mtmount.commands.mock_tma", "--host", HOST, "--port", "0"]
-    command += ["--rate", rate, "--duration", repr(plan.duration), "--seed", str(plan.seed)]
+    command += ["--rate", rate, "--duration", repr(plan.duration), "--wait", str(SIMULATOR_WAIT)]
+    command += ["--seed", str(plan.seed)]
     command += ["--report", str(folder / SIMULATOR_REPORT)]
     if plan.compare:
         # The reader may be there before the simulator.

@@ -9,10 +9,11 @@ from html import escape
 
 __all__ = ["Chart", "Series", "make_percentile_axis"]
 
-#: Size of the drawing and of the margins around the plot [px].
+#: Size of the drawing and of the margins around the plot [px]: right and left is room for half of "99.999 %"
+#: and for "1,000,000".
 WIDTH = 560
 HEIGHT = 280
-LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 84, 28, 12, 44
 
 #: About so many ticks on an axis.
 NUM_TICKS = 6

@@ -13,6 +13,7 @@ from rich.text import Text
 from .frame_counts import FrameCounts, TopicCounts
 from .latency_histogram import LatencyHistogram
 from .run_result import ROLES, RunResult
+from .trends import Trend
 from .verifier_process import BUSY_FETCH_WAIT, FETCH_WAIT
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "make_console",
     "make_cost_table",
     "make_topic_table",
+    "make_trend_table",
+    "print_problems",
 ]
 
 #: Width where the output is no terminal [characters].
@@ -152,6 +155,29 @@ def make_account_table(results: Iterable[RunResult]) -> Table:
             Text(result.verdict, VERDICT_STYLES[result.verdict]),
         )
     return table
+
+
+def make_trend_table(trends: Iterable[Trend]) -> Table:
+    """Make the table of what grew in a long run."""
+    table = _make_table(["after the warm-up"], ["median", "growth", "limit", ""])
+    for trend in trends:
+        table.add_row(
+            trend.name,
+            *(format_number(figure, 2) for figure in (trend.level, trend.growth, trend.limit)),
+            Text("flat", "green") if trend.is_flat else Text("GROWS", "bold red"),
+        )
+    return table
+
+
+def print_problems(console: Console, problems: Sequence[str], praise: str) -> int:
+    """Print the verdict: the problems, or that there are none; return the exit status."""
+    if not problems:
+        console.print(f"PASSED: {praise}", style="bold green")
+        return 0
+    console.print("FAILED:", style="bold red")
+    for problem in problems:
+        console.print(f"  {problem}", markup=False, soft_wrap=True)
+    return 1
 
 
 def _make_table(names: Sequence[str], numbers: Sequence[str]) -> Table:

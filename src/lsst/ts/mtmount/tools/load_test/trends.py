@@ -11,7 +11,7 @@ import numpy as np
 from .run_result import RunResult
 from .samples import Sample
 
-__all__ = ["Trend", "compute_growth", "find_trends", "find_warm_up"]
+__all__ = ["Trend", "compute_growth", "describe_trends", "find_trends", "find_warm_up", "list_growing"]
 
 #: The first part of a run does not count, but no more than this [s]: buffers
 #: take their size, threads start, topics are seen for the first time. The
@@ -129,3 +129,22 @@ def _make_latency_trend(name: str, index: int, samples: Sequence[Sample]) -> Tre
     trend = _make_trend(name, [time for time, _ in points], values, 0.0)
     limit = max(trend.level * MAX_LATENCY_GROWTH, MIN_LATENCY_GROWTH * 1e3)
     return Trend(name, trend.level, trend.growth, limit)
+
+
+def describe_trends(result: RunResult, trends: Sequence[Trend]) -> list[str]:
+    """Describe the trends for the report, one sentence each."""
+    warm_up = find_warm_up(result.duration)
+    return [
+        f"From {warm_up:g} s on, {trend.name}: median {trend.level:.2f}, growth {trend.growth:.2f} "
+        f"(limit {trend.limit:.2f}): " + ("flat." if trend.is_flat else "it grows.")
+        for trend in trends
+    ]
+
+
+def list_growing(trends: Sequence[Trend]) -> list[str]:
+    """List what is not flat, as problems."""
+    return [
+        f"{trend.name}: expected a growth of {trend.limit:.2f} at most, got {trend.growth:.2f}"
+        for trend in trends
+        if not trend.is_flat
+    ]

@@ -36,6 +36,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Message
 
+from ...resilience.escape import escape
 from ...sal.interface import load_interface
 from ...sal.schema import COMPONENT
 from ...sal.settings import KafkaSettings
@@ -69,6 +70,7 @@ IDLE_TIMEOUT = 10.0
 
 #: Problems that are told; all are counted.
 MAX_PROBLEMS = 20
+MAX_PROBLEM_LENGTH = 1000
 
 
 class TopicVerifier:
@@ -285,7 +287,9 @@ class Verifier:
     def _report(self, topic: TopicVerifier, problem: str) -> None:
         self._num_problems += 1
         if self._num_problems <= MAX_PROBLEMS:
-            self._result.problems.append(f"record {topic.result.decoded} of {topic.name}: {problem}")
+            self._result.problems.append(
+                f"record {topic.result.decoded} of {topic.name}: {escape(problem, MAX_PROBLEM_LENGTH)}"
+            )
 
 
 def make_kafka_topic(subname: str, name: str) -> str:
@@ -363,7 +367,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             failure = read_all(reader, verifier, args.interval)
             verifier.finish()
         except (DecodeError, KafkaException) as error:
-            failure = settings.redact(str(error))
+            failure = escape(settings.redact(str(error)), MAX_PROBLEM_LENGTH)
         show("result", verifier.make_result(failure).as_dict())
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import socket
@@ -26,6 +27,11 @@ LOG = logging.getLogger(__name__)
 #: How long a stream that is asked to stop may take to hand over the frames
 #: of the ticks that it has begun [s].
 STOP_TIMEOUT = 1.0
+
+#: What accept(2) says when descriptors or memory run out, or a client has gone already; and how
+#: long it is left alone then [s]: the listener stays readable, so that trying at once would spin.
+ACCEPT_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED)
+ACCEPT_RETRY_INTERVAL = 0.5
 
 
 class TmaSimulator:
@@ -111,10 +117,10 @@ class TmaSimulator:
         stay_open: bool = False,
     ) -> None:
         if math.isnan(rate) or rate < 0:
-            raise ValueError(f"rate={rate} is not 0 or more")
+            raise ValueError(f"expected rate of 0 or more, got {rate}")
         for name, limit in (("duration", duration), ("max_ticks", max_ticks), ("max_frames", max_frames)):
             if limit is not None and not limit > 0:
-                raise ValueError(f"{name}={limit} is not more than 0")
+                raise ValueError(f"expected {name} above 0, got {limit}")
         self.host = host
         self.num_clients = 0
         self.num_complete = 0
@@ -235,15 +241,35 @@ class TmaSimulator:
         async with self._change:
             await self._change.wait_for(lambda: not self._connections)
 
-    async def wait_complete(self) -> None:
-        """Wait until a stream has come to its end and no client is connected."""
+    async def wait_complete(self, idle_timeout: float | None = None) -> None:
+        """Wait until a stream has come to its end and no client is connected.
+
+        Parameters
+        ----------
+        idle_timeout : `float` or `None`
+            Or until no client was connected for this time [s].
+        """
         async with self._change:
-            await self._change.wait_for(lambda: self.num_complete and not self._connections)
+            while self._connections or not self.num_complete:
+                try:
+                    async with asyncio.timeout(None if self._connections else idle_timeout):
+                        await self._change.wait()
+                except TimeoutError:
+                    if not self._connections:
+                        LOG.warning("No client is connected for %g s", idle_timeout)
+                        return
 
     async def _accept_clients(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            sock, _ = await loop.sock_accept(listener)
+            try:
+                sock, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                if error.errno not in ACCEPT_ERRORS:
+                    raise
+                LOG.warning("A client has to wait, as it cannot be accepted: %s", error)
+                await asyncio.sleep(ACCEPT_RETRY_INTERVAL)
+                continue
             sock.setblocking(False)
             # One write is one tick: it must not wait for the acknowledgement of the last.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -259,6 +285,8 @@ class TmaSimulator:
             )
             self.num_clients += 1
             self._connections[connection] = asyncio.create_task(self._run(connection))
+            async with self._change:
+                self._change.notify_all()
 
     async def _run(self, connection: TmaConnection) -> None:
         try:
