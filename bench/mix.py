@@ -13,7 +13,8 @@ from tests.core.topics import golden_records, packaged_codec
 
 from lsst.ts.mtmount.constants import LINE_TERMINATOR
 from lsst.ts.mtmount.core import FrameDecoder, TopicCodec
-from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP, read_table
+from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
+from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
 
 __all__ = [
     "ALTERNATING",
@@ -163,7 +164,7 @@ def golden_mix(case: str) -> Workload:
         record["topic_id"]: record["line"].encode() for record in golden_records() if record["case"] == case
     }
     topic_ids = order_by_schedule(
-        [(int(row["topic_id"]), int(row["period_ms"])) for row in read_table("tma_topics.csv")]
+        [(topic.topic_id, topic.period_ms) for topic in load_packaged_tma_interface().topics]
     )
     return Workload(f"{MIX}, golden frames", tuple(frames[i] for i in topic_ids), tuple(topic_ids))
 

@@ -343,7 +343,7 @@ def test_component_must_be_known(tmp_path: Path) -> None:
 
 
 def test_packaged_table_is_regular() -> None:
-    path = Path(sys.modules["lsst.ts.mtmount.sal"].__file__ or "").parent.parent / "data" / "sal_topics.csv"
+    path = Path(sys.modules["lsst.ts.mtmount.sal"].__file__ or "").parent / "sal_topics.csv"
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["topic", "field", "type", "count", "units", "description"]

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from lsst.ts.mtmount.sal import load_packaged_interface
+from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
 from lsst.ts.mtmount.tools.monitor import BadMessage, FieldName, MonitorState, Selection, Status
-from lsst.ts.mtmount.tools.monitor.monitor_state import find_units, read_periods
+from lsst.ts.mtmount.tools.monitor.monitor_state import find_units, list_periods
 
 from .records import PREFIX, get_schema, make_record
 
@@ -19,9 +20,10 @@ def make_picture(*topics: str, fields: tuple[str, ...] = ()) -> MonitorState:
 
 def test_every_telemetry_topic_has_a_period() -> None:
     names = {name for name in load_packaged_interface().topics if name.startswith("tel_")}
-    assert {f"tel_{name}" for name in read_periods()} == names
-    assert read_periods()["azimuth"] == 0.05
-    assert read_periods()["oilSupplySystem"] == 5
+    periods = list_periods(load_packaged_tma_interface())
+    assert {f"tel_{name}" for name in periods} == names
+    assert periods["azimuth"] == 0.05
+    assert periods["oilSupplySystem"] == 5
 
 
 def test_rate_age_and_latency() -> None:

@@ -1,37 +1,23 @@
-"""The TMA's telemetry topics: their IDs, and the wire fields of each.
+"""The packaged TMA interface in the form of the original's telemetry map."""
 
-The tables beside the package's code (``data/tma_topics.csv`` and
-``data/tma_fields.csv``) are the source.
-"""
+from __future__ import annotations
 
-import csv
 import enum
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from .core import ArrayFunctor, ScalarFunctor
+from .tma_interface import TmaInterface, load_packaged_tma_interface
 
-__all__ = ["RAW_TELEMETRY_MAP", "TELEMETRY_MAP", "Functor", "TelemetryTopicId", "make_functor"]
-
-DATA_DIR = Path(__file__).parent / "data"
+__all__ = [
+    "RAW_TELEMETRY_MAP",
+    "TELEMETRY_MAP",
+    "Functor",
+    "TelemetryTopicId",
+    "make_functor",
+    "make_raw_telemetry_map",
+]
 
 Functor: TypeAlias = ArrayFunctor | ScalarFunctor
-
-
-def read_table(name: str) -> Iterator[dict[str, str]]:
-    """Read the rows of one of the packaged tables."""
-    with (DATA_DIR / name).open(newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)
-
-
-def _read_raw_map() -> dict[int, list[Any]]:
-    raw_map: dict[int, list[Any]] = {
-        int(row["topic_id"]): [row["sal_topic"], {}] for row in read_table("tma_topics.csv")
-    }
-    for row in read_table("tma_fields.csv"):
-        raw_map[int(row["topic_id"])][1][row["field"]] = int(row["elements"])
-    return raw_map
 
 
 def make_functor(field_name: str, num_elements: int) -> Functor:
@@ -47,8 +33,16 @@ def make_functor(field_name: str, num_elements: int) -> Functor:
     return ScalarFunctor(field_name) if num_elements == 1 else ArrayFunctor(field_name, num_elements)
 
 
+def make_raw_telemetry_map(interface: TmaInterface) -> dict[int, list[Any]]:
+    """Make a map in the form of `RAW_TELEMETRY_MAP` of any interface."""
+    return {
+        topic.topic_id: [topic.sal_topic, {name: len(members) for name, members in topic.fields.items()}]
+        for topic in interface.topics
+    }
+
+
 #: Topic ID: [SAL topic name, {SAL field name: number of elements}]
-RAW_TELEMETRY_MAP: dict[int, list[Any]] = _read_raw_map()
+RAW_TELEMETRY_MAP: dict[int, list[Any]] = make_raw_telemetry_map(load_packaged_tma_interface())
 
 #: Topic ID: [SAL topic name, {SAL field name: functor}]
 TELEMETRY_MAP: dict[int, list[Any]] = {
@@ -56,7 +50,33 @@ TELEMETRY_MAP: dict[int, list[Any]] = {
     for topic_id, (sal_topic, fields) in RAW_TELEMETRY_MAP.items()
 }
 
-#: SAL topic name = topic ID on the wire.
-TelemetryTopicId = enum.IntEnum(  # type: ignore[misc]
-    "TelemetryTopicId", {sal_topic: topic_id for topic_id, (sal_topic, _) in RAW_TELEMETRY_MAP.items()}
-)
+
+class TelemetryTopicId(enum.IntEnum):
+    """SAL topic name = topic ID on the wire, of the packaged interface."""
+
+    auxiliaryCabinetsThermal = 1
+    cabinet0101Thermal = 2
+    azimuthCableWrap = 3
+    azimuthDrivesThermal = 4
+    azimuthDrives = 5
+    azimuth = 6
+    balancing = 7
+    cameraCableWrap = 8
+    compressedAir = 9
+    cooling = 10
+    deployablePlatforms = 11
+    dynaleneCooling = 12
+    elevationDrivesThermal = 13
+    elevationDrives = 14
+    elevation = 15
+    encoder = 16
+    generalPurposeGlycolWater = 17
+    capacitorBank = 18
+    lockingPins = 19
+    mainPowerSupply = 21
+    mirrorCoverLocks = 22
+    mirrorCover = 23
+    mainCabinetThermal = 24
+    oilSupplySystem = 25
+    safetySystem = 26
+    topEndChiller = 27

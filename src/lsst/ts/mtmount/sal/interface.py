@@ -2,7 +2,7 @@
 
 The observatory's interface files are used where they are found: in the folder
 that ``LSST_SAL_INTERFACES_DIR`` names, else in the installed ``lsst.ts.xml``.
-Otherwise the packaged table ``data/sal_topics.csv`` serves: a row without a
+Otherwise the packaged table ``sal_topics.csv`` serves: a row without a
 field describes a topic, the rows after it are its fields in order.
 """
 
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 FOLDER_VARIABLE = "LSST_SAL_INTERFACES_DIR"
-PACKAGED_TABLE = Path(__file__).parent.parent / "data" / "sal_topics.csv"
+PACKAGED_TABLE = Path(__file__).parent / "sal_topics.csv"
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from enum import StrEnum
 from typing import Any
 
 from ...constants import TELEMETRY_TIMEOUT
-from ...telemetry_map import read_table
+from ...tma_interface import TmaInterface, load_packaged_tma_interface
 from ..reader.record_reader import ReceivedRecord
 from .consumer import BadMessage
 from .latency import measure_latency
 from .selection import FieldName, Selection
 from .timeline import Timeline
 
-__all__ = ["SPAN", "FieldState", "MonitorState", "Status", "TopicState", "read_periods"]
+__all__ = ["SPAN", "FieldState", "MonitorState", "Status", "TopicState", "list_periods"]
 
 #: Rates and latencies are those of the last so many seconds: two periods of
 #: the TMA's slowest topic.
@@ -48,9 +48,9 @@ class Status(StrEnum):
     LIVE = "live"
 
 
-def read_periods() -> dict[str, float]:
-    """Read the time between two records of the telemetry topics [s], by SAL name."""
-    periods = {row["sal_topic"]: float(row["period_ms"]) / 1000 for row in read_table("tma_topics.csv")}
+def list_periods(interface: TmaInterface) -> dict[str, float]:
+    """Return the time between two records of the telemetry topics [s], by SAL name."""
+    periods = {topic.sal_topic: topic.period_ms / 1000 for topic in interface.topics}
     return {"telemetryClientHeartbeat": HEARTBEAT_PERIOD, **periods}
 
 
@@ -223,6 +223,8 @@ class MonitorState:
         Current time of a monotonic clock [s].
     get_schema : callable
         Returns the text of a schema by its id.
+    interface : `TmaInterface`, optional
+        Tells how often each topic comes; the packaged interface if `None`.
 
     Attributes
     ----------
@@ -237,9 +239,14 @@ class MonitorState:
     """
 
     def __init__(
-        self, selection: Selection, prefix: str, now: float, get_schema: Callable[[int], str]
+        self,
+        selection: Selection,
+        prefix: str,
+        now: float,
+        get_schema: Callable[[int], str],
+        interface: TmaInterface | None = None,
     ) -> None:
-        periods = read_periods()
+        periods = list_periods(interface or load_packaged_tma_interface())
         self.topics = {name: TopicState(name, periods.get(name), now) for name in selection.topics}
         self.fields = [FieldState(name, now) for name in selection.fields]
         self.prefix = prefix

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...constants import LINE_TERMINATOR
 from .schedule import TICK_INTERVAL, SimulatedTopic, count_cycle_ticks
-from .signals import make_signals
+from .signals import INTEGER_TYPES, make_signals
 
 __all__ = ["DEFAULT_RING_TICKS", "NUM_AGES", "STAMP_WIDTH", "FrameRing", "render_ring"]
 
@@ -33,7 +33,7 @@ NUM_AGES = 16
 # No frame has this byte otherwise.
 STAMP_HOLE = "~" * STAMP_WIDTH
 
-VALUE_FORMATS = {"boolean": "%s", "long long": "%d", "double": "%.6f", "float": "%.6f"}
+VALUE_FORMATS = {"boolean": "%s", "double": "%.6f", "float": "%.6f", **dict.fromkeys(INTEGER_TYPES, "%d")}
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def render_ring(
     Raises
     ------
     ValueError
-        If ``seed`` is negative, or there are no topics.
+        If ``seed`` is negative, there are no topics, or their schedule is too long.
     """
     if not topics:
         raise ValueError("no topics")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...core import member_names
-from ...sal.interface import load_packaged_interface
-from ...telemetry_map import RAW_TELEMETRY_MAP, read_table
+from ...sal.interface import TopicInfo, load_packaged_interface
+from ...tma_interface import TICK_MS, TmaInterface, TmaTopic, load_packaged_tma_interface
 
 __all__ = ["TICK_INTERVAL", "Member", "SimulatedTopic", "count_cycle_ticks", "select_topics"]
 
 #: Time between two ticks of the TMA at the full rate [s].
-TICK_INTERVAL = 0.05
+TICK_INTERVAL = TICK_MS / 1000
 
-TICK_INTERVAL_MS = round(TICK_INTERVAL * 1000)
+#: Longest schedule: ten minutes, some 160 MB of frames.
+MAX_CYCLE_TICKS = 12_000
 
 
 @dataclass(frozen=True)
@@ -78,35 +78,42 @@ class SimulatedTopic:
         return tuple(member for member in self.members if not member.is_stamp)
 
 
-def _read_topics() -> list[SimulatedTopic]:
-    sal_topics = load_packaged_interface().topics
-    topics = []
-    for row in read_table("tma_topics.csv"):
-        topic_id, name, period_ms = int(row["topic_id"]), row["sal_topic"], int(row["period_ms"])
-        sal_fields = {field.name: field for field in sal_topics[f"tel_{name}"].fields}
-        members = tuple(
-            Member(member, field, sal_fields[field].sal_type, sal_fields[field].units)
-            for field, num_elements in RAW_TELEMETRY_MAP[topic_id][1].items()
-            for member in member_names(field, num_elements)
+def _make_topic(topic: TmaTopic, sal_topics: Mapping[str, TopicInfo]) -> SimulatedTopic:
+    info = sal_topics.get(f"tel_{topic.sal_topic}")
+    sal_fields = {} if info is None else {field.name: field for field in info.fields}
+    members = tuple(
+        Member(
+            member.name,
+            member.field,
+            member.sal_type or "double",
+            member.unit or (sal_fields[member.field].units if member.field in sal_fields else "unitless"),
         )
-        topics.append(SimulatedTopic(topic_id, name, period_ms // TICK_INTERVAL_MS, members))
-    return topics
+        for member in topic.members
+    )
+    return SimulatedTopic(topic.topic_id, topic.sal_topic, topic.period_ms // TICK_MS, members)
 
 
-def select_topics(wanted: Iterable[int | str] | None = None) -> list[SimulatedTopic]:
+def select_topics(
+    wanted: Iterable[int | str] | None = None, interface: TmaInterface | None = None
+) -> list[SimulatedTopic]:
     """Select topics of the TMA, in the order in which it sends those of one tick.
 
     Parameters
     ----------
     wanted : `Iterable` [`int` or `str`], optional
         Topic IDs, as numbers or digits, or SAL names. All topics if `None`.
+    interface : `TmaInterface`, optional
+        What the TMA sends; the packaged interface if `None`.
 
     Raises
     ------
     ValueError
         If a topic is unknown, or none is wanted.
     """
-    topics = _read_topics()
+    if interface is None:
+        interface = load_packaged_tma_interface()
+    sal_topics = load_packaged_interface().topics
+    topics = [_make_topic(topic, sal_topics) for topic in interface.topics]
     if wanted is None:
         return topics
     by_key = {key: topic for topic in topics for key in (str(topic.topic_id), topic.name)}
@@ -120,5 +127,18 @@ def select_topics(wanted: Iterable[int | str] | None = None) -> list[SimulatedTo
 
 
 def count_cycle_ticks(topics: Sequence[SimulatedTopic]) -> int:
-    """Return the number of ticks after which the schedule repeats."""
-    return math.lcm(*(topic.period for topic in topics))
+    """Return the number of ticks after which the schedule repeats.
+
+    Raises
+    ------
+    ValueError
+        If it is more than `MAX_CYCLE_TICKS`: all frames until then are made in advance.
+    """
+    num_ticks = math.lcm(*(topic.period for topic in topics))
+    if num_ticks > MAX_CYCLE_TICKS:
+        periods = sorted({topic.period * TICK_MS for topic in topics})
+        raise ValueError(
+            f"expected a schedule that repeats within {MAX_CYCLE_TICKS * TICK_INTERVAL:g} s, "
+            f"got the periods {', '.join(map(str, periods[:20]))} ms; leave out topics"
+        )
+    return num_ticks

@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 
 from ...sal.tai import TaiClock
+from ...tma_interface import TmaInterface
 from .frame_stream import FrameStream, StreamTotals
 from .ring import render_ring
 from .schedule import select_topics
@@ -66,6 +67,8 @@ class TmaSimulator:
     stay_open : `bool`
         At the end of a stream, leave the connection open until the client
         closes it, within a bound?
+    interface : `TmaInterface`, optional
+        What the TMA sends; the packaged interface if `None`.
 
     Attributes
     ----------
@@ -115,6 +118,7 @@ class TmaSimulator:
         seed: int = 0,
         record: Callable[[memoryview], object] | None = None,
         stay_open: bool = False,
+        interface: TmaInterface | None = None,
     ) -> None:
         if math.isnan(rate) or rate < 0:
             raise ValueError(f"expected rate of 0 or more, got {rate}")
@@ -129,7 +133,7 @@ class TmaSimulator:
         self._max_frames = max_frames
         self._record = record
         self._stay_open = stay_open
-        self._ring = render_ring(select_topics(topics), seed)
+        self._ring = render_ring(select_topics(topics, interface), seed)
         self.topics = self._ring.topics
         self._totals = StreamTotals(np.zeros(len(self.topics), np.int64))
         self._clock = TaiClock()

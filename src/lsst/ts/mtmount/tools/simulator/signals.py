@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .schedule import Member, SimulatedTopic
 
-__all__ = ["make_signals"]
+__all__ = ["INTEGER_TYPES", "make_signals"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -108,6 +108,17 @@ CURRENT_PER_TORQUE = 2e-4
 #: Part of the ring during which a fuse is blown.
 BLOWN_PART = 0.05
 
+#: SAL type: its largest value, all bits of which are set.
+INTEGER_TYPES = {
+    "byte": 2**7 - 1,
+    "short": 2**15 - 1,
+    "unsigned short": 2**16 - 1,
+    "int": 2**31 - 1,
+    "long": 2**31 - 1,
+    "unsigned int": 2**32 - 1,
+    "long long": 2**63 - 1,
+}
+
 #: Reference marks that an encoder head passes in one swing.
 REFERENCE_MARKS = 50_000
 
@@ -139,8 +150,8 @@ def make_signals(topic: SimulatedTopic, num_frames: int, duration: float, seed: 
         random = np.random.default_rng([seed, topic.topic_id, index])
         if member.sal_type == "boolean":
             signals.append(_blow(phase, random))
-        elif member.sal_type == "long long":
-            signals.append(_pass_marks(phase, random))
+        elif member.sal_type in INTEGER_TYPES:
+            signals.append(_pass_marks(phase, random, INTEGER_TYPES[member.sal_type]))
         else:
             make = _find_axis_signal(topic, member)
             values = make(phase, angular_rate, random) if make else _drift(phase, member, random)
@@ -149,7 +160,7 @@ def make_signals(topic: SimulatedTopic, num_frames: int, duration: float, seed: 
 
 
 def _drift(phase: Floats, member: Member, random: np.random.Generator) -> Floats:
-    level = LEVELS[member.units]
+    level = LEVELS.get(member.units, LEVELS["unitless"])
     cycles = random.integers(1, 4)
     slow = level.drift * np.sin(cycles * phase + random.uniform(0, 2 * np.pi))
     return random.uniform(level.low, level.high) + slow + random.normal(0, level.noise, len(phase))
@@ -160,10 +171,11 @@ def _blow(phase: Floats, random: np.random.Generator) -> list[bool]:
     return blown
 
 
-def _pass_marks(phase: Floats, random: np.random.Generator) -> list[int]:
+def _pass_marks(phase: Floats, random: np.random.Generator, largest: int) -> list[int]:
     start = random.integers(10**9, 10**10)
-    marks: list[int] = (start + np.rint(REFERENCE_MARKS * np.sin(phase)).astype(np.int64)).tolist()
-    return marks
+    marks = start + np.rint(REFERENCE_MARKS * np.sin(phase)).astype(np.int64)
+    values: list[int] = (marks & largest).tolist()
+    return values
 
 
 def _find_axis_signal(
@@ -183,7 +195,9 @@ def _find_axis_signal(
         return lambda phase, rate, random: (
             axis.torque(phase, rate) + random.normal(0, LEVELS["N m"].noise, len(phase))
         )
-    derivative = next(order for suffix, order in DERIVATIVES.items() if member.field.endswith(suffix))
+    derivative = next((order for suffix, order in DERIVATIVES.items() if member.field.endswith(suffix)), None)
+    if derivative is None:
+        return None
     noise = 0.0 if member.field.startswith("demand") else SERVO_NOISE
     return lambda phase, rate, random: (
         axis.move(phase, rate, derivative) + random.normal(0, noise, len(phase))

@@ -1,0 +1,342 @@
+"""The TMA's own file, ``TelemetryTopicsConfiguration.ini``.
+
+A section is a topic. It begins with ``TopicID`` and ``TopicFrequencyMultiple50ms``. Then come groups of
+variables, one group for each data type::
+
+    DBL Telemetry Data.<size(s)> = "1"
+    DBL Telemetry Data 0.url = "..."
+    DBL Telemetry Data 0.Unit = "deg"
+    DBL Telemetry Data 0.Comments = "Actual position"
+    DBL Telemetry Data 0.TCP_PublishName = "actualPosition"
+    DBL Telemetry Data 0.TCP_Publish = "TRUE"
+
+"Array" in a group's name is internal to the TMA: on the wire each variable is a scalar. The time stamps
+(one for each topic, one for each variable) are not listed.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from .description import (
+    FRAME_STAMP,
+    MAX_PERIOD_MS,
+    STAMP_SUFFIX,
+    TICK_MS,
+    TmaInterface,
+    TmaInterfaceError,
+    TmaMember,
+    TmaTopic,
+)
+from .grouping import group_members
+
+__all__ = ["parse_configuration"]
+
+#: Group of variables: SAL type, or None for what is no telemetry.
+DATA_TYPES: Mapping[str, str | None] = {
+    "Boolean": "boolean",
+    "DBL": "double",
+    "DBL Array": "double",
+    "INT32": "int",
+    "Int64 Array": "long long",
+    "String": None,
+    "String Array": None,
+}
+
+ATTRIBUTES = ("url", "Unit", "Comments", "TCP_PublishName", "TCP_Publish")
+
+TOPIC_ID = "TopicID"
+PERIOD = f"TopicFrequencyMultiple{TICK_MS}ms"
+
+#: Sections whose SAL topic is not the section's own name.
+SAL_TOPICS = {
+    "AuxiliaryBoxes": "auxiliaryCabinetsThermal",
+    "Cabinet0101": "cabinet0101Thermal",
+    "MountControlMainCabinet": "mainCabinetThermal",
+    "OSS": "oilSupplySystem",
+}
+
+SIZE_KEY = re.compile(r"(?P<group>.+) Telemetry Data\.<size\(s\)>")
+VARIABLE_KEY = re.compile(r"(?P<group>.+) Telemetry Data (?P<number>\d{1,6})\.(?P<attribute>\w+)", re.ASCII)
+
+#: LabVIEW's escapes in keys and names of sections: a backslash, or a byte.
+ESCAPE = re.compile(r"\\(\\|[0-9A-Fa-f]{2})")
+
+ENCODING = "cp1252"
+
+#: The member of a frame that tells its topic.
+TOPIC_ID_MEMBER = "topicID"
+
+#: No line can be the header of this section.
+NO_SECTION = "\n"
+
+#: What `configparser` needs quadratic time for; no key of the TMA has it.
+SLOW_KEY = re.compile(r"\s{4}")
+
+MAX_LINE = 4096
+MAX_MULTIPLE = MAX_PERIOD_MS // TICK_MS
+MAX_VALUE = 9_999_999
+
+#: How many names a remark lists.
+MAX_LISTED = 5
+
+
+@dataclass
+class Section:
+    """One section of the file, its keys and name without escapes."""
+
+    file: ConfigurationFile
+    raw_name: str
+    name: str
+    #: Key: the key in the file, and the value in quotes.
+    entries: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def fail(self, key: str | None, expected: str, got: str | None = None) -> TmaInterfaceError:
+        """Return the error for a fault of a key, or of the section if it is None."""
+        raw_key = None if key is None else self.entries.get(key, (key, ""))[0]
+        place = f"{self.file.source}: section [{self.name}]" + ("" if key is None else f", key {key}")
+        line = self.file.find_line(self.raw_name, raw_key)
+        text = f"{place}{f' (line {line})' if line else ''}: expected {expected}"
+        return TmaInterfaceError(text if got is None else f"{text}, got {got[:200]}")
+
+    def get(self, key: str) -> str:
+        """Return the value of a key, without its quotes."""
+        if key not in self.entries:
+            raise self.fail(key, "this key", "none")
+        value = self.entries[key][1]
+        if not (len(value) >= 2 and value[0] == value[-1] == '"' and value.count('"') == 2):
+            raise self.fail(key, "a value in double quotes", repr(value))
+        return value[1:-1]
+
+    def get_int(self, key: str) -> int:
+        """Return the value of a key that is a whole number of at least 0."""
+        value = self.get(key)
+        if not (value.isascii() and value.isdigit() and len(value) <= len(str(MAX_VALUE))):
+            raise self.fail(key, f"a whole number up to {MAX_VALUE}", repr(value))
+        return int(value)
+
+
+@dataclass(frozen=True)
+class ConfigurationFile:
+    """The text of a file, for finding the lines that errors name."""
+
+    source: str
+    text: str
+
+    def find_line(self, section: str, key: str | None) -> int | None:
+        """Return the number of the line of a section, or of a key in it; None if there is none."""
+        header = None
+        for number, line in enumerate(self.text.split("\n"), 1):
+            stripped = line.strip()
+            if stripped.startswith("["):
+                header = stripped[1:-1]
+                if header == section and key is None:
+                    return number
+            elif header == section and stripped.partition("=")[0].rstrip() == key:
+                return number
+        return None
+
+
+def parse_configuration(
+    text: str, source: str, packaged: Mapping[str, TmaTopic] | None = None
+) -> TmaInterface:
+    """Parse the TMA's own file.
+
+    Parameters
+    ----------
+    text : `str`
+        The file.
+    source : `str`
+        Where it is from.
+    packaged : `Mapping` [`str`, `TmaTopic`], optional
+        SAL name: topic. A section with topic ID 0 that publishes something
+        takes ID and period from here.
+
+    Raises
+    ------
+    TmaInterfaceError
+        If it cannot be used; the text names the section, key and line.
+    """
+    topics: list[TmaTopic] = []
+    # Topic ID, and SAL name: the section that has it.
+    owners: dict[int | str, Section] = {}
+    remarks: list[str] = []
+    for section in _read_sections(ConfigurationFile(source, text)):
+        topic = _make_topic(section, packaged or {}, remarks)
+        if topic is None:
+            continue
+        if (other := owners.setdefault(topic.topic_id, section)) is not section:
+            raise section.fail(TOPIC_ID, "a topic ID of its own", f"{topic.topic_id}, that of [{other.name}]")
+        if (other := owners.setdefault(topic.sal_topic, section)) is not section:
+            raise section.fail(None, "a SAL topic of its own", f"{topic.sal_topic!r}, that of [{other.name}]")
+        topics.append(topic)
+    return TmaInterface(tuple(topics), source, tuple(remarks))
+
+
+def _read_sections(file: ConfigurationFile) -> list[Section]:
+    for number, line in enumerate(file.text.split("\n"), 1):
+        if (fault := _find_line_fault(line)) is not None:
+            raise TmaInterfaceError(f"{file.source}, line {number}: {fault}, got {line.strip()[:200]!r}")
+    parser = configparser.ConfigParser(
+        delimiters=("=",), interpolation=None, strict=True, default_section=NO_SECTION
+    )
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(file.text, file.source)
+    except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
+        key = f", key {error.option}" if isinstance(error, configparser.DuplicateOptionError) else ""
+        raise TmaInterfaceError(
+            f"{file.source}: section [{error.section}]{key} (line {error.lineno}): "
+            f"expected {'each key of a section' if key else 'each section'} once, got it twice"
+        ) from None
+    except configparser.MissingSectionHeaderError as error:
+        raise TmaInterfaceError(
+            f"{file.source}, line {error.lineno}: expected a section's header, "
+            f"got {error.line.strip()[:200]!r}"
+        ) from None
+    except configparser.ParsingError as error:
+        number, line = error.errors[0]
+        raise TmaInterfaceError(
+            f'{file.source}, line {number}: expected key = "value", got {line[:200]}'
+        ) from None
+    sections = [Section(file, name, _unescape(name)) for name in parser.sections()]
+    for section in sections:
+        for raw_key, value in parser.items(section.raw_name):
+            key = _unescape(raw_key)
+            if key in section.entries:
+                raise section.fail(key, "each key of a section once", "it twice")
+            section.entries[key] = (raw_key, value)
+            if "\n" in value or "\r" in value:
+                raise section.fail(key, "a value in one line", repr(value))
+    if not sections:
+        raise TmaInterfaceError(f"{file.source}: expected a section for each topic, got none")
+    return sections
+
+
+def _find_line_fault(line: str) -> str | None:
+    """Return what `configparser` would refuse, or need quadratic time for."""
+    text = line.strip()
+    if len(line) > MAX_LINE:
+        return f"expected up to {MAX_LINE} characters"
+    if not text or text.startswith(("#", ";")):
+        return None
+    if text.startswith("["):
+        return None if "]" in text else "expected a section's header"
+    key, equals, _ = text.partition("=")
+    if not equals or SLOW_KEY.search(key.rstrip()):
+        return 'expected key = "value"'
+    return None
+
+
+def _unescape(text: str) -> str:
+    def replace_escape(match: re.Match[str]) -> str:
+        code = match[1]
+        return code if code == "\\" else bytes.fromhex(code).decode(ENCODING, "replace")
+
+    return ESCAPE.sub(replace_escape, text)
+
+
+def _make_topic(section: Section, packaged: Mapping[str, TmaTopic], remarks: list[str]) -> TmaTopic | None:
+    """Make the topic of a section; None if it is none of the stream."""
+    topic_id, multiple = section.get_int(TOPIC_ID), section.get_int(PERIOD)
+    variables = _read_variables(section, remarks)
+    period_ms = multiple * TICK_MS
+    name = SAL_TOPICS.get(section.name) or _make_sal_name(section.name)
+    if topic_id == 0:
+        if not variables:
+            return None
+        if name not in packaged:
+            remarks.append(
+                f"[{section.name}] has topic ID 0 and no packaged topic ID, and is skipped; it publishes "
+                f"{_list_names(variables)}"
+            )
+            return None
+        topic_id, period_ms = packaged[name].topic_id, packaged[name].period_ms
+        remarks.append(
+            f"[{section.name}] has topic ID 0: the packaged topic ID {topic_id} and period of {period_ms} ms "
+            "are taken"
+        )
+    elif not 1 <= multiple <= MAX_MULTIPLE:
+        raise section.fail(PERIOD, f"a multiple from 1 to {MAX_MULTIPLE}", str(multiple))
+    try:
+        return TmaTopic(topic_id, name, period_ms, group_members(variables))
+    except TmaInterfaceError as error:
+        raise section.fail(None, str(error).removeprefix("expected ")) from None
+
+
+def _make_sal_name(section: str) -> str:
+    name = section.replace(" ", "")
+    return name[:1].lower() + name[1:]
+
+
+def _read_variables(section: Section, remarks: list[str]) -> list[TmaMember]:
+    """Read the variables that are published, in the order of the file."""
+    found: dict[str, set[int]] = {}
+    unknown: list[str] = []
+    for key in section.entries:
+        match = VARIABLE_KEY.fullmatch(key)
+        if match is not None and match["attribute"] in ATTRIBUTES:
+            found.setdefault(match["group"], set()).add(int(match["number"]))
+        elif (match := SIZE_KEY.fullmatch(key)) is not None:
+            found.setdefault(match["group"], set())
+        elif key not in (TOPIC_ID, PERIOD):
+            unknown.append(key)
+    variables: dict[str, TmaMember] = {}
+    # Names on the wire, time stamps included.
+    taken = {TOPIC_ID_MEMBER, FRAME_STAMP}
+    strings: list[str] = []
+    incomplete: list[str] = []
+    for group, numbers in found.items():
+        _check_size(section, group, numbers)
+        for number in sorted(numbers):
+            prefix = f"{group} Telemetry Data {number}."
+            values = {attribute: section.get(prefix + attribute) for attribute in ATTRIBUTES}
+            if values["TCP_Publish"] not in ("TRUE", "FALSE"):
+                raise section.fail(prefix + "TCP_Publish", "TRUE or FALSE", repr(values["TCP_Publish"]))
+            name = values["TCP_PublishName"]
+            if values["TCP_Publish"] == "FALSE" or name == FRAME_STAMP:
+                continue
+            key = prefix + "TCP_PublishName"
+            if group not in DATA_TYPES:
+                raise section.fail(key, f"one of the data types {', '.join(DATA_TYPES)}", repr(group))
+            sal_type = DATA_TYPES[group]
+            if sal_type is None:
+                strings.append(name)
+                continue
+            try:
+                member = TmaMember(name, name, 0, sal_type, values["Unit"])
+            except TmaInterfaceError as error:
+                raise section.fail(key, str(error).removeprefix("expected ")) from None
+            for wire_name in (name, name + STAMP_SUFFIX):
+                if wire_name in taken:
+                    raise section.fail(key, "a name that the section publishes once", repr(wire_name))
+                taken.add(wire_name)
+            variables[name] = member
+            if not (values["Unit"] and values["Comments"]):
+                incomplete.append(name)
+    if unknown:
+        remarks.append(
+            f"[{section.name}] has keys that are not known, and are ignored: {_list_names(unknown)}"
+        )
+    if strings:
+        remarks.append(f"[{section.name}] publishes strings, which are no telemetry: {_list_names(strings)}")
+    if incomplete:
+        remarks.append(f"[{section.name}] has no unit or no comment of {_list_names(incomplete)}")
+    return list(variables.values())
+
+
+def _check_size(section: Section, group: str, numbers: set[int]) -> None:
+    key = f"{group} Telemetry Data.<size(s)>"
+    size = section.get_int(key)
+    if sorted(numbers) != list(range(len(numbers))) or size != len(numbers):
+        last = f"the last is {max(numbers)}" if numbers else "none"
+        raise section.fail(key, f"as many variables as {size}, numbered from 0", f"{len(numbers)} ({last})")
+
+
+def _list_names(members: Iterable[TmaMember | str]) -> str:
+    names = [member if isinstance(member, str) else member.name for member in members]
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(name[:100] for name in names[:MAX_LISTED]) + more

@@ -1,0 +1,162 @@
+"""Which members form a SAL field of several elements: ``current1`` .. ``current16`` form ``current``.
+
+By the TMA's own rule, unless a SAL interface has these fields: then that decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from .description import FRAME_STAMP, STAMP_SUFFIX, TmaInterface, TmaMember, TmaTopic
+
+__all__ = ["KnownField", "KnownTopics", "fit_to_sal", "group_members"]
+
+NUMBERED = re.compile(r"(?P<stem>.*[^0-9])(?P<number>[0-9]+)", re.ASCII)
+
+#: Numbers with more digits belong to the name: ``glycolPressureAzimuth0001``.
+MAX_DIGITS = 2
+
+
+class KnownField(Protocol):
+    """The part of a SAL field's description that is needed here."""
+
+    @property
+    def sal_type(self) -> str:
+        """SAL type."""
+
+    @property
+    def count(self) -> int:
+        """Number of elements; over 1: an array."""
+
+
+#: SAL topic name: {field name: field}
+KnownTopics = Mapping[str, Mapping[str, KnownField]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Members whose names differ only in a final number, in the order of the numbers."""
+
+    stem: str
+    members: tuple[TmaMember, ...]
+
+    @property
+    def max_digits(self) -> int:
+        """The most digits that a number is written with."""
+        return max(len(member.name) for member in self.members) - len(self.stem)
+
+    def is_array(self) -> bool:
+        """Do these form one field by the TMA's rule?"""
+        types = {member.sal_type for member in self.members}
+        return len(self.members) > 1 and self.max_digits <= MAX_DIGITS and len(types) == 1
+
+
+def group_members(values: Iterable[TmaMember]) -> tuple[TmaMember, ...]:
+    """Make a topic's members of its variables, by the TMA's rule.
+
+    Parameters
+    ----------
+    values : `Iterable` [`TmaMember`]
+        The variables that are sent. Of each, only name, type and unit matter.
+
+    Returns
+    -------
+    members : `tuple` [`TmaMember`, ...]
+        The same with their fields, a time stamp for each, and the frame's.
+    """
+    scalars = [replace(member, field=member.name, index=0) for member in values]
+    stamps = [_make_stamp(member.name + STAMP_SUFFIX) for member in scalars]
+    members = [*scalars, *stamps, _make_stamp(FRAME_STAMP)]
+    return _regroup(members, [series for series in _find_series(members) if series.is_array()], ())
+
+
+def fit_to_sal(interface: TmaInterface, known: KnownTopics) -> TmaInterface:
+    """Group members as a SAL interface has them, and take over its types.
+
+    Parameters
+    ----------
+    interface : `TmaInterface`
+        The TMA's interface.
+    known : `Mapping`
+        The fields of the SAL topics. What is missing here stays as it is.
+    """
+    topics = tuple(_fit_topic(topic, known.get(topic.sal_topic, {})) for topic in interface.topics)
+    return replace(interface, topics=topics)
+
+
+def _fit_topic(topic: TmaTopic, known: Mapping[str, KnownField]) -> TmaTopic:
+    arrays, scalars = [], []
+    for series in _find_series(topic.members):
+        if (field := known.get(series.stem)) is not None and field.count > 1:
+            arrays.append(series)
+        elif any(member.name in known for member in series.members):
+            scalars.append(series)
+    members = _regroup(topic.members, arrays, scalars)
+    return replace(
+        topic,
+        members=tuple(
+            replace(member, sal_type=known[member.field].sal_type)
+            if member.field in known and known[member.field].sal_type != "string"
+            else member
+            for member in members
+        ),
+    )
+
+
+def _make_stamp(name: str) -> TmaMember:
+    return TmaMember(name, name, 0, "double", "s")
+
+
+def _find_series(members: Iterable[TmaMember]) -> Iterator[Series]:
+    """Find the numbered members that may form one field: their numbers are 1 to n.
+
+    A time stamp is numbered before ``Timestamp``, so it follows its member.
+    """
+    names = {member.name for member in members}
+    numbered: dict[str, list[tuple[int, TmaMember]]] = {}
+    for member in members:
+        if (match := NUMBERED.fullmatch(member.name)) is not None:
+            numbered.setdefault(match["stem"], []).append((int(match["number"]), member))
+    for stem, entries in numbered.items():
+        # The field's name, or that of its time stamps, would be another's.
+        is_taken = stem in names or stem + STAMP_SUFFIX in names or stem.endswith(STAMP_SUFFIX)
+        entries.sort(key=lambda entry: entry[0])
+        if not is_taken and [number for number, _ in entries] == list(range(1, len(entries) + 1)):
+            yield Series(stem, tuple(member for _, member in entries))
+
+
+def _regroup(
+    members: Iterable[TmaMember], arrays: Iterable[Series], scalars: Iterable[Series]
+) -> tuple[TmaMember, ...]:
+    """Return the members, some of them in other fields.
+
+    Parameters
+    ----------
+    members
+        The members, and their fields so far.
+    arrays
+        What becomes one field each, with another one of the time stamps.
+    scalars
+        Of these, each member becomes a field of its own name, as does its
+        time stamp.
+    """
+    names = {member.name for member in members}
+    places: dict[str, tuple[str, int]] = {}
+    for series in arrays:
+        stamps = [member.name + STAMP_SUFFIX for member in series.members]
+        for index, member in enumerate(series.members):
+            places[member.name] = (series.stem, index)
+        if names.issuperset(stamps):
+            places.update((stamp, (series.stem + STAMP_SUFFIX, index)) for index, stamp in enumerate(stamps))
+    for series in scalars:
+        for member in series.members:
+            for name in (member.name, member.name + STAMP_SUFFIX):
+                places[name] = (name, 0)
+    return tuple(
+        replace(member, field=field, index=index)
+        for member in members
+        for field, index in [places.get(member.name, (member.field, member.index))]
+    )

@@ -1,0 +1,105 @@
+"""The interface as a table (CSV): what this package exports, and its own packaged table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from .description import TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
+
+__all__ = ["format_table", "is_table", "parse_table"]
+
+#: A row is a SAL field; ``members`` are its members on the wire in order, separated by blanks.
+COLUMNS = ("topic_id", "sal_topic", "period_ms", "field", "elements", "sal_type", "members")
+
+HEADER = ",".join(COLUMNS)
+
+MAX_DIGITS = 10
+
+
+def is_table(text: str) -> bool:
+    """Return whether a text is meant to be such a table: its first line tells."""
+    return text.startswith(COLUMNS[0])
+
+
+def parse_table(text: str, source: str) -> TmaInterface:
+    """Parse a table.
+
+    Parameters
+    ----------
+    text : `str`
+        The table, with a header line.
+    source : `str`
+        Where it is from.
+
+    Raises
+    ------
+    TmaInterfaceError
+        If it cannot be used.
+    """
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    topics: dict[tuple[int, str, int], list[TmaMember]] = {}
+    try:
+        if (header := tuple(next(rows, ()))) != COLUMNS:
+            raise TmaInterfaceError(f"expected the columns {HEADER}, got {','.join(header)[:200]!r}")
+        for row in rows:
+            topic_id, sal_topic, period_ms, members = _parse_row(row)
+            topics.setdefault((topic_id, sal_topic, period_ms), []).extend(members)
+        return TmaInterface(
+            tuple(
+                TmaTopic(topic_id, sal_topic, period_ms, tuple(members))
+                for (topic_id, sal_topic, period_ms), members in topics.items()
+            ),
+            source,
+        )
+    except csv.Error as error:
+        raise TmaInterfaceError(f"{source}, line {rows.line_num}: not CSV: {error}") from None
+    except TmaInterfaceError as error:
+        raise TmaInterfaceError(f"{source}, line {rows.line_num}: {error}") from None
+
+
+def format_table(interface: TmaInterface) -> str:
+    """Return the interface as a table; a type that is not known is left empty."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_make_rows(interface))
+    return file.getvalue()
+
+
+def _make_rows(interface: TmaInterface) -> Iterator[tuple[object, ...]]:
+    for topic in interface.topics:
+        for name, members in topic.fields.items():
+            yield (
+                topic.topic_id,
+                topic.sal_topic,
+                topic.period_ms,
+                name,
+                len(members),
+                members[0].sal_type or "",
+                " ".join(member.name for member in members),
+            )
+
+
+def _parse_row(row: list[str]) -> tuple[int, str, int, list[TmaMember]]:
+    if len(row) != len(COLUMNS):
+        raise TmaInterfaceError(f"expected {len(COLUMNS)} columns, got {len(row)}")
+    cells = dict(zip(COLUMNS, row, strict=True))
+    names = cells["members"].split()
+    if _parse_int(cells, "elements") != len(names) or not names:
+        raise TmaInterfaceError(
+            f"expected as many members as elements of {cells['field'][:200]!r}, "
+            f"got {len(names)} for elements={cells['elements']}"
+        )
+    members = [
+        TmaMember(name, cells["field"], index, cells["sal_type"] or None) for index, name in enumerate(names)
+    ]
+    return _parse_int(cells, "topic_id"), cells["sal_topic"], _parse_int(cells, "period_ms"), members
+
+
+def _parse_int(cells: dict[str, str], column: str) -> int:
+    cell = cells[column]
+    if not (cell.isascii() and cell.isdigit() and len(cell) <= MAX_DIGITS):
+        raise TmaInterfaceError(f"expected a whole number for {column}, got {cell[:200]!r}")
+    return int(cell)

@@ -1,0 +1,86 @@
+"""The interface as a table."""
+
+from pathlib import Path
+
+import pytest
+
+from lsst.ts.mtmount.tma_interface import (
+    TmaInterface,
+    TmaInterfaceError,
+    TmaMember,
+    TmaTopic,
+    format_table,
+    load_tma_interface,
+)
+
+HEADER = "topic_id,sal_topic,period_ms,field,elements,sal_type,members\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "interface.csv"
+
+
+def load(path: Path, text: str) -> TmaInterface:
+    path.write_text(text)
+    return load_tma_interface(path)
+
+
+def test_types_may_be_unknown_and_fields_have_other_names(path: Path) -> None:
+    text = HEADER + "6,azimuth,50,position,2,,actual demand\n"
+    interface = load(path, text)
+    members = (TmaMember("actual", "position", 0), TmaMember("demand", "position", 1))
+    assert interface == TmaInterface((TmaTopic(6, "azimuth", 50, members),))
+    assert format_table(interface) == text
+    assert load(path, text.replace("\n", "\r\n")) == interface
+
+
+def test_no_rows(path: Path) -> None:
+    assert load(path, HEADER).topics == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("6,azimuth,50,a,1,double", "line 2: expected 7 columns, got 6"),
+        ("6,azimuth,50,a,2,double,a", "line 2: expected as many members as elements of 'a', got 1"),
+        ("6,azimuth,50,a,0,double,", "line 2: expected as many members as elements of 'a', got 0"),
+        ("six,azimuth,50,a,1,double,a", "line 2: expected a whole number for topic_id, got 'six'"),
+        ("-6,azimuth,50,a,1,double,a", "expected a whole number for topic_id"),
+        ("0,azimuth,50,a,1,double,a", "expected a topic ID from 1 to 2147483647, got 0"),
+        ("2147483648,azimuth,50,a,1,double,a", "expected a topic ID from 1 to 2147483647"),
+        (
+            "6,azimuth,51,a,1,double,a",
+            "expected a period that is a multiple of 50 ms, up to 3600000 ms, got",
+        ),
+        ("6,azimuth,0,a,1,double,a", "expected a period that"),
+        ("6,azimuth,3600050,a,1,double,a", "expected a period that"),
+        ("6,azimuth,50,a,1,string,a", "expected one of the types boolean, byte, double,"),
+        ("6,azi muth,50,a,1,double,a", "expected a SAL topic name of"),
+        ("6,azimuth,50,a-b,1,double,a", "expected a field name of"),
+        (
+            "6,azimuth,50,a,1,double,a\n6,azimuth,50,b,1,double,a",
+            "expected each member once, got a twice",
+        ),
+        ("6,azimuth,50,a,1,double,a\n6,azimuth,50,a,1,double,b", "elements of a to be numbered from 0 on"),
+        ("6,azimuth,50,a,1,double,a\n6,azimuth,100,b,1,double,b", "each topic ID once, got 6 twice"),
+        ("6,azimuth,50,a,1,double,a\n7,azimuth,50,a,1,double,a", "each SAL topic once, got azimuth twice"),
+        ('6,"azimuth,50', "line 2: not CSV"),
+        ("6,azimuth,50," + "a" * 200_000 + ",1,double,a", "line 2: not CSV"),
+    ],
+)
+def test_faults(path: Path, rows: str, expected: str) -> None:
+    with pytest.raises(TmaInterfaceError) as info:
+        load(path, HEADER + rows + "\n")
+    assert str(info.value).startswith(str(path))
+    assert expected in str(info.value)
+
+
+def test_other_columns_are_refused(path: Path) -> None:
+    with pytest.raises(TmaInterfaceError, match="line 1: expected the columns topic_id,sal_topic"):
+        load(path, "topic_id,sal_topic\n")
+
+
+def test_elements_of_a_field_have_one_type() -> None:
+    with pytest.raises(TmaInterfaceError, match="one type for all elements of a"):
+        TmaTopic(6, "azimuth", 50, (TmaMember("a1", "a", 0, "int"), TmaMember("a2", "a", 1, "double")))
