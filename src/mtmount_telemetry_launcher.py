@@ -8,15 +8,13 @@ has, and the package is loaded from beside this file.
 """
 
 import importlib.util
+import os
 import sys
 import types
-import warnings
-from collections.abc import Callable
-from importlib import import_module
-from pathlib import Path
+from typing import Any
 
 PACKAGE = "lsst.ts.mtmount"
-ROOT = Path(__file__).resolve().parent
+ROOT = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
 
 
 def load_package() -> types.ModuleType:
@@ -25,25 +23,31 @@ def load_package() -> types.ModuleType:
     Raises
     ------
     ImportError
-        If another ``lsst.ts.mtmount`` was imported before, or this
-        distribution's is not there.
+        If another ``lsst.ts.mtmount`` was imported before, this
+        distribution's is not there, or another one has overwritten it.
     """
-    location = ROOT.joinpath(*PACKAGE.split("."))
+    location = os.path.join(ROOT, *PACKAGE.split("."))  # noqa: PTH118
     loaded = sys.modules.get(PACKAGE)
     if loaded is not None:
-        if Path(loaded.__file__ or "").resolve().parent != location:
+        if os.path.dirname(os.path.realpath(loaded.__file__ or "")) != location:  # noqa: PTH120
             raise ImportError(f"{PACKAGE} was imported from {loaded.__file__} before")
         return loaded
-    if str(ROOT) not in sys.path:
-        sys.path.append(str(ROOT))
+    if ROOT not in sys.path:
+        sys.path.append(ROOT)
+    _load_alone("copies").check_copy()
     parent = _import_parent()
     spec = importlib.util.spec_from_file_location(
-        PACKAGE, location / "__init__.py", submodule_search_locations=[str(location)]
+        PACKAGE,
+        os.path.join(location, "__init__.py"),  # noqa: PTH118
+        submodule_search_locations=[location],
     )
     if spec is None or spec.loader is None:
         raise ImportError(f"{PACKAGE} is not at {location}")
     package = importlib.util.module_from_spec(spec)
     sys.modules[PACKAGE] = package
+    # Costs some milliseconds, which signals do not wait for.
+    import warnings
+
     try:
         with warnings.catch_warnings():
             # Another one on the path is what this module is for.
@@ -56,35 +60,60 @@ def load_package() -> types.ModuleType:
     return package
 
 
+def _load_alone(name: str) -> Any:
+    """Load a module of ``program/`` that needs nothing of the package, which is not loaded for it."""
+    full_name = f"{PACKAGE}.program.{name}"
+    if full_name not in sys.modules:
+        path = os.path.join(ROOT, *full_name.split(".")) + ".py"  # noqa: PTH118
+        spec = importlib.util.spec_from_file_location(full_name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        # The package's own imports find it there.
+        sys.modules[full_name] = module
+    return sys.modules[full_name]
+
+
 def _import_parent() -> types.ModuleType:
     """Import ``lsst.ts``; somebody's ``lsst`` may be no namespace package, and have no ``ts``."""
-    lsst = import_module("lsst")
+    lsst = importlib.import_module("lsst")
     try:
-        return import_module("lsst.ts")
+        return importlib.import_module("lsst.ts")
     except ModuleNotFoundError:
-        lsst.__path__.append(str(ROOT / "lsst"))
-        return import_module("lsst.ts")
+        lsst.__path__.append(os.path.join(ROOT, "lsst"))  # noqa: PTH118
+        return importlib.import_module("lsst.ts")
 
 
-def _main_of(command: str) -> Callable[[], int]:
-    load_package()
-    main: Callable[[], int] = import_module(f"{PACKAGE}.commands.{command}").main
-    return main
+def _run(command: str, *arguments: int) -> int:
+    try:
+        load_package()
+    except ImportError as error:
+        # One line says it all where there is another copy.
+        if type(error).__name__ != "WrongCopyError":
+            raise
+        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)  # noqa: PTH119
+        return 1
+    status: int = importlib.import_module(f"{PACKAGE}.commands.{command}").main(*arguments)
+    return status
 
 
 def run_client() -> int:
     """Run ``run_mtmount_telemetry_client``."""
-    return _main_of("run_client")()
+    startup = _load_alone("startup")
+    startup.open_standard_descriptors()
+    return _run("run_client", startup.hold_signals())
 
 
 def run_mock_tma() -> int:
     """Run ``run_mock_tma_telemetry``."""
-    return _main_of("mock_tma")()
+    _load_alone("startup").open_standard_descriptors()
+    return _run("mock_tma")
 
 
 def run_stress() -> int:
     """Run ``stress_mtmount_telemetry``."""
-    return _main_of("stress")()
+    _load_alone("startup").open_standard_descriptors()
+    return _run("stress")
 
 
 def run_demo() -> int:
@@ -94,9 +123,11 @@ def run_demo() -> int:
 
 def run_monitor() -> int:
     """Run ``monitor_mtmount_telemetry``."""
-    return _main_of("monitor")()
+    _load_alone("startup").open_standard_descriptors()
+    return _run("monitor")
 
 
 def run_adopt() -> int:
     """Run ``adopt_mtmount_telemetry_client``."""
-    return _main_of("adopt")()
+    _load_alone("startup").open_standard_descriptors()
+    return _run("adopt")

@@ -1,6 +1,7 @@
 """The programs run this distribution's package, whatever else is on the path."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,7 @@ def test_a_broken_package_is_not_left_behind(tmp_path: Path) -> None:
     broken = tmp_path / "lsst" / "ts" / "mtmount"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("import no_such_module")
+    shutil.copytree(PACKAGE / "program", broken / "program")
     code = (
         "import sys, mtmount_telemetry_launcher as l\n"
         "for _ in range(2):\n"

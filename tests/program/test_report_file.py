@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import asyncio
 import json
 import logging
@@ -26,32 +28,67 @@ async def test_writes_from_time_to_time(tmp_path: Path) -> None:
     async with asyncio.timeout(20):
         await written.wait()
     figures["frames"] = 100
-    report.finish()
+    await report.finish()
     assert json.loads(path.read_text()) == {"frames": 101}
     assert [entry.name for entry in os.scandir(tmp_path)] == [path.name]
 
 
-def test_writes_once_at_the_end(tmp_path: Path) -> None:
+async def test_writes_once_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     report = ReportFile(path, lambda: {"frames": 7}, LOG)
     assert not path.exists()
-    report.finish()
+    await report.finish()
     assert json.loads(path.read_text()) == {"frames": 7}
 
 
-def test_a_file_that_cannot_be_written_is_logged_once(
+async def test_file_that_cannot_be_written_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "no folder" / "report.json"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "report.json"
     report = ReportFile(path, dict, LOG)
+    folder.rmdir()
+    report.write()
+    await report.finish()
+    assert report._thread.num_dropped == 0
+    (record,) = caplog.records
+    assert record.getMessage() == f"{path}: cannot write the report: No such file or directory"
+
+
+async def test_pipe_that_nobody_reads_keeps_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The last report is given up after a second, during which the event loop goes on."""
+    reader, writer = os.pipe()
+    link = tmp_path / "link"
+    link.symlink_to(f"/dev/fd/{writer}")
+    report = ReportFile(link, lambda: {"text": "x" * (1 << 20)}, LOG)
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.01)
+
+    ticking = asyncio.create_task(tick())
     for _ in range(3):
         report.write()
-    (record,) = caplog.records
-    assert (
-        record.getMessage() == f"Cannot write the report: [Errno 2] No such file or directory: '{path}.new'"
-    )
+    async with asyncio.timeout(20):
+        await report.finish()
+    ticking.cancel()
+    assert ticks > 20
+    assert "the report could not be written within 1 s" in caplog.text
+    # So that the thread ends; at the end of the pipe it has an error.
+    os.close(reader)
+    assert report._thread.close(20)
+    os.close(writer)
 
 
 async def test_refuses_an_interval_of_no_length(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="interval of 0 s"):
+    with pytest.raises(ValueError, match="expected an interval above 0 s between reports, got 0"):
         ReportFile(tmp_path / "report.json", dict, LOG, 0)
+
+
+async def test_refuses_what_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="got a folder"):
+        ReportFile(tmp_path, dict, LOG)

@@ -4,6 +4,7 @@ __all__ = [
     "CLOCK_OFFSET_EVENT_INTERVAL",
     "CLOCK_OFFSET_TOPIC_IDS",
     "LINE_TERMINATOR",
+    "LOGGER_NAME",
     "MAX_FRAME_LENGTH",
     "TELEMETRY_PORT",
     "TELEMETRY_TIMEOUT",
@@ -27,3 +28,7 @@ CLOCK_OFFSET_TOPIC_IDS = frozenset({5, 6, 14, 15})
 
 #: Longest frame that is decoded [bytes]; the TMA's longest is about 19 kB.
 MAX_FRAME_LENGTH = 1 << 20
+
+#: The telemetry client's logger: ``--loglevel`` sets its level. All others but the SAL controller's,
+#: ``MTMount``, are its children.
+LOGGER_NAME = "MTMount.TelemetryClient.TelemetryClient(TelemetryClient)"

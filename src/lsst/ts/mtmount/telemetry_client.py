@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 from confluent_kafka import KafkaException
@@ -146,7 +145,9 @@ class TelemetryClient(Client):
         self._sal.publisher.wait_for_kafka = wait_for_kafka
         self.controller = self._sal.controller
         log = self._sal.log.getChild("TelemetryClient")
-        self._dead_letter = None if dead_letter is None else DeadLetterFile(Path(dead_letter), log)
+        # The client's own, which `Client` makes: --loglevel governs what is logged about frames, too.
+        client_log = log.getChild(f"{type(self).__name__}(TelemetryClient)")
+        self._dead_letter = None if dead_letter is None else DeadLetterFile(dead_letter, client_log)
         self._pipeline = TelemetryPipeline(
             topics={
                 sal_topic: getattr(self.controller, f"tel_{sal_topic}")
@@ -155,7 +156,7 @@ class TelemetryClient(Client):
             },
             get_preprocessor=self.get_preprocessor,
             publisher=self._sal.publisher,
-            log=log,
+            log=client_log,
             strict=strict,
             on_drop=on_drop,
             dead_letter=self._dead_letter,

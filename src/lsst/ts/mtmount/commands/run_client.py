@@ -1,10 +1,18 @@
 """The program ``run_mtmount_telemetry_client``."""
 
-import asyncio
-import logging
-import sys
+from __future__ import annotations
 
-from ..program.output import flush_output
+import asyncio
+import atexit
+import logging
+import os
+import traceback
+from typing import NoReturn
+
+from ..program.event_loop import ProgramEventLoop, SignalRelay
+from ..program.log_format import LogFormatter
+from ..program.output import QueuedOutput
+from ..program.startup import hold_signals, open_standard_descriptors
 from ..telemetry_client import TelemetryClient
 
 __all__ = ["main", "run_mtmount_telemetry_client"]
@@ -12,23 +20,39 @@ __all__ = ["main", "run_mtmount_telemetry_client"]
 
 def run_mtmount_telemetry_client() -> None:
     """Run the telemetry client with the arguments in `sys.argv`, and exit."""
-    sys.exit(main())
+    main()
 
 
-def main() -> int:
-    """Run the telemetry client with the arguments in `sys.argv`.
+def main(signals: int | None = None) -> NoReturn:
+    """Run the telemetry client with the arguments in `sys.argv`, and end the process.
 
-    Returns
-    -------
-    status : `int`
-        Exit status; see `TelemetryClient.amain`.
+    It ends with the status of `TelemetryClient.amain`, whatever a thread is still doing.
+
+    Parameters
+    ----------
+    signals : `int` or `None`
+        What `hold_signals` has returned, if it was called before.
     """
-    # Log messages are published as events; here they show on the terminal too.
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s: %(message)s")
-    try:
-        return asyncio.run(TelemetryClient.amain())
-    finally:
-        flush_output()
+    open_standard_descriptors()
+    relay = SignalRelay(hold_signals() if signals is None else signals)
+    status = 1
+    with QueuedOutput() as output:
+        # Log messages are published as events; here they show on the terminal too.
+        handler = logging.StreamHandler()
+        handler.setFormatter(LogFormatter())
+        logging.basicConfig(handlers=[handler])
+        try:
+            with asyncio.Runner(loop_factory=lambda: ProgramEventLoop(relay)) as runner:
+                status = runner.run(TelemetryClient.amain())
+        except SystemExit as error:
+            # From the parser of the arguments.
+            status = error.code if isinstance(error.code, int) else 1
+        except Exception:
+            traceback.print_exc()
+        atexit._run_exitfuncs()
+        output.close()
+        # The interpreter would wait for threads, and drop signals' handlers.
+        os._exit(status)
 
 
 if __name__ == "__main__":

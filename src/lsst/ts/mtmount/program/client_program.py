@@ -1,21 +1,27 @@
-"""The program ``run_mtmount_telemetry_client``: its arguments, what it prints, its exit status."""
+"""The program ``run_mtmount_telemetry_client``: what it prints, what it watches, its exit status."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
-import math
+import socket
+import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
-from ..constants import TELEMETRY_PORT
+from ..constants import LOGGER_NAME
+from ..core import DropReason
 from ..pipeline.counters import Counters
-from ..sal import BACKENDS, SalobjError
-from .output import print_line
+from ..resilience.escape import escape
+from ..sal import SalobjError
+from .client_arguments import parse_arguments
+from .copies import find_other_distributions
+from .event_loop import ProgramEventLoop
+from .output import QueuedOutput, wait_printed
 from .report_file import ReportFile
-from .shutdown_watchdog import ShutdownWatchdog
+from .shutdown_watchdog import ShutdownWatchdog, exit_within
 from .which import describe_program
 
 __all__ = ["run_program"]
@@ -24,11 +30,23 @@ __all__ = ["run_program"]
 PREFIX = "MTMount telemetry client"
 
 #: Its messages reach SAL, as the client's do.
-LOG = logging.getLogger("MTMount").getChild("program")
+LOG = logging.getLogger(LOGGER_NAME).getChild("program")
 
 #: How long the end may take besides the client's ``flush_timeout`` [seconds].
 #: salobj's part needs 2 s, and 12 s if Kafka does not answer.
 SHUTDOWN_MARGIN = 15.0
+
+#: How long the end may take before there is a client [seconds].
+EARLY_LIMIT = 25.0
+
+#: How long the process may take to its end when the client has ended [seconds].
+EXIT_TIMEOUT = 3.0
+
+#: How long saying why the program ends by force may take to be printed [seconds].
+PRINT_TIMEOUT = 0.5
+
+#: Exit status of ``--fail-on-loss``.
+LOSS_STATUS = 3
 
 
 class RunnableClient(Protocol):
@@ -49,16 +67,16 @@ class RunnableClient(Protocol):
         """Tell what has not reached Kafka yet; from any thread."""
 
     async def close(self) -> None:
-        """End the client, within a bound."""
+        """End the client."""
 
 
-async def run_program(client_class: Callable[..., RunnableClient]) -> int:
+async def run_program(make_client: Callable[..., RunnableClient]) -> int:
     """Run the program with the arguments in `sys.argv`.
 
     Parameters
     ----------
-    client_class : callable
-        Makes the client: `TelemetryClient`, or a subclass.
+    make_client : callable
+        `TelemetryClient`, or a subclass.
 
     Returns
     -------
@@ -73,37 +91,76 @@ async def run_program(client_class: Callable[..., RunnableClient]) -> int:
             print(f"SAL backend: {error}")
             return 1
         return 0
-    print_line(f"{PREFIX}: host={args.host}; port={args.port}", LOG)
-    print_line(f"{PREFIX} starting", LOG)
+    loop = asyncio.get_running_loop()
+    with QueuedOutput(), ShutdownWatchdog(EARLY_LIMIT, _report_forced_end) as watchdog:
+        if not isinstance(loop, ProgramEventLoop):
+            return await _run(make_client, args, watchdog)
+        loop.relay.subscribe(watchdog.arm_on_signal)
+        status = await _run(make_client, args, watchdog, lambda: loop.relay.must_end)
+    # From here on nothing is lost that the watchdog could tell of.
+    exit_within(EXIT_TIMEOUT, status)
+    return status
+
+
+async def _run(
+    make_client: Callable[..., RunnableClient],
+    args: argparse.Namespace,
+    watchdog: ShutdownWatchdog,
+    must_end: Callable[[], bool] = lambda: False,
+) -> int:
+    print(f"{PREFIX}: host={args.host}; port={args.port}")
+    print(f"{PREFIX} starting")
     client: RunnableClient | None = None
     report: ReportFile | None = None
-    try:
-        client = client_class(host=args.host, port=args.port, **_choose_options(args))
-        if args.report is not None:
-            report = _make_report(args, client)
-        client.log.setLevel(args.loglevel)
-        with ShutdownWatchdog(
-            client.flush_timeout + SHUTDOWN_MARGIN,
-            client.describe_loss,
-            client.log,
-        ) as watchdog:
-            client.on_end = watchdog.arm
-            await client.start_task
-            if not client.done_task.done():
-                print_line(f"{PREFIX} running", LOG)
-            await client.done_task
-        failure = client.failure
-    except Exception as error:
-        failure = error
-    if client is not None:
-        await client.close()
-        if report is not None:
-            report.finish()
-    if failure is not None:
-        print_line(f"{PREFIX} failed: {failure!r}", LOG)
-        return 1
-    print_line(f"{PREFIX} done", LOG)
-    return 0
+    failure: Exception | None = None
+    has_loss = False
+    logging.getLogger(LOGGER_NAME).setLevel(args.loglevel)
+    with contextlib.ExitStack() as stack:
+        try:
+            if args.pid_file is not None:
+                stack.enter_context(args.pid_file)
+            if not must_end():
+                client = make_client(host=args.host, port=args.port, **_choose_options(args))
+                client.log.setLevel(args.loglevel)
+                if args.report is not None:
+                    report = _make_report(args, client)
+                await _run_client(client, watchdog)
+                failure = client.failure
+        except Exception as error:
+            failure = error
+        if client is not None:
+            await client.close()
+            if report is not None:
+                await report.finish()
+            if args.fail_on_loss:
+                has_loss = _report_loss(client.counters.as_dict())
+        if failure is not None:
+            print(f"{PREFIX} failed: {_describe_failure(failure, args)}")
+        else:
+            print(f"{PREFIX} done")
+    if has_loss:
+        return LOSS_STATUS
+    return 0 if failure is None else 1
+
+
+async def _run_client(client: RunnableClient, watchdog: ShutdownWatchdog) -> None:
+    """Wait until the client has started, tell so, and wait until it has ended."""
+    is_ending = False
+
+    def note_end() -> None:
+        nonlocal is_ending
+        is_ending = True
+        watchdog.arm()
+
+    client.on_end = note_end
+    watchdog.limit = client.flush_timeout + SHUTDOWN_MARGIN
+    watchdog.describe_loss = client.describe_loss
+    for other in find_other_distributions():
+        LOG.warning(f"There is also {escape(other)}; the two cannot share an environment")
+    await client.start_task
+    if not is_ending:
+        print(f"{PREFIX} running")
+    await client.done_task
 
 
 def _choose_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -116,70 +173,38 @@ def _choose_options(args: argparse.Namespace) -> dict[str, Any]:
     if args.reconnect:
         options["reconnect"] = True
     if args.dead_letter is not None:
-        options["dead_letter"] = args.dead_letter
+        options["dead_letter"] = args.dead_letter.path
     if args.wait_for_kafka:
         options["wait_for_kafka"] = args.wait_for_kafka
     return options
 
 
 def _make_report(args: argparse.Namespace, client: RunnableClient) -> ReportFile:
-    return ReportFile(args.report, lambda: client.counters.as_dict(), client.log, args.report_interval)
+    return ReportFile(args.report, lambda: client.counters.as_dict(), LOG, args.report_interval)
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Parse `sys.argv`; a usage error ends the program with status 2."""
-    parser = argparse.ArgumentParser(
-        prog="run_mtmount_telemetry_client",
-        description="Read telemetry from the TMA and publish it as SAL messages.",
-    )
-    parser.add_argument("--host", help="IP address of the TMA's telemetry server (required)")
-    parser.add_argument("--port", type=int, default=TELEMETRY_PORT, help="port (default: %(default)s)")
-    parser.add_argument(
-        "--loglevel",
-        type=int,
-        default=logging.INFO,
-        help="log level (DEBUG=10, INFO=20, WARNING=30; 0: that of the parent; default: %(default)s)",
-    )
-    parser.add_argument(
-        "--sal-backend",
-        choices=BACKENDS,
-        default="auto",
-        help="what publishes events and log messages (default: salobj where it is installed)",
-    )
-    parser.add_argument("--strict", action="store_true", help="end at the first frame that cannot be decoded")
-    parser.add_argument(
-        "--reconnect",
-        action="store_true",
-        help="connect again, with a back-off, if the TMA cannot be reached or the telemetry ends",
-    )
-    parser.add_argument(
-        "--dead-letter",
-        type=Path,
-        metavar="FILE",
-        help="keep each dropped frame in this file, as JSON lines; it and three older ones take up to 64 MiB",
-    )
-    parser.add_argument(
-        "--wait-for-kafka",
-        type=float,
-        nargs="?",
-        const=math.inf,
-        default=0.0,
-        metavar="SECONDS",
-        help="at the start, wait for Kafka and the schema registry, that long or until a signal",
-    )
-    parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="at the end, write the counters as JSON to this file"
-    )
-    parser.add_argument(
-        "--report-interval",
-        type=float,
-        metavar="SECONDS",
-        help="with --report: write them also at this interval",
-    )
-    parser.add_argument(
-        "--which", action="store_true", help="tell which package this program runs, and end; needs no --host"
-    )
-    args = parser.parse_args()
-    if args.host is None and not args.which:
-        parser.error("the following arguments are required: --host")
-    return args
+def _report_loss(figures: dict[str, Any]) -> bool:
+    """Tell what was lost; return whether anything was."""
+    # A frame that the TMA did not finish was none.
+    num_dropped = figures["total_dropped"] - figures["dropped"].get(DropReason.CUT_OFF, 0)
+    num_lost = figures["failed"] + figures["in_flight"]
+    if not num_dropped and not num_lost:
+        return False
+    print(f"{PREFIX} lost {num_dropped} frames (dropped) and {num_lost} messages (not acknowledged)")
+    return True
+
+
+def _describe_failure(failure: Exception, args: argparse.Namespace) -> str:
+    if isinstance(failure, socket.gaierror):
+        return escape(f"--host {args.host}: {failure.strerror}")
+    if isinstance(failure, OSError) and failure.filename is not None:
+        return escape(f"{failure.filename}: {failure.strerror}")
+    return escape(repr(failure))
+
+
+def _report_forced_end(message: str) -> None:
+    print(message, file=sys.stderr)
+    wait_printed(PRINT_TIMEOUT)
+    # Last: a log handler may be what is stuck.
+    LOG.critical(message)
+    wait_printed(PRINT_TIMEOUT)

@@ -1,24 +1,32 @@
 """A JSON file with a program's figures, for those who watch the program."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
+from ..resilience.output_file import OutputFile
+from ..resilience.writer_thread import WriterThread, run_in_daemon_thread
+
 __all__ = ["ReportFile"]
+
+#: How long the last report may take to be written [seconds].
+CLOSE_TIMEOUT = 1.0
 
 
 class ReportFile:
     """Keeps a file with a program's figures, from time to time and at the end.
 
-    The file is replaced as a whole: who reads it never sees half of it. That it
-    cannot be written is logged, once for each reason, and ends nothing.
+    A thread writes it, as `OutputFile` says. That it cannot be written is logged, once for each reason,
+    and ends nothing.
 
     Parameters
     ----------
-    path : `pathlib.Path`
+    output : `OutputFile` or path-like
         The file.
     describe : callable
         Returns the figures, ready for JSON.
@@ -29,41 +37,68 @@ class ReportFile:
 
     Raises
     ------
+    OSError
+        If the file cannot be written.
     ValueError
         If the interval is not above 0.
     """
 
     def __init__(
         self,
-        path: Path,
+        output: OutputFile | str | os.PathLike[str],
         describe: Callable[[], Mapping[str, Any]],
         log: logging.Logger,
         interval: float | None = None,
     ) -> None:
         if interval is not None and not interval > 0:
-            raise ValueError(f"an interval of {interval} s between reports is not above 0")
-        self._path = path
+            raise ValueError(f"expected an interval above 0 s between reports, got {interval}")
+        self._output = output if isinstance(output, OutputFile) else OutputFile(output)
         self._describe = describe
         self._log = log
         self._last_error = ""
+        # One report may wait while another one is written.
+        self._thread = WriterThread("report", self._write, self._tell_late, 2)
         self._task = None if interval is None else asyncio.create_task(self._keep(interval))
 
     def write(self) -> None:
-        """Write the figures as they are now."""
-        draft = self._path.with_name(f"{self._path.name}.new")
-        try:
-            draft.write_text(json.dumps(self._describe(), indent=2) + "\n", encoding="utf-8")
-            draft.replace(self._path)
-        except OSError as error:
-            if str(error) != self._last_error:
-                self._log.error(f"Cannot write the report: {error}")
-            self._last_error = str(error)
+        """Have the figures written as they are now; that may be late, or fail, and is logged then."""
+        self._thread.put(self._make_text(), 1)
 
-    def finish(self) -> None:
+    async def finish(self) -> None:
         """Write for the last time."""
         if self._task is not None:
             self._task.cancel()
-        self.write()
+        text = self._make_text()
+
+        def write_last() -> bool:
+            # It must not be left out because older ones wait.
+            is_free = self._thread.wait_written(CLOSE_TIMEOUT)
+            return is_free and self._thread.put(text, 1) and self._thread.close(CLOSE_TIMEOUT)
+
+        if not await run_in_daemon_thread(write_last):
+            self._log.error(
+                f"{self._output.path}: the report could not be written within {CLOSE_TIMEOUT:g} s"
+            )
+
+    def _make_text(self) -> str:
+        return json.dumps(self._describe(), indent=2) + "\n"
+
+    def _write(self, text: str) -> None:
+        try:
+            self._output.replace(text.encode())
+        except OSError as error:
+            # Not its text: the name of a draft is new each time.
+            reason = error.strerror or str(error)
+            if reason != self._last_error:
+                self._log.error(f"{self._output.path}: cannot write the report: {reason}")
+            self._last_error = reason
+        else:
+            self._last_error = ""
+
+    def _tell_late(self, num_reports: int) -> None:
+        self._log.warning(
+            f"{self._output.path}: {num_reports} reports were left out, as writing was too slow"
+        )
 
     async def _keep(self, interval: float) -> None:
         while True:

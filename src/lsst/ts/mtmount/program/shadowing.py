@@ -5,10 +5,10 @@ from pathlib import Path
 
 import lsst.ts
 
-__all__ = ["warn_of_neighbours"]
+__all__ = ["warn_of_shadowing"]
 
 
-def warn_of_neighbours() -> None:
+def warn_of_shadowing() -> None:
     """Warn if another ``lsst.ts.mtmount`` is on the path.
 
     The observatory's distribution ts_mtmount owns the same package folder,

@@ -1,16 +1,16 @@
 """Ends a program that does not manage to end by itself."""
 
-import logging
+from __future__ import annotations
+
 import os
-import signal
-import socket
-import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-__all__ = ["ShutdownWatchdog"]
+from .event_loop import END_SIGNALS
+
+__all__ = ["ShutdownWatchdog", "exit_within"]
 
 #: How long saying why may take [s]: whoever holds a lock may be stuck as well.
 REPORT_TIMEOUT = 2.0
@@ -22,53 +22,30 @@ FORCED_STATUS = 1
 class ShutdownWatchdog:
     """Bounds how long a program takes to end, also if its event loop is blocked.
 
-    A context manager, to be entered in the main thread after the event loop
-    got its signal handlers, and left before the loop is closed. A blocked
-    event loop handles no signals: these are watched in a thread.
+    A context manager. It begins to count when `arm` is called.
 
     Parameters
     ----------
     limit
-        How long the program may take from the signal to its end [s].
+        How long the program may take to its end, the report of it included [s].
+    report
+        Told why the program is ended by force. Called in a thread.
+
+    Attributes
+    ----------
     describe_loss
         Says what is lost if it is ended by force. Called in a thread.
-    log
-        Logger.
-    signals
-        The signals that ask the program to end.
     """
 
-    def __init__(
-        self,
-        limit: float,
-        describe_loss: Callable[[], str],
-        log: logging.Logger,
-        *,
-        signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
-    ) -> None:
-        self._limit = limit
-        self._describe_loss = describe_loss
-        self._log = log
-        self._signals = signals
+    def __init__(self, limit: float, report: Callable[[str], object]) -> None:
+        self.limit = limit
+        self.describe_loss: Callable[[], str] = lambda: "nothing"
+        self._report = report
         self._armed = threading.Event()
         self._ended = threading.Event()
-        self._reader, self._writer = socket.socketpair()
-        self._loop_fd = -1
-        self._threads = [
-            threading.Thread(target=target, name=name, daemon=True)
-            for target, name in [
-                (self._relay_signals, "signal relay"),
-                (self._watch, "shutdown watchdog"),
-            ]
-        ]
 
     def __enter__(self) -> Self:
-        self._writer.setblocking(False)
-        self._reader.settimeout(None)
-        # Python writes each signal's number there at once, whatever the main thread does.
-        self._loop_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for thread in self._threads:
-            thread.start()
+        threading.Thread(target=self._watch, name="shutdown watchdog", daemon=True).start()
         return self
 
     def __exit__(
@@ -76,43 +53,39 @@ class ShutdownWatchdog:
     ) -> None:
         self._ended.set()
         self._armed.set()
-        current = signal.set_wakeup_fd(-1)
-        if current not in (self._writer.fileno(), -1):
-            signal.set_wakeup_fd(current)
-        elif current != -1 and self._loop_fd != -1:
-            signal.set_wakeup_fd(self._loop_fd)
-        self._writer.close()
-        for thread in self._threads:
-            thread.join()
-        self._reader.close()
 
     def arm(self) -> None:
         """Begin to count the time: the program has begun to end."""
         self._armed.set()
 
-    def _relay_signals(self) -> None:
-        """Hand all signals on to the event loop, and notice those that end the program."""
-        while data := self._reader.recv(4096):
-            if any(number in self._signals for number in data):
-                self.arm()
-            if self._loop_fd != -1:
-                try:
-                    os.write(self._loop_fd, data)
-                except BlockingIOError:
-                    # So many signals wait there that the loop will look anyway.
-                    continue
+    def arm_on_signal(self, number: int) -> None:
+        """Begin to count the time if a signal asks the program to end."""
+        if number in END_SIGNALS:
+            self.arm()
 
     def _watch(self) -> None:
         self._armed.wait()
-        if self._ended.wait(self._limit):
+        if self._ended.wait(max(self.limit - REPORT_TIMEOUT, 0.0)):
             return
-        report = threading.Thread(target=self._report, daemon=True)
+        report = threading.Thread(target=self._tell, daemon=True)
         report.start()
         report.join(REPORT_TIMEOUT)
         os._exit(FORCED_STATUS)
 
-    def _report(self) -> None:
-        message = f"Ended by force, {self._limit:g} s after the end began; lost: {self._describe_loss()}"
-        # The terminal first: a log handler may be what is stuck.
-        print(message, file=sys.stderr, flush=True)
-        self._log.critical(message)
+    def _tell(self) -> None:
+        self._report(f"Ended by force, {self.limit:g} s after the end began; lost: {self.describe_loss()}")
+
+
+def exit_within(timeout: float, status: int) -> None:
+    """End the process with this status, unless it has ended by then.
+
+    Parameters
+    ----------
+    timeout : `float`
+        When [seconds].
+    status : `int`
+        Exit status.
+    """
+    timer = threading.Timer(timeout, os._exit, [status])
+    timer.daemon = True
+    timer.start()

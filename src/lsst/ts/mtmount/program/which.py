@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .._version import __version__
 from ..sal import describe_backend
+from .copies import DISTRIBUTION, find_other_distributions
 
 __all__ = ["describe_program"]
 
@@ -24,9 +25,10 @@ def describe_program(sal_backend: str = "auto") -> str:
     """
     return "\n".join(
         [
-            f"ts-mtmount-telemetry {__version__}",
+            f"{DISTRIBUTION} {__version__}",
             f"package: {Path(__file__).resolve().parent.parent}",
             f"SAL backend: {describe_backend(sal_backend)}",
             f"Python: {platform.python_version()}",
+            *(f"warning: there is also {other}" for other in find_other_distributions()),
         ]
     )

@@ -117,6 +117,27 @@ class DeadLetterFile:
         """Frames that could not be written."""
         return self._num_refused + self._thread.num_dropped
 
+    @staticmethod
+    def list_files(target: Path, num_kept: int = NUM_KEPT) -> list[Path]:
+        """Return the file and those that are put aside, the youngest first."""
+        return [target, *(target.with_name(f"{target.name}.{number}") for number in range(1, num_kept + 1))]
+
+    @classmethod
+    def check(cls, path: str | os.PathLike[str], num_kept: int = NUM_KEPT) -> OutputFile:
+        """Check that a file can be kept there, and put aside without harm to anything else.
+
+        Raises
+        ------
+        OSError
+            If not.
+        """
+        output = OutputFile(path)
+        if output.is_replaceable:
+            for kept in cls.list_files(output.target, num_kept)[1:]:
+                if os.path.lexists(kept):
+                    OutputFile(kept)
+        return output
+
     def open(self) -> None:
         """Open the file.
 
@@ -125,12 +146,7 @@ class DeadLetterFile:
         OSError
             If it cannot be opened.
         """
-        self._output = OutputFile(self._path)
-        if self._output.is_replaceable:
-            for number in range(1, self._num_kept + 1):
-                # Putting files aside must not harm anything else of these names.
-                if os.path.lexists(kept := self._name_kept(self._output.target, number)):
-                    OutputFile(kept)
+        self._output = self.check(self._path, self._num_kept)
         self._open()
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
@@ -236,8 +252,7 @@ class DeadLetterFile:
         assert full is not None
         # Somebody may have taken it away meanwhile.
         if self._target.exists():
-            names = [self._target]
-            names += (self._name_kept(self._target, number + 1) for number in range(self._num_kept))
+            names = self.list_files(self._target, self._num_kept)
             try:
                 for younger, older in reversed(list(itertools.pairwise(names))):
                     if younger.exists():
@@ -252,10 +267,6 @@ class DeadLetterFile:
                 return
         self._open(mode=stat.S_IMODE(os.fstat(full.fileno()).st_mode))
         full.close()
-
-    @staticmethod
-    def _name_kept(target: Path, number: int) -> Path:
-        return target.with_name(f"{target.name}.{number}")
 
 
 def _encode(line: dict[str, Any]) -> str:

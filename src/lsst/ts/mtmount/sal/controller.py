@@ -7,6 +7,7 @@ import logging
 import time
 from types import TracebackType
 
+from ..constants import LOGGER_NAME
 from .interface import Interface, load_interface
 from .log_handler import SalLogHandler
 from .publisher import KafkaPublisher
@@ -91,7 +92,9 @@ class Controller:
         try:
             self.interface = load_interface(self.log) if interface is None else interface
             if publisher is None:
-                publisher = KafkaPublisher(settings or KafkaSettings.from_environment(), self.log)
+                publisher = KafkaPublisher(
+                    settings or KafkaSettings.from_environment(), logging.getLogger(LOGGER_NAME)
+                )
         except BaseException:
             self.log.removeHandler(self._log_handler)
             raise

@@ -12,6 +12,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from ..constants import LOGGER_NAME
 from .fields import PRIVATE_FIELDS, FieldInfo
 from .interface import load_packaged_interface
 from .interface_differences import fit_to_wire, warn_of_differences
@@ -175,7 +176,7 @@ class SalobjBackend:
         warn_of_differences(
             {sal_name: info for sal_name, (_, info) in found.items()}, packaged.values(), PACKAGE, self.log
         )
-        self.publisher = KafkaPublisher(adapt_settings(settings, salinfo), self.log)
+        self.publisher = KafkaPublisher(adapt_settings(settings, salinfo), logging.getLogger(LOGGER_NAME))
         telemetry_class = salobj.topics.ControllerTelemetry
         telemetry_class.register(SalobjTelemetryTopic)
         topics = []

@@ -191,7 +191,7 @@ async def amain(args: argparse.Namespace) -> int:
         status = 1
     await client.close()
     if report is not None:
-        report.finish()
+        await report.finish()
     return status
 
 

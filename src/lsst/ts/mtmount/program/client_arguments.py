@@ -1,0 +1,143 @@
+"""The command line of ``run_mtmount_telemetry_client``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+
+from ..constants import TELEMETRY_PORT
+from ..resilience import DeadLetterFile
+from ..resilience.output_file import OutputFile
+from ..sal import BACKENDS
+from .arguments import (
+    ArgumentParser,
+    check_distinct,
+    describe_error,
+    parse_host,
+    parse_log_level,
+    parse_output_file,
+    parse_port,
+    parse_seconds,
+)
+from .pid_file import PidFile
+
+__all__ = ["parse_arguments"]
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Parse `sys.argv`; a usage error ends the program with status 2."""
+    parser = ArgumentParser(
+        "run_mtmount_telemetry_client",
+        description="Read telemetry from the TMA and publish it as SAL messages.",
+    )
+    parser.add_argument(
+        "--host", type=parse_host, help="name or IP address of the TMA's telemetry server (required)"
+    )
+    parser.add_argument(
+        "--port", type=parse_port, default=TELEMETRY_PORT, help="its port (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--loglevel",
+        type=parse_log_level,
+        default=logging.INFO,
+        help="log level, as a name or a number (DEBUG=10, INFO=20, WARNING=30; 0: that of the parent; "
+        "default: %(default)s)",
+    )
+    parser.add_argument(
+        "--sal-backend",
+        choices=BACKENDS,
+        default="auto",
+        help="what publishes events and log messages (default: salobj where it is installed)",
+    )
+    parser.add_argument("--strict", action="store_true", help="end at the first frame that cannot be decoded")
+    parser.add_argument(
+        "--reconnect",
+        action="store_true",
+        help="connect again, with a back-off, if the TMA cannot be reached or the telemetry ends",
+    )
+    parser.add_argument(
+        "--dead-letter",
+        type=_parse_dead_letter,
+        metavar="FILE",
+        help="keep each dropped frame in this file, as JSON lines; it and three older ones take up to 64 MiB",
+    )
+    parser.add_argument(
+        "--wait-for-kafka",
+        type=_parse_wait,
+        nargs="?",
+        const=math.inf,
+        default=0.0,
+        metavar="SECONDS",
+        help="at the start, wait for Kafka and the schema registry, that long or until a signal",
+    )
+    parser.add_argument(
+        "--report",
+        type=parse_output_file,
+        metavar="FILE",
+        help="at the end, write the counters as JSON to this file",
+    )
+    parser.add_argument(
+        "--report-interval",
+        type=parse_seconds,
+        metavar="SECONDS",
+        help="with --report: write them also at this interval",
+    )
+    parser.add_argument(
+        "--pid-file",
+        type=_parse_pid_file,
+        metavar="FILE",
+        help="keep the process ID in this file, as long as the program runs",
+    )
+    parser.add_argument(
+        "--fail-on-loss",
+        action="store_true",
+        help="end with status 3 if any frame was dropped, or any message not acknowledged",
+    )
+    parser.add_argument(
+        "--which", action="store_true", help="tell which package this program runs, and end; needs no --host"
+    )
+    args = parser.parse_args()
+    if args.host is None and not args.which:
+        parser.error("the following arguments are required: --host")
+    if args.report_interval is not None and args.report is None:
+        parser.error("argument --report-interval: expected --report beside it")
+    _check_files(parser, args)
+    return args
+
+
+def _check_files(parser: ArgumentParser, args: argparse.Namespace) -> None:
+    pid_output: OutputFile | None = None if args.pid_file is None else args.pid_file.output
+    files = {"--report": args.report, "--pid-file": pid_output}
+    check_distinct(parser, {**files, "--dead-letter": args.dead_letter})
+    if args.dead_letter is None:
+        return
+    kept = DeadLetterFile.list_files(args.dead_letter.target)
+    for option, file in files.items():
+        if file is not None and file.target in kept:
+            parser.error(f"argument {option}: {file.path} is where --dead-letter puts files aside")
+
+
+def _parse_dead_letter(text: str) -> OutputFile:
+    try:
+        return DeadLetterFile.check(text)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+
+
+def _parse_pid_file(text: str) -> PidFile:
+    output = parse_output_file(text)
+    try:
+        return PidFile(output)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+
+
+def _parse_wait(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds from 0, got {text!r}")
+    return seconds

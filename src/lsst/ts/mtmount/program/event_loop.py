@@ -1,0 +1,126 @@
+"""The event loop of the program: no signal ends it by itself, and no thread keeps it alive."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from .startup import HELD_SIGNALS
+
+__all__ = ["ProgramEventLoop", "SignalRelay"]
+
+#: Signals that ask the program to end.
+END_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
+class SignalRelay:
+    """Hands signals on from a thread, also while the main thread is blocked.
+
+    Parameters
+    ----------
+    descriptor : `int`
+        As of `hold_signals`.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._received: list[int] = []
+        self._subscribers: list[Callable[[int], object]] = []
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="signal relay", daemon=True).start()
+
+    @property
+    def must_end(self) -> bool:
+        """Has a signal come that asks the program to end?"""
+        return not END_SIGNALS.isdisjoint(self._received)
+
+    def subscribe(self, callback: Callable[[int], object]) -> None:
+        """Have a function called with the number of each signal, those before included; in a thread."""
+        with self._lock:
+            self._subscribers.append(callback)
+            for number in self._received:
+                callback(number)
+
+    def _run(self) -> None:
+        while data := os.read(self._descriptor, 4096):
+            with self._lock:
+                self._received += data
+                for number in data:
+                    for callback in self._subscribers:
+                        callback(number)
+
+
+class ProgramEventLoop(asyncio.SelectorEventLoop):
+    """An event loop whose signals come from a relay, from the first instruction to the last.
+
+    asyncio's own lets signals kill the process as soon as a handler is removed. A signal without a
+    handler waits for one here. SIGHUP is taken for SIGTERM.
+
+    Parameters
+    ----------
+    relay : `SignalRelay`
+        Brings the signals.
+    """
+
+    def __init__(self, relay: SignalRelay) -> None:
+        super().__init__()
+        self.relay = relay
+        self._callbacks: dict[int, Callable[[], object]] = {}
+        self._waiting: set[int] = set()
+        self.set_default_executor(_DaemonExecutor())
+        relay.subscribe(self._take_signal)
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
+        """Have a function called when a signal comes, or has come."""
+        if sig not in HELD_SIGNALS:
+            raise ValueError(f"expected one of {[number.name for number in HELD_SIGNALS]}, got {sig!r}")
+        self._callbacks[sig] = lambda: callback(*args)
+        if sig in self._waiting:
+            self._waiting.remove(sig)
+            self.call_soon(self._deliver, sig)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Forget what `add_signal_handler` was told; return whether there was anything."""
+        return self._callbacks.pop(sig, None) is not None
+
+    def _take_signal(self, number: int) -> None:
+        # The loop may have been closed: there is nothing left to end.
+        with contextlib.suppress(RuntimeError):
+            self.call_soon_threadsafe(self._deliver, signal.SIGTERM if number == signal.SIGHUP else number)
+
+    def _deliver(self, number: int) -> None:
+        callback = self._callbacks.get(number)
+        if callback is None:
+            self._waiting.add(number)
+        else:
+            callback()
+
+
+class _DaemonExecutor(ThreadPoolExecutor):
+    """Makes a daemon thread for each call; nobody waits for them at the end, as for a resolver that hangs."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function in a thread."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=run, name=f"call of {getattr(fn, '__name__', fn)}", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for nothing."""

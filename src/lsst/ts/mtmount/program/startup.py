@@ -1,0 +1,53 @@
+"""What a program does before all else; the launcher loads this file before the package.
+
+Nothing but light modules of the standard library is imported here.
+"""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+__all__ = ["hold_signals", "open_standard_descriptors"]
+
+#: What the telemetry client handles. SIGHUP comes when the terminal or the ssh connection is gone.
+HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+def open_standard_descriptors() -> None:
+    """Open those of the descriptors 0 to 2 that are closed on ``/dev/null``.
+
+    Otherwise the next file or socket would get such a number, and what is printed.
+    """
+    for descriptor, name, mode in [(0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")]:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number is this one.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+        if getattr(sys, name) is None:
+            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def hold_signals() -> int:
+    """Keep signals until somebody reads them; SIGHUP only where it is not ignored (``nohup``).
+
+    Returns
+    -------
+    descriptor : `int`
+        The end of a pipe that brings the number of each signal as a byte, whatever the main thread does.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in HELD_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _hold)
+    return reader
+
+
+def _hold(number: int, frame: FrameType | None) -> None:
+    """Do nothing: Python has written the number to the pipe."""
