@@ -85,6 +85,7 @@ def _import_parent() -> types.ModuleType:
 
 
 def _run(command: str, *arguments: int) -> int:
+    _load_alone("startup").open_standard_descriptors()
     try:
         load_package()
     except ImportError as error:
@@ -106,28 +107,24 @@ def run_client() -> int:
 
 def run_mock_tma() -> int:
     """Run ``run_mock_tma_telemetry``."""
-    _load_alone("startup").open_standard_descriptors()
     return _run("mock_tma")
 
 
 def run_stress() -> int:
     """Run ``stress_mtmount_telemetry``."""
-    _load_alone("startup").open_standard_descriptors()
     return _run("stress")
 
 
 def run_demo() -> int:
     """Run ``demo_mtmount_telemetry``."""
-    return _main_of("demo")()
+    return _run("demo")
 
 
 def run_monitor() -> int:
     """Run ``monitor_mtmount_telemetry``."""
-    _load_alone("startup").open_standard_descriptors()
     return _run("monitor")
 
 
 def run_adopt() -> int:
     """Run ``adopt_mtmount_telemetry_client``."""
-    _load_alone("startup").open_standard_descriptors()
     return _run("adopt")
