@@ -12,7 +12,7 @@ LINT := $(VENV)/.group-lint $(VENV)/.group-bench $(TEST)
 BENCH := $(VENV)/.group-bench $(TEST)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-pythons test-clang test-slow test-kafka kafka demo stress soak faults bench bench-quick \
+.PHONY: help build test test-pythons test-clang test-slow test-kafka kafka docs wheels demo stress soak faults bench bench-quick \
     bench-pace bench-steps bench-guard debug sanitize fuzz lint lint-cpp clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
@@ -76,6 +76,16 @@ faults: build $(TEST)  ## test all faults, and print a table of what was measure
 # Runs them until Ctrl-C, e.g. KAFKA_OPTIONS="--brokers 3 --sasl --tls".
 kafka: build $(TEST)  ## run a real Kafka and schema registry until Ctrl-C
 	$(BIN)/python -m tests.integration.kafka $(KAFKA_OPTIONS)
+
+docs: build $(VENV)/.group-docs  ## the documentation as a site in build/docs
+	$(BIN)/sphinx-build -W --keep-going -q -b html doc build/docs
+
+# A wheel for each Python of this machine, and one for a current Debian's; tried in empty environments.
+WHEEL_PYTHONS ?= 3.11 3.12 3.13
+wheels:  ## manylinux wheels and the source distribution in dist
+	tools/build_wheels $(foreach version,$(WHEEL_PYTHONS),$$(tools/find_python $(version)))
+	$(DEBIAN) sh -c 'tools/build_wheels python3'
+	cp build/debian-testing/project/dist/*.whl dist/
 
 demo: build  ## simulated TMA, client, broker and an independent reader, then a table
 	$(BIN)/python -m lsst.ts.mtmount.commands.demo $(DEMO_OPTIONS)

@@ -348,10 +348,12 @@ async def test_bad_json_is_in_the_message(text: str) -> None:
         assert await client.read_json() == [1]
 
 
-@pytest.mark.parametrize(("text", "error"), [("1" * 5000, ValueError), ("[" * 60_000, RecursionError)])
-async def test_json_fails_where_json_loads_fails(text: str, error: type[Exception]) -> None:
-    with pytest.raises(error):
+# Python 3.14 goes deeper than those before, and finds that the second one does not end.
+@pytest.mark.parametrize("text", ["1" * 5000, "[" * 60_000])
+async def test_json_fails_where_json_loads_fails(text: str) -> None:
+    with pytest.raises((ValueError, RecursionError)) as expected:
         json.loads(text)
+    error = expected.type
     async with Peer() as peer, make_client(peer) as client:
         await peer.send(text.encode() + b"\r\n[1]\r\n")
         with pytest.raises(error):

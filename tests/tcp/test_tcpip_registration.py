@@ -62,10 +62,12 @@ tcpip = importlib.reload(tcpip)
 """
     + CHECK,
 }
-HEADER = (
-    "import asyncio, importlib, inspect, logging, sys\nasyncio.set_event_loop(asyncio.new_event_loop())\n"
-)
-FOOTER = "\nasyncio.get_event_loop_policy().get_event_loop().close()\n"
+HEADER = """
+import asyncio, importlib, inspect, logging, sys
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+"""
+FOOTER = "\nloop.close()\n"
 
 
 def run(program: str, *folders: Path) -> None:

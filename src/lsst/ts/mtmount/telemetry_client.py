@@ -225,8 +225,8 @@ class TelemetryClient(Client):
         Parameters
         ----------
         sal_topic_name : `str`
-            Name of SAL telemetry topic, e.g. "tel_azimuthDrives", or
-            without "tel_".
+            Name of a SAL telemetry topic, such as ``azimuthDrives`` or
+            ``tel_azimuthDrives``.
         """
         preprocessor: Preprocessor | None = getattr(
             self, f"_preprocess_{sal_topic_name.removeprefix('tel_')}", None
