@@ -202,7 +202,7 @@ def test_passwords_are_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     shown = f"{found} {found!r} {caplog.text}"
     assert not any(secret in shown for secret in SECRETS)
     # What is no secret is shown.
-    assert "http://reader:***@registry:8081/base" in shown
+    assert "http://registry:8081/base" in shown
     assert "/keys" in shown
     assert "'debug': 'broker'" in shown
 
@@ -227,3 +227,36 @@ def test_yaml_is_imported_only_for_a_yaml_file() -> None:
     heavy = {"yaml", "numpy", "fastavro", "rich", "httpx", "astropy", "confluent_kafka.schema_registry"}
     assert not heavy & imported
     assert "confluent_kafka" in imported
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:8080/s3cr3t@host:1",
+        "http://user:80#s3cr3t@host:1",
+        "http://user:80?s3cr3t@host:1",
+        "http://host:1/path?token=s3cr3t",
+        "http://host:1/#s3cr3t",
+        "http://user:s3cr3t@host:1\n",
+        "http://user:s3cr3t@host:1 s3cr3t",
+        "http://user:s3cr3t@host:99999",
+        "http://user:s3cr3t@host:port",
+        "http://user:s3cr3t@[host:1",
+        "http://user:s3cr3t@ho st:1",
+        "http://user:s3cr3t@:1",
+        "http:/user:s3cr3t@host:1",
+        "user:s3cr3t@host:1",
+        "ftp://user:s3cr3t@host:1",
+    ],
+)
+def test_registry_url_that_may_hide_a_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="LSST_SCHEMA_REGISTRY_URL: expected ") as raised:
+        settings(LSST_SCHEMA_REGISTRY_URL=url)
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "s3cr3t" not in shown
+    assert "user:8" not in shown
+
+
+def test_registry_url_with_a_path() -> None:
+    found = settings(LSST_SCHEMA_REGISTRY_URL="https://user:s3cr3t@[::1]:8081/apis/ccompat/v7/")
+    assert "registry_url='https://[::1]:8081/apis/ccompat/v7'" in repr(found)

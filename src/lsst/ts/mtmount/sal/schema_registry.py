@@ -6,27 +6,33 @@ thread. (The client of confluent-kafka imports 24 MB of other packages.)
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
+from ..resilience.escape import escape
+from .bounded_http import BoundedConnection
+from .readiness import does_http_status_pass, does_network_error_pass
+from .registry_url import RegistryUrl
 from .schema import TopicInfo, compute_rev_code, have_same_substance
 
-__all__ = ["RegisteredSchema", "RegistryError", "RegistryNotReadyError", "SchemaRegistry", "redact_url"]
+__all__ = ["RegisteredSchema", "RegistryError", "RegistryNotReadyError", "SchemaRegistry"]
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 #: Upper bound of an answer [bytes]. The largest schema has some 100 kB.
 MAX_RESPONSE = 4 * 1024 * 1024
 
-#: Much of an answer that is no JSON is shown in an error [characters].
+#: So much of what the registry says is shown in an error [characters], and
+#: so much is searched for passwords first: one must not be cut in two.
 MAX_SHOWN = 200
+MAX_REDACTED = 10_000
 
 
 class RegistryError(RuntimeError):
@@ -53,12 +59,6 @@ class RegisteredSchema:
     rev_code: str
 
 
-def redact_url(url: str) -> str:
-    """Return a URL without user name and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
 class SchemaRegistry:
     """Client of a schema registry, over one connection. A context manager.
 
@@ -68,26 +68,33 @@ class SchemaRegistry:
         URL of the registry. User name and password in it are used for HTTP
         basic authentication.
     timeout
-        Upper bound for each step of a request [s].
+        Upper bound for connecting, and for each answer as a whole [s].
+    redact
+        Takes further passwords out of what the registry says.
+
+    Raises
+    ------
+    ValueError
+        If the URL cannot be used.
     """
 
-    def __init__(self, url: str, *, timeout: float = 10.0) -> None:
-        parts = urlsplit(url)
-        self.url = redact_url(url).rstrip("/")
-        self._base_path = parts.path.rstrip("/")
+    def __init__(self, url: str, *, timeout: float = 10.0, redact: Callable[[str], str] = str) -> None:
+        address = RegistryUrl.parse(url)
+        self.url = str(address)
+        self._base_path = address.path
         self._headers = {"Accept": f"{CONTENT_TYPE}, application/json", "Content-Type": CONTENT_TYPE}
-        if parts.username is not None:
-            credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            self._headers["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
-        if parts.hostname is None:
-            raise RegistryError(f"{self.url} names no host")
-        self._connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            self._connection = http.client.HTTPSConnection(
-                parts.hostname, parts.port, timeout=timeout, context=ssl.create_default_context()
-            )
-        else:
-            self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        self._secrets = [address.password] if address.password else []
+        if address.authorization is not None:
+            self._headers["Authorization"] = address.authorization
+            self._secrets.append(address.authorization.partition(" ")[2])
+        self._redact = redact
+        self._connection = BoundedConnection(
+            address.host,
+            address.port,
+            is_tls=address.scheme == "https",
+            timeout=timeout,
+            max_bytes=MAX_RESPONSE,
+        )
 
     def __repr__(self) -> str:
         return f"SchemaRegistry({self.url!r})"
@@ -145,7 +152,7 @@ class SchemaRegistry:
         try:
             return _read_id(answer), json.loads(answer["schema"])
         except (KeyError, TypeError, ValueError, RecursionError):
-            raise RegistryError(f"{self.url} gave no schema for {subject}: {_shorten(answer)}") from None
+            raise self._reject(f"gave no schema for {subject}", answer) from None
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> int:
         """Register a schema, or find it if it is there, and return its id.
@@ -162,49 +169,57 @@ class SchemaRegistry:
         try:
             return _read_id(answer)
         except (KeyError, TypeError, ValueError):
-            raise RegistryError(f"{self.url} gave no schema id for {subject}: {_shorten(answer)}") from None
+            raise self._reject(f"gave no schema id for {subject}", answer) from None
 
     def _expect_ok(self, status: int, answer: Any, action: str) -> None:
         if status != http.HTTPStatus.OK:
             message = answer.get("message") if isinstance(answer, dict) else answer
-            is_in_trouble = status >= http.HTTPStatus.INTERNAL_SERVER_ERROR
-            kind = RegistryNotReadyError if is_in_trouble else RegistryError
-            raise kind(
-                f"The schema registry {self.url} did not {action}: HTTP status {status}, {_shorten(message)}"
-            )
+            kind = RegistryNotReadyError if does_http_status_pass(status) else RegistryError
+            shown = self._show(message)
+            raise kind(f"The schema registry {self.url} did not {action}: HTTP status {status}, {shown}")
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
         """Send one request; return the status and the answer's JSON (or text, if it is none)."""
         content = None if body is None else json.dumps(body).encode()
-        is_reused = self._connection.sock is not None
         try:
-            try:
-                response = self._send(method, path, content)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                # The server may end an idle connection at any time; both
-                # calls may be repeated without harm.
-                if not is_reused:
-                    raise
-                self._connection.close()
-                response = self._send(method, path, content)
-            data = response.read(MAX_RESPONSE + 1)
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            reason = str(error) or type(error).__name__
-            raise RegistryNotReadyError(
-                f"The schema registry {self.url} cannot be reached: {reason}"
-            ) from None
-        if len(data) > MAX_RESPONSE:
-            self._connection.close()
-            raise RegistryError(f"The schema registry {self.url} answered with over {MAX_RESPONSE} bytes")
+            status, data = self._connection.request(
+                method, f"{self._base_path}{path}", content, self._headers
+            )
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            kind = RegistryNotReadyError if does_network_error_pass(error) else RegistryError
+            raise kind(f"The schema registry {self.url} cannot be reached: {self._describe(error)}") from None
         try:
-            return response.status, json.loads(data)
+            return status, json.loads(data)
         except (ValueError, RecursionError):
-            return response.status, data.decode(errors="replace")
+            return status, data.decode(errors="replace")
 
-    def _send(self, method: str, path: str, content: bytes | None) -> http.client.HTTPResponse:
-        self._connection.request(method, f"{self._base_path}{path}", content, self._headers)
-        return self._connection.getresponse()
+    def _describe(self, error: Exception) -> str:
+        """Say what went wrong, and what to do about it where that is known."""
+        match error:
+            case http.client.RemoteDisconnected():
+                return "it closed the connection without an answer (is that Kafka's address?)"
+            case http.client.BadStatusLine() if not does_network_error_pass(error):
+                return f"expected HTTP, got {self._show(error)} (is LSST_SCHEMA_REGISTRY_URL the registry's?)"
+            case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(error):
+                return "expected TLS, got something else: is it http:// instead of https://?"
+            case socket.gaierror():
+                return f"{urlsplit(self.url).hostname}: {error.strerror}"
+            case http.client.IncompleteRead():
+                return "the answer was cut off"
+        return self._show(str(error) or type(error).__name__)
+
+    def _reject(self, action: str, answer: Any) -> RegistryNotReadyError:
+        """Make the error for an answer of status 200 that cannot be used: later there may be a better one."""
+        return RegistryNotReadyError(
+            f"The schema registry {self.url} {action}: {self._show(answer) or 'nothing'}"
+        )
+
+    def _show(self, answer: Any) -> str:
+        """Return the beginning of what the registry said, as it may be shown."""
+        text = self._redact(str(answer)[:MAX_REDACTED])
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return escape(text, MAX_SHOWN)
 
 
 def _read_id(answer: Any) -> int:
@@ -213,8 +228,3 @@ def _read_id(answer: Any) -> int:
     if type(schema_id) is not int or not 0 <= schema_id < 2**31:
         raise ValueError("no schema id")
     return schema_id
-
-
-def _shorten(answer: Any) -> str:
-    text = str(answer)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+
+from .registry_url import RegistryUrl
 
 __all__ = ["KafkaSettings", "SettingsError"]
 
@@ -98,12 +100,9 @@ class KafkaSettings:
         if self.acks is not None and self.acks != "all" and not re.fullmatch(r"-?\d+", self.acks):
             raise SettingsError(f"LSST_KAFKA_PRODUCER_WAIT_ACKS={self.acks!r} is neither a number nor 'all'")
         try:
-            url = urlsplit(self.registry_url)
-            usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise SettingsError("LSST_SCHEMA_REGISTRY_URL is no URL of the form http://host:port")
+            RegistryUrl.parse(self.registry_url)
+        except ValueError as error:
+            raise SettingsError(f"LSST_SCHEMA_REGISTRY_URL: {error}") from None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> KafkaSettings:
@@ -185,7 +184,7 @@ class KafkaSettings:
         return text
 
     def _list_secrets(self) -> list[str]:
-        secrets = {self.password, *_split_registry_secrets(self.registry_url)}
+        secrets = {self.password, *_list_registry_secrets(self.registry_url)}
         for overrides in (self.producer_overrides, self.client_overrides):
             secrets |= {str(value) for name, value in overrides.items() if SECRET_PROPERTY.search(name)}
         # The longest first: one may contain another.
@@ -199,7 +198,7 @@ class KafkaSettings:
 
         shown = {
             **vars(self),
-            "registry_url": self.redact(self.registry_url),
+            "registry_url": str(RegistryUrl.parse(self.registry_url)),
             "password": HIDDEN if self.password else None,
             "producer_overrides": show(self.producer_overrides),
             "client_overrides": show(self.client_overrides),
@@ -207,13 +206,13 @@ class KafkaSettings:
         return f"KafkaSettings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
-def _split_registry_secrets(url: str) -> set[str | None]:
-    """Return the password in a URL: as it is written there, and as it is meant."""
-    try:
-        password = urlsplit(url).password
-    except ValueError:
+def _list_registry_secrets(url: str) -> set[str]:
+    """Return the password in a URL: as it is written there, as it is meant, and as it is sent."""
+    address = RegistryUrl.parse(url)
+    if not address.password:
         return set()
-    return {password, unquote(password)} if password else set()
+    written = urlsplit(url).password or ""
+    return {address.password, written, (address.authorization or "").partition(" ")[2]}
 
 
 def _use_canonical_names(configuration: Mapping[str, Any]) -> Configuration:

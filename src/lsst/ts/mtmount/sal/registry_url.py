@@ -1,0 +1,85 @@
+"""The URL of the schema registry, which may hold a password."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["RegistryUrl"]
+
+#: A host name or IP address.
+HOST = re.compile(r"[\w.:%-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryUrl:
+    """The parts of a registry's URL; `str` gives it without user name and password.
+
+    Parameters
+    ----------
+    scheme
+        ``http`` or ``https``.
+    host
+        Host name or IP address.
+    port
+        Port; None: the scheme's.
+    path
+        Path in front of the registry's own ones, without a slash at the end.
+    username, password
+        For HTTP basic authentication; ``username`` is None without it.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    username: str | None = field(default=None, repr=False)
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> RegistryUrl:
+        """Take a URL apart.
+
+        Parameters
+        ----------
+        url
+            ``http[s]://[user:password@]host[:port][/path]``.
+
+        Raises
+        ------
+        ValueError
+            If it is of another form. What is behind the scheme may be part of
+            a password, so the text shows none of it.
+        """
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in ("http", "https"):
+            raise ValueError("expected a URL of the form http://host:port or https://host:port")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            parts, host, port = None, "", None
+        if parts is None or not rest.isprintable() or "@" in parts.path or "?" in rest or "#" in rest:
+            raise ValueError(
+                f"expected {scheme}://[user:password@]host[:port][/path], got '@', '?', '#' or a control "
+                "character elsewhere; in a user name or password, write each of '/', '?', '#', '@', '[' and "
+                "']' as %2F, %3F, %23, %40, %5B and %5D"
+            )
+        if not HOST.fullmatch(host) or port == 0:
+            raise ValueError(f"expected {scheme}://[user:password@]host[:port][/path], got no host or port")
+        username = None if parts.username is None else unquote(parts.username)
+        return cls(scheme, host, port, parts.path.rstrip("/"), username, unquote(parts.password or ""))
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port is None else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.path}"
+
+    @property
+    def authorization(self) -> str | None:
+        """Value of the HTTP header ``Authorization``, None if there is no user name."""
+        if self.username is None:
+            return None
+        return f"Basic {base64.b64encode(f'{self.username}:{self.password}'.encode()).decode()}"

@@ -1,0 +1,164 @@
+"""Servers that send too slowly, too much, too little, or something else."""
+
+import contextlib
+import itertools
+import socket
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from lsst.ts.mtmount.sal import RegistryError, SchemaRegistry
+from lsst.ts.mtmount.sal.schema_registry import MAX_RESPONSE, RegistryNotReadyError
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+TIMEOUT = 0.3
+
+#: How long a bounded request may take on a busy computer [s].
+LONG = 5.0
+
+
+@contextmanager
+def server(send: Callable[[], Iterable[bytes]]) -> Iterator[str]:
+    """Serve one connection at a time with pieces of an answer; then close it. Gives the URL."""
+    ended = threading.Event()
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(LONG)
+                connection.recv(65536)
+                for piece in send():
+                    connection.sendall(piece)
+                    if ended.is_set():
+                        return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            ended.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(LONG)
+
+
+def trickle(text: bytes) -> Iterator[bytes]:
+    """Send a byte now and then, each long before a time-out."""
+    for byte in itertools.cycle(text):
+        yield bytes([byte])
+        time.sleep(TIMEOUT / 10)
+
+
+def ask(url: str, timeout: float = TIMEOUT) -> tuple[RegistryError, int]:
+    """Register a schema, which must fail in bounded time; return the error and the peak of memory [bytes]."""
+    begin = time.monotonic()
+    tracemalloc.start()
+    try:
+        with SchemaRegistry(url, timeout=timeout) as registry, pytest.raises(RegistryError) as raised:
+            registry.register("subject", {})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - begin < timeout + LONG
+    assert url in str(raised.value)
+    assert len(str(raised.value)) < 500
+    return raised.value, peak
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        pytest.param(lambda: trickle(b"H"), id="head, a byte at a time"),
+        pytest.param(
+            lambda: itertools.chain([HEAD + b"Content-Length: 99\r\n\r\n"], trickle(b" ")), id="body"
+        ),
+        pytest.param(
+            lambda: itertools.chain([HEAD, b"Content-Length: 2\r\n"], trickle(b"X: y\r\n")), id="header lines"
+        ),
+        pytest.param(lambda: itertools.chain([CHUNKED, b"0\r\n"], trickle(b"X: y\r\n")), id="trailers"),
+        pytest.param(lambda: itertools.chain([CHUNKED], trickle(b"1\r\n \r\n")), id="chunks"),
+        pytest.param(lambda: trickle(b"HTTP/1.1 100 Continue\r\n\r\n"), id="100 Continue"),
+    ],
+)
+def test_time_is_bounded(send: Callable[[], Iterable[bytes]]) -> None:
+    with server(send) as url:
+        error, _ = ask(url)
+    assert isinstance(error, RegistryNotReadyError)
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        pytest.param(lambda: itertools.repeat(100 * b"HTTP/1.1 100 Continue\r\n\r\n"), id="100 Continue"),
+        pytest.param(
+            lambda: itertools.chain([CHUNKED, b"0\r\n"], itertools.repeat(100 * b"X: y\r\n")), id="trailers"
+        ),
+        pytest.param(
+            lambda: itertools.chain([CHUNKED, b"-1\r\n"], itertools.repeat(65536 * b"x")), id="chunk of -1"
+        ),
+        pytest.param(
+            lambda: itertools.chain([CHUNKED], itertools.repeat(10_000 * b"1\r\nx\r\n")), id="tiny chunks"
+        ),
+        pytest.param(
+            lambda: itertools.chain([HEAD, b"\r\n"], itertools.repeat(65536 * b"x")), id="until the end"
+        ),
+    ],
+)
+def test_bytes_are_bounded(send: Callable[[], Iterable[bytes]]) -> None:
+    with server(send) as url:
+        error, peak = ask(url, timeout=20.0)
+    assert f"over {MAX_RESPONSE} bytes" in str(error)
+    assert peak < 5 * MAX_RESPONSE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"HTTP/1.", id="cut status line"),
+        pytest.param(HEAD + b"Content-Le", id="cut head"),
+        pytest.param(HEAD + b'Content-Length: 99\r\n\r\n{"id": 1', id="cut body"),
+        pytest.param(CHUNKED + b'20\r\n{"id": 1', id="cut chunk"),
+        pytest.param(CHUNKED + b"-5\r\nxxxxx\r\n", id="chunk of -5"),
+        pytest.param(CHUNKED + b"zz\r\n", id="chunk of zz"),
+        pytest.param(HEAD + b"Content-Length: 0\r\n\r\n", id="empty"),
+        pytest.param(HEAD + b"Content-Length: 6\r\n\r\n<html>", id="HTML"),
+        pytest.param(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", id="408"),
+        pytest.param(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", id="429"),
+    ],
+)
+def test_a_broken_answer_means_not_ready(answer: bytes) -> None:
+    with server(lambda: [answer]) as url:
+        error, _ = ask(url)
+    assert isinstance(error, RegistryNotReadyError), error
+
+
+def test_an_answer_may_end_with_the_connection() -> None:
+    with server(lambda: [HEAD, b"\r\n", b'{"id"', b": 12}"]) as url, SchemaRegistry(url) as registry:
+        assert [registry.register("subject", {}) for _ in range(2)] == [12, 12]
+
+
+def test_the_tma_in_the_place_of_the_registry() -> None:
+    frame = b'{"topicID": 6, "timestamp": ' + 5000 * b"1" + b"}\r\n"
+    with server(lambda: [frame]) as url:
+        error, _ = ask(url)
+    text = str(error)
+    assert not isinstance(error, RegistryNotReadyError)
+    assert 'expected HTTP, got {"topicID": 6' in text
+    assert "is LSST_SCHEMA_REGISTRY_URL the registry's?" in text
+
+
+def test_http_in_the_place_of_https() -> None:
+    with server(lambda: [b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as url:
+        error, _ = ask(url.replace("http:", "https:"))
+    assert "is it http:// instead of https://?" in str(error)

@@ -1,0 +1,118 @@
+"""Each row of the table of what passes by itself, and what does not."""
+
+import errno
+import http.client
+import socket
+import ssl
+import types
+
+import pytest
+from confluent_kafka import KafkaError
+
+from lsst.ts.mtmount.sal import readiness
+from lsst.ts.mtmount.sal.bounded_http import OversizeError
+from lsst.ts.mtmount.sal.readiness import (
+    does_http_status_pass,
+    does_kafka_error_pass,
+    does_network_error_pass,
+)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 599])
+def test_passing_statuses(status: int) -> None:
+    assert does_http_status_pass(status)
+
+
+@pytest.mark.parametrize(
+    "status", [100, 201, 204, 301, 302, 400, 401, 403, 404, 405, 409, 415, 422, 501, 505, 600]
+)
+def test_lasting_statuses(status: int) -> None:
+    assert not does_http_status_pass(status)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(errno.ECONNREFUSED, "refused"),
+        ConnectionResetError(errno.ECONNRESET, "reset"),
+        BrokenPipeError(errno.EPIPE, "broken pipe"),
+        TimeoutError("timed out"),
+        TimeoutError(errno.ETIMEDOUT, "timed out"),
+        OSError(errno.EHOSTUNREACH, "no route"),
+        OSError(errno.ENETUNREACH, "no network"),
+        OSError(errno.EMFILE, "too many files"),
+        socket.gaierror(socket.EAI_AGAIN, "try again"),
+        socket.gaierror(socket.EAI_NONAME, "unknown"),
+        socket.gaierror(socket.EAI_FAIL, "failed"),
+        ssl.SSLEOFError(),
+        ssl.SSLZeroReturnError(),
+        http.client.RemoteDisconnected("no answer"),
+        http.client.IncompleteRead(b""),
+        http.client.BadStatusLine("HTTP"),
+        http.client.BadStatusLine(""),
+        http.client.BadStatusLine("HTTP/1.1 abc"),
+        http.client.LineTooLong("header line"),
+        http.client.HTTPException("got more than 100 headers"),
+        ValueError("read length must be non-negative or -1"),
+    ],
+    ids=repr,
+)
+def test_passing_network_errors(error: Exception) -> None:
+    assert does_network_error_pass(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ssl.SSLCertVerificationError("self-signed certificate"),
+        ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"),
+        socket.gaierror(socket.EAI_FAMILY, "family"),
+        socket.gaierror(socket.EAI_SERVICE, "service"),
+        PermissionError(errno.EPERM, "firewall"),
+        OSError(errno.EINVAL, "invalid"),
+        OversizeError("too large"),
+        http.client.BadStatusLine('{"topicID": 6}'),
+        http.client.BadStatusLine("220 mail.example.org ESMTP"),
+    ],
+    ids=repr,
+)
+def test_lasting_network_errors(error: Exception) -> None:
+    assert not does_network_error_pass(error)
+
+
+@pytest.mark.parametrize("code", sorted(readiness.PASSING_KAFKA_ERRORS))
+def test_passing_kafka_errors(code: int) -> None:
+    assert does_kafka_error_pass(KafkaError(code))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_AUTHENTICATION",
+        "SASL_AUTHENTICATION_FAILED",
+        "UNSUPPORTED_SASL_MECHANISM",
+        "TOPIC_AUTHORIZATION_FAILED",
+        "CLUSTER_AUTHORIZATION_FAILED",
+        "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+        "POLICY_VIOLATION",
+        "INVALID_CONFIG",
+        "TOPIC_EXCEPTION",
+        "UNSUPPORTED_VERSION",
+        "_INVALID_ARG",
+    ],
+)
+def test_lasting_kafka_errors(name: str) -> None:
+    assert not does_kafka_error_pass(KafkaError(getattr(KafkaError, name)))
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("SSL handshake failed: certificate verify failed", False),
+        ("SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?", False),
+        ("SSL handshake failed: Disconnected while reading", True),
+    ],
+)
+def test_kafka_with_tls(reason: str, expected: bool) -> None:
+    error = types.SimpleNamespace(code=lambda: KafkaError._SSL, str=lambda: reason)
+    assert does_kafka_error_pass(error) is expected  # type: ignore[arg-type]
