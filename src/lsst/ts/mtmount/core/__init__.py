@@ -7,9 +7,17 @@ There is no pure-Python fallback: a core that was not built is an error.
 try:
     from .arrays import ArrayFunctor, ScalarFunctor, member_names
     from .codec import TopicCodec
+    from .columns import ColumnDecoder
     from .decoder import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL, STOPPED, FrameDecoder
     from .delivery_counter import DeliveryCounter
     from .errors import DropReason, FrameError
+    from .frame_splitter import (
+        FRAME_DECODABLE,
+        FRAME_TOO_LONG,
+        FRAME_UNDECODABLE,
+        FRAME_UNFINISHED,
+        FrameSplitter,
+    )
     from .framing import FrameBuffer
     from .record import Record
     from .structs import StructArrayReader, encode_structs, make_dtype, read_struct
@@ -19,17 +27,23 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = [
+    "FRAME_DECODABLE",
+    "FRAME_TOO_LONG",
+    "FRAME_UNDECODABLE",
+    "FRAME_UNFINISHED",
     "NEED_CLOCK",
     "NEED_HANDLER",
     "NEED_MORE",
     "QUEUE_FULL",
     "STOPPED",
     "ArrayFunctor",
+    "ColumnDecoder",
     "DeliveryCounter",
     "DropReason",
     "FrameBuffer",
     "FrameDecoder",
     "FrameError",
+    "FrameSplitter",
     "Record",
     "ScalarFunctor",
     "StructArrayReader",

@@ -32,6 +32,10 @@ class WriterThread(Generic[Item]):
         next item that gets through is written, and at the end.
     capacity : `int`
         Upper bound of what waits [bytes].
+    on_idle : callable or `None`
+        Called in the thread when nothing was to be written for ``idle_interval``; it must not raise.
+    idle_interval : `float` or `None`
+        That interval [seconds].
 
     Attributes
     ----------
@@ -45,12 +49,16 @@ class WriterThread(Generic[Item]):
         write: Callable[[Item], object],
         write_dropped: Callable[[int], object],
         capacity: int,
+        on_idle: Callable[[], object] | None = None,
+        idle_interval: float | None = None,
     ) -> None:
         self.num_dropped = 0
         self._name = name
         self._write = write
         self._write_dropped = write_dropped
         self._capacity = capacity
+        self._on_idle = on_idle
+        self._idle_interval = idle_interval
         # Each with its size, and how many were dropped just before it.
         self._items: deque[tuple[Item, int, int]] = deque()
         self._num_bytes = 0
@@ -118,7 +126,13 @@ class WriterThread(Generic[Item]):
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._items or self._is_closing)
+                is_idle = not self._changed.wait_for(
+                    lambda: self._items or self._is_closing, self._idle_interval
+                )
+            if is_idle and self._on_idle is not None:
+                self._on_idle()
+                continue
+            with self._changed:
                 if not self._items:
                     num_dropped, self._num_unreported = self._num_unreported, 0
                     break

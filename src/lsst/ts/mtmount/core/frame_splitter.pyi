@@ -1,0 +1,9 @@
+FRAME_DECODABLE: int
+FRAME_UNDECODABLE: int
+FRAME_TOO_LONG: int
+FRAME_UNFINISHED: int
+
+class FrameSplitter:
+    def __init__(self, terminator: bytes, limit: int) -> None: ...
+    def feed(self, data: bytes) -> list[tuple[int, int | None, float, int, bytes]]: ...
+    def finish(self) -> list[tuple[int, int | None, float, int, bytes]]: ...

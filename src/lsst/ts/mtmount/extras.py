@@ -1,0 +1,38 @@
+"""Packages that only some options need: imported where they are needed, and nowhere else."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["MissingExtraError", "import_extra"]
+
+
+class MissingExtraError(ImportError):
+    """An option needs a package that is not installed; the text names the extra to install."""
+
+
+def import_extra(module: str, extra: str, needed_by: str) -> Any:
+    """Import a module of a package that an extra installs.
+
+    Parameters
+    ----------
+    module : `str`
+        Name of the module.
+    extra : `str`
+        The extra of this distribution that installs it.
+    needed_by : `str`
+        What needs it, such as ``--record``; for the error.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed, or cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{needed_by} needs the Python package {module.partition('.')[0]} ({error}): "
+            f"pip install 'ts-mtmount-telemetry[{extra}]'"
+        ) from None

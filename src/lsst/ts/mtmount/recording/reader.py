@@ -1,0 +1,241 @@
+"""Reading MCAP files that anybody may have written: bounded, and to the last whole chunk.
+
+The library's own reader gives nothing of a file without its end, and unpacks whatever a chunk
+promises. Here the records of a file are walked one by one; index records are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from ..extras import import_extra
+from .folder import list_recordings
+
+__all__ = ["MAX_CHUNK_SIZE", "Message", "RecordingError", "find_files", "read_messages"]
+
+MAGIC = b"\x89MCAP0\r\n"
+
+#: Upper bound of a chunk, packed or unpacked, and of any other record that is read [bytes].
+MAX_CHUNK_SIZE = 64 << 20
+
+# Opcodes of the records that are read; all others are skipped.
+FOOTER, CHANNEL, MESSAGE, CHUNK = 2, 4, 5, 6
+
+RECORD_HEAD = struct.Struct("<BQ")
+# Number, schema, length of the topic.
+CHANNEL_HEAD = struct.Struct("<HHI")
+MESSAGE_HEAD = struct.Struct("<HIQQ")
+# Start and end time, unpacked size, CRC, length of the compression's name.
+CHUNK_HEAD = struct.Struct("<QQQII")
+CHUNK_DATA_LENGTH = struct.Struct("<Q")
+
+
+class RecordingError(ValueError):
+    """A file or folder holds no recording that can be read."""
+
+
+class DamagedError(Exception):
+    """A recording cannot be read from here on."""
+
+
+class Message(NamedTuple):
+    """One recorded frame.
+
+    Parameters
+    ----------
+    topic
+        Name of its channel.
+    sequence
+        Number in the recording's order.
+    log_time
+        When it was received [UTC unix ns].
+    publish_time
+        Its own time stamp [UTC unix ns].
+    data
+        What was recorded of it.
+    """
+
+    topic: str
+    sequence: int
+    log_time: int
+    publish_time: int
+    data: bytes
+
+
+def find_files(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the recording at a path, or all of a recorder's files in a folder, in their order.
+
+    Raises
+    ------
+    RecordingError
+        If there is none.
+    OSError
+        If the folder cannot be read.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    files = [file for file, _ in list_recordings(path)]
+    if not files:
+        raise RecordingError(f"{path}: expected recordings (tma_..._....mcap), got none in this folder")
+    return files
+
+
+def read_messages(
+    path: Path, report: Callable[[str], object], *, wants: Callable[[str], bool] = lambda topic: True
+) -> Iterator[Message]:
+    """Read a recording, in the order of ``sequence`` within each chunk.
+
+    Parameters
+    ----------
+    path : `pathlib.Path`
+        The file.
+    report : callable
+        Called with one line if the file is cut or damaged: it is then read to its last whole chunk.
+    wants : callable
+        Returns whether messages of a channel are wanted.
+
+    Raises
+    ------
+    RecordingError
+        If this is no MCAP file.
+    MissingExtraError
+        If a chunk's compression needs a library that is not installed.
+    OSError
+        If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise RecordingError(f"{path}: expected an MCAP file, got another one")
+        channels: dict[int, str] = {}
+        num_chunks = 0
+        try:
+            for opcode, content in _walk(file):
+                if opcode == CHANNEL:
+                    _add_channel(channels, content)
+                elif opcode == CHUNK:
+                    messages = _read_chunk(_unpack(content), channels, wants)
+                    num_chunks += 1
+                    yield from messages
+        except DamagedError as error:
+            report(f"{path}: {error}; read to the last whole chunk, {num_chunks} of them")
+
+
+def _walk(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Read a file's records up to the footer, or raise DamagedError."""
+    size = os.fstat(file.fileno()).st_size
+    while True:
+        head = file.read(RECORD_HEAD.size)
+        if len(head) < RECORD_HEAD.size:
+            raise DamagedError("the file is cut off")
+        opcode, length = RECORD_HEAD.unpack(head)
+        if opcode == FOOTER:
+            return
+        if length > size - file.tell():
+            raise DamagedError("the file is cut off")
+        if opcode not in (CHANNEL, CHUNK):
+            # Schemas, too: what is recorded is JSON.
+            file.seek(length, os.SEEK_CUR)
+            continue
+        if length > MAX_CHUNK_SIZE:
+            raise DamagedError(f"a record of {length} bytes, the limit is {MAX_CHUNK_SIZE}")
+        yield opcode, file.read(length)
+
+
+def _unpack(content: bytes) -> bytes:
+    """Return the records of a chunk; refuse what would be too large before it is unpacked."""
+    if len(content) < CHUNK_HEAD.size:
+        raise DamagedError("a chunk without a head")
+    _, _, size, crc, name_length = CHUNK_HEAD.unpack_from(content)
+    start = CHUNK_HEAD.size + name_length + CHUNK_DATA_LENGTH.size
+    if start > len(content):
+        raise DamagedError("a chunk without a head")
+    compression = content[CHUNK_HEAD.size : CHUNK_HEAD.size + name_length].decode("ascii", "replace")
+    (packed_size,) = CHUNK_DATA_LENGTH.unpack_from(content, start - CHUNK_DATA_LENGTH.size)
+    if packed_size != len(content) - start:
+        raise DamagedError(f"a chunk of {len(content) - start} bytes that says {packed_size}")
+    if size > MAX_CHUNK_SIZE:
+        raise DamagedError(f"a chunk of {size} bytes, the limit is {MAX_CHUNK_SIZE}")
+    packed = memoryview(content)[start:]
+    if compression == "zstd":
+        data = _unpack_zstd(packed, size)
+    elif compression == "lz4":
+        data = _unpack_lz4(packed, size)
+    elif not compression:
+        data = bytes(packed)
+    else:
+        raise DamagedError(f"the unknown compression {compression[:20]!r}")
+    if len(data) != size:
+        raise DamagedError(f"a chunk of {len(data)} bytes that says {size}")
+    if crc and zlib.crc32(data) != crc:
+        raise DamagedError("a chunk with a wrong checksum")
+    return data
+
+
+def _unpack_zstd(packed: memoryview, size: int) -> bytes:
+    zstandard = import_extra("zstandard", "record", "reading recordings")
+    try:
+        declared = zstandard.frame_content_size(packed)
+        if declared > MAX_CHUNK_SIZE:
+            raise DamagedError(f"a chunk of {declared} bytes, the limit is {MAX_CHUNK_SIZE}")
+        # Without a declared size the bound is this one; 0 would mean none.
+        data: bytes = zstandard.ZstdDecompressor().decompress(packed, max_output_size=max(size, 1))
+    except zstandard.ZstdError as error:
+        raise DamagedError(f"a chunk that cannot be unpacked ({error})") from None
+    return data
+
+
+def _unpack_lz4(packed: memoryview, size: int) -> bytes:
+    frame = import_extra("lz4.frame", "record", "reading recordings")
+    try:
+        data: bytes = frame.LZ4FrameDecompressor().decompress(packed, max_length=size)
+    except RuntimeError as error:
+        raise DamagedError(f"a chunk that cannot be unpacked ({error})") from None
+    return data
+
+
+def _read_chunk(data: bytes, channels: dict[int, str], wants: Callable[[str], bool]) -> list[Message]:
+    messages = []
+    wanted = {channel_id for channel_id, topic in channels.items() if wants(topic)}
+    position, end = 0, len(data)
+    while position < end:
+        if end - position < RECORD_HEAD.size:
+            raise DamagedError("a chunk that ends within a record")
+        opcode, length = RECORD_HEAD.unpack_from(data, position)
+        position += RECORD_HEAD.size
+        if length > end - position:
+            raise DamagedError("a chunk that ends within a record")
+        if opcode == MESSAGE:
+            if length < MESSAGE_HEAD.size:
+                raise DamagedError("a message without a head")
+            channel_id, sequence, log_time, publish_time = MESSAGE_HEAD.unpack_from(data, position)
+            if channel_id in wanted:
+                content = data[position + MESSAGE_HEAD.size : position + length]
+                messages.append(Message(channels[channel_id], sequence, log_time, publish_time, content))
+            elif channel_id not in channels:
+                raise DamagedError(f"a message of the unknown channel {channel_id}")
+        elif opcode == CHANNEL:
+            channel_id = _add_channel(channels, data[position : position + length])
+            if wants(channels[channel_id]):
+                wanted.add(channel_id)
+        position += length
+    messages.sort(key=attrgetter("sequence"))
+    return messages
+
+
+def _add_channel(channels: dict[int, str], content: bytes) -> int:
+    """Take the number and the topic of a channel record; return the number."""
+    if len(content) < CHANNEL_HEAD.size:
+        raise DamagedError("a channel without a head")
+    channel_id, _, length = CHANNEL_HEAD.unpack_from(content)
+    try:
+        channels[channel_id] = content[CHANNEL_HEAD.size : CHANNEL_HEAD.size + length].decode()
+    except UnicodeDecodeError:
+        raise DamagedError("a channel whose topic is no UTF-8") from None
+    return int(channel_id)

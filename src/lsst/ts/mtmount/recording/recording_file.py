@@ -1,0 +1,182 @@
+"""One MCAP file that is being written."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from .._version import __version__
+from ..core import FRAME_DECODABLE, FRAME_TOO_LONG, FRAME_UNDECODABLE
+from ..extras import import_extra
+from ..telemetry_map import RAW_TELEMETRY_MAP
+from .channels import (
+    OVER_LONG,
+    TOPIC_PREFIX,
+    UNDECODABLE,
+    UNFINISHED,
+    UNKNOWN_TOPIC,
+    make_topic_schema,
+)
+from .folder import name_recording
+from .times import utc_ns_from_tai
+
+__all__ = ["Frame", "RecordingFile"]
+
+#: As of `FrameSplitter.feed`: kind, topic ID, time stamp, length, bytes.
+Frame = tuple[int, int | None, float, int, bytes]
+
+#: A chunk is compressed as a whole, and read as a whole [bytes].
+CHUNK_SIZE = 1024 * 1024
+
+#: Names of the metadata records.
+METADATA_NAME = "mtmount_recording"
+
+
+class RecordingFile:
+    """Writes frames to a new MCAP file.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where to make it.
+    source : `str`
+        Where the frames come from, ``host:port``; kept in the file.
+    needed_by : `str`
+        Option that wants the recording, for the error if the library is missing.
+
+    Attributes
+    ----------
+    path : `pathlib.Path`
+        The file.
+    start : `float`
+        When it was begun, by `time.monotonic` [s].
+
+    Raises
+    ------
+    OSError
+        If the file cannot be made.
+    MissingExtraError
+        If the library is not installed.
+    """
+
+    def __init__(self, folder: Path, source: str, needed_by: str) -> None:
+        writer = import_extra("mcap.writer", "record", needed_by)
+        monotonic_ns, utc_ns = time.monotonic_ns(), time.time_ns()
+        # From the monotonic clock to UTC, as it is now: a clock that is set leaves this file alone.
+        self._utc_offset = utc_ns - monotonic_ns
+        self.start = monotonic_ns / 1e9
+        self._sequence = 0
+        self._last_log_time = 0
+        self._channels: dict[int | str, int] = {}
+        self.path = folder / name_recording(utc_ns, os.getpid())
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = os.fdopen(os.open(self.path, flags, 0o666), "wb")
+        try:
+            self._writer: Any = writer.Writer(self._file, chunk_size=CHUNK_SIZE)
+            self._writer.start(profile="", library=f"ts-mtmount-telemetry {__version__}")
+            self._writer.add_metadata(
+                METADATA_NAME,
+                {"source": source, "utc_ns": str(utc_ns), "monotonic_ns": str(monotonic_ns)},
+            )
+            self._file.flush()
+        except BaseException:
+            self.discard()
+            raise
+
+    @property
+    def size(self) -> int:
+        """What was written so far, without the chunk that grows [bytes]."""
+        return self._file.tell()
+
+    def write(self, frame: Frame, arrival: int) -> None:
+        """Write one frame.
+
+        Parameters
+        ----------
+        frame : `tuple`
+            As of `FrameSplitter.feed`.
+        arrival : `int`
+            When it was received, by `time.monotonic_ns`.
+
+        Raises
+        ------
+        OSError
+            If it, or what came before, cannot be written.
+        """
+        kind, topic_id, timestamp, length, data = frame
+        log_time = max(arrival + self._utc_offset, self._last_log_time + 1)
+        self._last_log_time = log_time
+        self._sequence += 1
+        key: int | str
+        if kind == FRAME_DECODABLE:
+            key = topic_id if topic_id in RAW_TELEMETRY_MAP else UNKNOWN_TOPIC
+        elif kind == FRAME_UNDECODABLE:
+            key = UNDECODABLE
+        elif kind == FRAME_TOO_LONG:
+            key = OVER_LONG
+            data = json.dumps({"length": length, "head_base64": base64.b64encode(data).decode()}).encode()
+        else:
+            key = UNFINISHED
+        channel_id = self._channels.get(key) or self._add_channel(key)
+        publish_time = utc_ns_from_tai(timestamp)
+        self._writer.add_message(
+            channel_id=channel_id,
+            log_time=log_time,
+            data=data,
+            publish_time=log_time if publish_time is None else publish_time,
+            sequence=self._sequence,
+        )
+
+    def skip(self, num_frames: int) -> None:
+        """Leave a gap in the sequence for frames that are missing here."""
+        self._sequence += num_frames
+
+    def flush(self) -> None:
+        """Hand all frames to the operating system.
+
+        Raises
+        ------
+        OSError
+            If it does not take them.
+        """
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Complete the file and close it.
+
+        Raises
+        ------
+        OSError
+            If that is not possible; it is closed all the same.
+        """
+        try:
+            self._writer.finish()
+            self._file.flush()
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Close the file as it is; it can be read to its last whole chunk."""
+        # Not the buffered close, which would try to write what was refused.
+        self._file.raw.close()
+
+    def _add_channel(self, key: int | str) -> int:
+        """Add the channel of a topic ID, or of a name."""
+        if isinstance(key, int):
+            sal_topic = RAW_TELEMETRY_MAP[key][0]
+            schema_id = self._writer.register_schema(
+                name=f"lsst.mtmount.{sal_topic}", encoding="jsonschema", data=make_topic_schema(key)
+            )
+            topic, encoding = f"{TOPIC_PREFIX}{sal_topic}", "json"
+        else:
+            schema_id, topic = 0, key
+            encoding = "json" if key in (UNKNOWN_TOPIC, OVER_LONG) else "application/octet-stream"
+        channel_id: int = self._writer.register_channel(
+            topic=topic, message_encoding=encoding, schema_id=schema_id
+        )
+        self._channels[key] = channel_id
+        return channel_id

@@ -1,0 +1,133 @@
+"""Reading recordings that are cut, damaged or hostile."""
+
+import io
+import struct
+import tracemalloc
+from pathlib import Path
+
+import pytest
+import zstandard
+from mcap.writer import CompressionType, Writer
+
+from lsst.ts.mtmount.recording import RecordingError, find_files, read_messages
+from lsst.ts.mtmount.recording.reader import MAGIC, MAX_CHUNK_SIZE
+
+from .frames import make_stream, record
+
+
+def read(path: Path) -> tuple[list[bytes], list[str]]:
+    problems: list[str] = []
+    return [message.data for message in read_messages(path, problems.append)], problems
+
+
+def make_chunk(compression: str, data: bytes, *, size: int, crc: int = 0) -> bytes:
+    name = compression.encode()
+    content = struct.pack("<QQQII", 0, 0, size, crc, len(name)) + name + struct.pack("<Q", len(data)) + data
+    return struct.pack("<BQ", 6, len(content)) + content
+
+
+def test_a_file_cut_anywhere_is_read_to_its_last_whole_chunk(tmp_path: Path) -> None:
+    record(tmp_path, make_stream(200))
+    (path,) = find_files(tmp_path)
+    whole, problems = read(path)
+    assert problems == []
+    data = path.read_bytes()
+    cut = tmp_path / "cut.mcap"
+    lengths = set()
+    for end in [*range(8, 1000, 97), *range(1000, len(data), len(data) // 40)]:
+        cut.write_bytes(data[:end])
+        frames, problems = read(cut)
+        assert frames == whole[: len(frames)]
+        lengths.add(len(frames))
+        if end < len(data) - 100_000:
+            assert len(problems) == 1
+    assert len(lengths) > 2
+
+
+def test_a_damaged_chunk_ends_the_reading_and_is_told(tmp_path: Path) -> None:
+    record(tmp_path, make_stream(200))
+    (path,) = find_files(tmp_path)
+    whole, _ = read(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    frames, (problem,) = read(path)
+    assert frames == whole[: len(frames)]
+    assert len(frames) < len(whole)
+    assert str(path) in problem
+
+
+@pytest.mark.parametrize("declares", [True, False])
+@pytest.mark.parametrize("size", [300 << 20, 10])
+def test_a_small_chunk_that_unpacks_to_much_is_refused(tmp_path: Path, size: int, declares: bool) -> None:
+    compressor = zstandard.ZstdCompressor(write_content_size=declares)
+    bomb = compressor.compress(bytes(300 << 20))
+    path = tmp_path / "bomb.mcap"
+    path.write_bytes(MAGIC + make_chunk("zstd", bomb, size=size))
+    assert path.stat().st_size < 50_000
+    tracemalloc.start()
+    frames, (problem,) = read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert frames == []
+    assert "chunk" in problem
+    assert peak < 1 << 20
+
+
+def test_an_lz4_bomb_is_refused(tmp_path: Path) -> None:
+    lz4_frame = pytest.importorskip("lz4.frame")
+    path = tmp_path / "bomb.mcap"
+    path.write_bytes(MAGIC + make_chunk("lz4", lz4_frame.compress(bytes(100 << 20)), size=10))
+    frames, problems = read(path)
+    assert frames == []
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        struct.pack("<BQ", 6, 2**63),
+        struct.pack("<BQ", 6, 5) + b"12345",
+        struct.pack("<BQ", 4, 3) + b"abc",
+        struct.pack("<BQ", 4, 9) + struct.pack("<HHI", 1, 0, 1) + b"\xff",
+        make_chunk("", b"abc", size=3),
+        make_chunk("", b"abc", size=4),
+        make_chunk("", struct.pack("<BQ", 5, 100) + bytes(20), size=29),
+        make_chunk("", struct.pack("<BQ", 5, 3) + b"abc", size=12),
+        make_chunk("", struct.pack("<BQHIQQ", 5, 22, 7, 1, 0, 0), size=31),
+        make_chunk("brotli", b"", size=0),
+        make_chunk("zstd", b"abc", size=3),
+        make_chunk("", b"", size=0, crc=5),
+        make_chunk("", b"", size=MAX_CHUNK_SIZE + 1),
+    ],
+)
+def test_nonsense_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "nonsense.mcap"
+    path.write_bytes(MAGIC + content)
+    frames, problems = read(path)
+    assert frames == []
+    assert len(problems) == 1
+    assert "\n" not in problems[0]
+
+
+@pytest.mark.parametrize("compression", CompressionType)
+def test_files_of_the_mcap_library_are_read(tmp_path: Path, compression: CompressionType) -> None:
+    buffer = io.BytesIO()
+    writer = Writer(buffer, compression=compression)
+    writer.start()
+    channel = writer.register_channel("tma/azimuth", "json", 0)
+    for sequence in (3, 1, 2):
+        writer.add_message(channel, sequence, b"%d" % sequence, sequence, sequence)
+    writer.finish()  # type: ignore[no-untyped-call]
+    path = tmp_path / "library.mcap"
+    path.write_bytes(buffer.getvalue())
+    assert read(path) == ([b"1", b"2", b"3"], [])
+
+
+def test_what_is_no_recording_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(b"no MCAP file")
+    with pytest.raises(RecordingError, match="expected an MCAP file"):
+        read(path)
+    with pytest.raises(RecordingError, match="expected recordings"):
+        find_files(tmp_path)

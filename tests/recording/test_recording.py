@@ -1,0 +1,62 @@
+"""Recordings as arrays, against `json.loads`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsst.ts.mtmount.recording import Recording
+from lsst.ts.mtmount.telemetry_map import TELEMETRY_MAP, TelemetryTopicId
+
+from .frames import make_stream, record
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recording")
+    bad = b'{"topicID": 6, "timestamp": 1.0}\r\n{"topicID": 6, "actualPosition": "x"}\r\n'
+    stream = make_stream(100)
+    record(folder, stream[:1000], stream[1000:], bad)
+    return folder
+
+
+@pytest.mark.parametrize("topic", TelemetryTopicId.__members__)
+def test_columns_hold_what_json_loads_gives(folder: Path, topic: str) -> None:
+    recording = Recording(folder)
+    columns = recording.read_columns(topic)
+    messages = list(recording.frames(topic))
+    num_bad = 2 if topic == "azimuth" else 0
+    assert len(columns) == len(messages) - num_bad > 0
+    assert recording.invalid_frames[topic] == num_bad
+    for row, message in zip(columns, messages, strict=False):
+        data = json.loads(message.data)
+        assert row["arrival_time"] == np.datetime64(message.log_time, "ns")
+        for name, functor in TELEMETRY_MAP[TelemetryTopicId[topic].value][1].items():
+            expected = np.asarray(functor.sal_value_from_llv_dict(data))
+            assert np.array_equal(row[name], expected.astype(row.dtype[name].base)), name
+
+
+def test_fields_and_times_can_be_chosen(folder: Path) -> None:
+    recording = Recording(folder)
+    everything = recording.read_columns("azimuth", ["actualPosition", "timestamp"])
+    assert everything.dtype.names == ("arrival_time", "actualPosition", "timestamp")
+    middle = everything["arrival_time"][10]
+    assert np.array_equal(
+        recording.read_columns("azimuth", start=middle)["actualPosition"], everything["actualPosition"][10:]
+    )
+    assert len(recording.read_columns("azimuth", stop=middle)) == 10
+    assert len(recording.read_columns("azimuth", stop="2000-01-01")) == 0
+    assert recording.topics["azimuth"] == len(everything) + 2
+    start, end = recording.times
+    assert start <= everything["arrival_time"][0] < everything["arrival_time"][-1] <= end
+
+
+def test_unknown_names_are_errors(folder: Path) -> None:
+    recording = Recording(folder)
+    with pytest.raises(ValueError, match="expected a telemetry topic"):
+        recording.read_columns("elevator")
+    with pytest.raises(ValueError, match="expected fields of azimuth, got 'x'"):
+        recording.read_columns("azimuth", ["x"])
+    with pytest.raises(ValueError, match="expected a time such as"):
+        recording.read_columns("azimuth", start="yesterday")
