@@ -146,6 +146,7 @@ lint: build lint-cpp $(LINT)  ## all linters
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cython-lint ext src
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
 
 lint-cpp:
 	@for header in ext/*.hpp; do \
