@@ -91,7 +91,7 @@ class ClientProgram:
         self._environment = dict(environment)
         self._report = folder / "client.json"
         self._command = [
-            *(sys.executable, "-m", "lsst.ts.mtmount.commands.run_client", "--host=127.0.0.1"),
+            *(str(Path(sys.executable).with_name("run_mtmount_telemetry_client")), "--host=127.0.0.1"),
             *(f"--port={port}", f"--report={self._report}", f"--report-interval={REPORT_INTERVAL}"),
             *options,
         ]

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..program.arguments import ArgumentParser
+
 __all__ = ["AdoptionError", "main", "make_program_folder"]
 
 PROGRAM = "run_mtmount_telemetry_client"
@@ -120,8 +122,8 @@ def main() -> int:
     status : `int`
         0, or 1 if the folder cannot be used.
     """
-    parser = argparse.ArgumentParser(
-        prog="adopt_mtmount_telemetry_client",
+    parser = ArgumentParser(
+        "adopt_mtmount_telemetry_client",
         description=f"Make a folder for the PATH that holds one program, {PROGRAM} of this environment.",
     )
     parser.add_argument(

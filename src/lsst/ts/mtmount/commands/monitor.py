@@ -16,6 +16,7 @@ from typing import Protocol
 
 from rich.console import Console
 
+from ..program.arguments import ArgumentParser
 from ..sal.interface import InterfaceError, load_interface
 from ..sal.schema import COMPONENT
 from ..sal.settings import KafkaSettings, SettingsError
@@ -108,8 +109,8 @@ def parse_fields(text: str) -> list[FieldName]:
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog=NAME,
+    parser = ArgumentParser(
+        NAME,
         description="Show what is written to the topics of MTMount in Kafka from now on: a live view on a "
         "terminal, else a line for each record that is not skipped.",
         epilog="The LSST_... environment variables tell where Kafka is. Keys of the live view: q quits, the "

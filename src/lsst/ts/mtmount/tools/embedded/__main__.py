@@ -3,21 +3,23 @@
 Prints the environment variables that name them, one a line, ready for ``export``.
 """
 
-import argparse
 import signal
 import sys
 from collections.abc import Sequence
 
+from ...program.arguments import ArgumentParser
+from ...program.startup import open_standard_descriptors
 from . import EmbeddedKafka
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m lsst.ts.mtmount.embedded", description=__doc__)
+    parser = ArgumentParser("python -m lsst.ts.mtmount.embedded", description=__doc__)
     parser.add_argument(
         "--subname", default="embedded", help="name space of the Kafka topics (default: %(default)s)"
     )
     args = parser.parse_args(argv)
+    open_standard_descriptors()
     # Blocked before any thread starts, so that they are kept for sigwait.
     signals = (signal.SIGTERM, signal.SIGINT)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)

@@ -1,0 +1,227 @@
+"""The program ends in time, whatever hangs, and with its status, whenever signals come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ..tma import ScriptedTma
+from .client import ClientProgram, wait_until
+from .frames import azimuth_frame
+from .outcome import Outcome, RecordOutcome
+
+Environment = dict[str, str]
+
+PROGRAM = Path(sys.executable).with_name("run_mtmount_telemetry_client")
+
+#: A resolver that does not answer for a name, as the one of the system may.
+HANGING_RESOLVER = """
+import socket, time
+answer = socket.getaddrinfo
+def getaddrinfo(host, *args, **kwargs):
+    if host in ("hangs.example", b"hangs.example"):
+        print("asking the resolver", flush=True)
+        time.sleep(100)
+    return answer(host, *args, **kwargs)
+socket.getaddrinfo = getaddrinfo
+"""
+
+
+def is_caught(pid: int, number: int) -> bool:
+    """Return whether a process has a handler for a signal."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
+@asynccontextmanager
+async def start(
+    environment: Environment, *options: str, preexec: Callable[[], object] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start the installed program."""
+    process = await asyncio.create_subprocess_exec(
+        *(str(PROGRAM), "--host=127.0.0.1", *options),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=preexec,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def end(process: asyncio.subprocess.Process) -> tuple[int, str, float]:
+    """Wait for the end; return status, output and how long that took [s]."""
+    begin = time.monotonic()
+    async with asyncio.timeout(60):
+        output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), time.monotonic() - begin
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_signal_before_the_loop_runs(
+    embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma, number: int
+) -> None:
+    async with start(embedded_environment, f"--port={tma.port}") as process:
+        await wait_until(lambda: is_caught(process.pid, signal.SIGUSR1))
+        process.send_signal(signal.SIGUSR1)
+        process.send_signal(number)
+        status, output, seconds = await end(process)
+    assert status == 0, output
+    assert "done" in output
+    assert "Traceback" not in output
+    if number == signal.SIGTERM:
+        record_outcome(Outcome("SIGUSR1 and SIGTERM while the program loads", "ends with 0", seconds=seconds))
+
+
+async def test_signal_for_the_counters_while_it_starts(
+    embedded_environment: Environment, tma: ScriptedTma
+) -> None:
+    async with start(embedded_environment, f"--port={tma.port}") as process:
+        await wait_until(lambda: is_caught(process.pid, signal.SIGUSR1))
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            while b"Counters: " not in await process.stdout.readline():
+                pass
+        process.terminate()
+        assert (await end(process))[0] == 0
+
+
+async def test_signals_to_the_last_moment(
+    embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma
+) -> None:
+    async with start(embedded_environment, f"--port={tma.port}") as process:
+        await tma.send(azimuth_frame())
+        ending = asyncio.create_task(end(process))
+        for number in itertools.cycle((signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)):
+            if ending.done():
+                break
+            # Not by the process, which would take its status from asyncio.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+            await asyncio.sleep(0.002)
+        status, output, seconds = await ending
+    assert status == 0, output
+    record_outcome(Outcome("signals every 2 ms until the process is gone", "ends with 0", seconds=seconds))
+
+
+async def test_lost_terminal(
+    embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma, tmp_path: Path
+) -> None:
+    """SIGHUP ends it in order, and is ignored under nohup."""
+    async with ClientProgram(embedded_environment, tmp_path, tma.port) as program:
+        await tma.send(*[azimuth_frame()] * 10)
+        await wait_until(lambda: program.counters["published"] == 10)
+        program.send_signal(signal.SIGHUP)
+        status, seconds = await program.wait_ended()
+        assert (status, program.counters["acknowledged"]) == (0, 10)
+        assert program.output.endswith("done\n")
+    record_outcome(
+        Outcome("SIGHUP", "all that was read is flushed; ends with 0", published=10, seconds=seconds)
+    )
+    options = [f"--port={tma.port}"]
+    ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
+    async with start(embedded_environment, *options, preexec=ignore) as process:
+        await wait_until(lambda: is_caught(process.pid, signal.SIGUSR1))
+        assert not is_caught(process.pid, signal.SIGHUP)
+        process.terminate()
+        assert (await end(process))[0] == 0
+
+
+@pytest.fixture
+def hanging_resolver(embedded_environment: Environment, tmp_path: Path) -> Environment:
+    """An environment in which the name ``hangs.example`` is never resolved."""
+    folder = tmp_path / "resolver"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(HANGING_RESOLVER)
+    return embedded_environment | {"PYTHONPATH": str(folder)}
+
+
+async def test_signal_while_the_resolver_hangs(
+    hanging_resolver: Environment, record_outcome: RecordOutcome
+) -> None:
+    async with start(hanging_resolver, "--host=hangs.example") as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            while await process.stdout.readline() != b"asking the resolver\n":
+                pass
+        process.terminate()
+        status, output, seconds = await end(process)
+    assert status == 0, output
+    assert seconds < 8
+    record_outcome(Outcome("SIGTERM while the resolver hangs", "ends with 0", seconds=seconds))
+
+
+@pytest.mark.slow
+async def test_resolver_that_hangs(hanging_resolver: Environment, record_outcome: RecordOutcome) -> None:
+    async with start(hanging_resolver, "--host=hangs.example") as process:
+        status, output, seconds = await end(process)
+    assert status == 1, output
+    assert "no connection to hangs.example" in output
+    assert "running" not in output
+    assert 10 < seconds < 18
+    record_outcome(Outcome("resolver hangs for 100 s", "time-out of 10 s; ends with 1", seconds=seconds))
+
+
+async def test_unknown_host_is_named(embedded_environment: Environment) -> None:
+    async with start(embedded_environment, "--host=no.such.host.invalid") as process:
+        status, output, _ = await end(process)
+    assert status == 1
+    assert "--host no.such.host.invalid: " in output
+    assert "running" not in output
+
+
+async def test_losses_tell_scripts(
+    embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma, tmp_path: Path
+) -> None:
+    for frames, option, expected in [
+        ([azimuth_frame(), b"garbage"], "--fail-on-loss", 3),
+        ([azimuth_frame(), b"garbage"], "--loglevel=INFO", 0),
+        ([azimuth_frame(), b'{"topicID": 99}'], "--fail-on-loss", 0),
+    ]:
+        async with ClientProgram(embedded_environment, tmp_path, tma.port, option) as program:
+            await tma.send(*frames)
+            await wait_until(
+                lambda: program.counters["frames"] == 2 and program.counters["acknowledged"] == 1
+            )
+            program.send_signal(signal.SIGTERM)
+            status, seconds = await program.wait_ended()
+        assert status == expected, program.output
+        assert ("lost 1 frames" in program.output) == (expected == 3)
+        (tmp_path / "client.json").unlink()
+        if expected == 3:
+            fault = "a bad frame, with --fail-on-loss"
+            record_outcome(Outcome(fault, "ends with 3", sent=2, published=1, counted=1, seconds=seconds))
+
+
+async def test_pid_file(embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    option = f"--pid-file={path}"
+    async with ClientProgram(embedded_environment, tmp_path, tma.port, option) as program:
+        await program.wait_output("running")
+        assert path.read_text() == f"{program.pid}\n"
+        async with start(embedded_environment, option) as second:
+            status, output, _ = await end(second)
+        assert status == 2
+        assert f"argument --pid-file: {path}: the process {program.pid} of this file still runs" in output
+        assert path.read_text() == f"{program.pid}\n"
+        os.kill(int(path.read_text()), signal.SIGTERM)
+        assert (await program.wait_ended())[0] == 0
+    assert not path.exists()

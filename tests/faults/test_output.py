@@ -1,0 +1,224 @@
+"""Output that nobody takes: the telemetry goes on, and the program ends in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..tma import ScriptedTma
+from .client import ClientProgram, wait_until
+from .frames import azimuth_frame
+from .outcome import Outcome, RecordOutcome
+from .read_back import read_back
+
+Environment = dict[str, str]
+
+NUM_FRAMES = 50
+
+#: How long the program may take after SIGTERM where only its output hangs [s].
+END_LIMIT = 10.0
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """The writing end of a pipe that is full, and that nobody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, bytes(1 << 16))
+    # O_NONBLOCK would be the program's, too.
+    os.set_blocking(writer, True)
+    yield writer
+    os.close(reader)
+    os.close(writer)
+
+
+async def send_and_end(program: ClientProgram, tma: ScriptedTma) -> float:
+    """Publish some frames, and end the program; return how long that took [s]."""
+    await tma.send(*[azimuth_frame()] * NUM_FRAMES, b"garbage")
+    await wait_until(lambda: program.counters["acknowledged"] == NUM_FRAMES)
+    program.send_signal(signal.SIGTERM)
+    status, seconds = await program.wait_ended()
+    assert status == 0
+    assert seconds < END_LIMIT
+    return seconds
+
+
+async def test_pipe_that_nobody_reads(
+    embedded_environment: Environment,
+    record_outcome: RecordOutcome,
+    tma: ScriptedTma,
+    tmp_path: Path,
+    full_pipe: int,
+) -> None:
+    """As where the CSC hands its own stderr down, and nobody reads it any more."""
+    async with ClientProgram(embedded_environment, tmp_path, tma.port, output=full_pipe) as program:
+        seconds = await send_and_end(program, tma)
+    record_outcome(
+        Outcome.of(
+            "stdout and stderr: a full pipe that nobody reads",
+            "nothing lost; ends with 0",
+            program.counters,
+            sent=NUM_FRAMES + 1,
+            found=await asyncio.to_thread(read_back, embedded_environment),
+            seconds=seconds,
+        )
+    )
+
+
+async def test_dead_letters_and_report_to_a_pipe_that_nobody_reads(
+    embedded_environment: Environment,
+    record_outcome: RecordOutcome,
+    tma: ScriptedTma,
+    tmp_path: Path,
+    full_pipe: int,
+) -> None:
+    """As a file system that hangs: writing never returns."""
+    options = ("--dead-letter=/dev/stderr",)
+    async with ClientProgram(embedded_environment, tmp_path, tma.port, *options, output=full_pipe) as program:
+        seconds = await send_and_end(program, tma)
+    record_outcome(
+        Outcome.of(
+            "--dead-letter: writing never returns",
+            "nothing else lost; ends with 0",
+            program.counters,
+            sent=NUM_FRAMES + 1,
+            found=await asyncio.to_thread(read_back, embedded_environment),
+            seconds=seconds,
+        )
+    )
+
+
+async def test_halted_terminal(
+    embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma, tmp_path: Path
+) -> None:
+    """Ctrl-S in a terminal."""
+    controller, terminal = os.openpty()
+    os.write(controller, b"\x13")
+    async with ClientProgram(embedded_environment, tmp_path, tma.port, output=terminal) as program:
+        seconds = await send_and_end(program, tma)
+    os.close(terminal)
+    os.close(controller)
+    record_outcome(
+        Outcome.of(
+            "terminal halted by Ctrl-S",
+            "nothing lost; ends with 0",
+            program.counters,
+            sent=NUM_FRAMES + 1,
+            found=await asyncio.to_thread(read_back, embedded_environment),
+            seconds=seconds,
+        )
+    )
+
+
+def num_acknowledged(report: Path) -> int:
+    return int(json.loads(report.read_text())["acknowledged"]) if report.exists() else 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_closed_descriptors(
+    embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path, closed: str
+) -> None:
+    report = tmp_path / "client.json"
+    command = (
+        f"exec {Path(sys.executable).with_name('run_mtmount_telemetry_client')} --host=127.0.0.1 "
+        f"--port={tma.port} --report={report} --report-interval=0.05 {closed}"
+    )
+    process = await asyncio.create_subprocess_exec("sh", "-c", command, env=embedded_environment)
+    try:
+        async with asyncio.timeout(60):
+            await tma.send(*[azimuth_frame()] * NUM_FRAMES)
+            await wait_until(
+                lambda: report.exists() and f'"acknowledged": {NUM_FRAMES}' in report.read_text()
+            )
+            process.terminate()
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "run_mtmount_telemetry_client",
+        "run_mock_tma_telemetry",
+        "stress_mtmount_telemetry",
+        "demo_mtmount_telemetry",
+        "monitor_mtmount_telemetry",
+        "adopt_mtmount_telemetry_client",
+    ],
+)
+def test_every_program_with_closed_descriptors_and_its_version(program: str, tmp_path: Path) -> None:
+    path = Path(sys.executable).with_name(program)
+    for closed in ("<&- >&- 2>&-", ">&-"):
+        command = f"exec {path} --version {closed}"
+        run = subprocess.run(["sh", "-c", command], cwd=tmp_path, stderr=subprocess.PIPE, timeout=60)
+        assert (run.returncode, run.stderr) == (0, b"")
+    version = subprocess.run([path, "--version"], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert version.stdout.startswith(f"{program} ")
+
+
+def read_lines(reader: int) -> list[str]:
+    with os.fdopen(reader) as stream:
+        return stream.read().splitlines()
+
+
+async def test_lines_that_were_left_out_are_told(
+    embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path
+) -> None:
+    """More than fits is logged while nobody reads; then somebody does."""
+    reader, writer = os.pipe()
+    async with ClientProgram(
+        embedded_environment, tmp_path, tma.port, "--loglevel=DEBUG", output=writer
+    ) as program:
+        os.close(writer)
+        await tma.send(azimuth_frame())
+        await wait_until(lambda: program.counters["acknowledged"] == 1)
+        num_signals = 0
+        # A line of the counters for each signal, until what waits is more than the bound.
+        while num_signals < 6000:
+            program.send_signal(signal.SIGUSR1)
+            num_signals += 1
+            await asyncio.sleep(0)
+        program.send_signal(signal.SIGTERM)
+        lines = await asyncio.to_thread(lambda: read_lines(reader))
+        status, _ = await program.wait_ended()
+    assert status == 0
+    assert lines[-1] == "MTMount telemetry client done"
+
+
+async def test_log_lines(embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path) -> None:
+    """Times are in UTC; what comes from outside controls nothing; --loglevel governs all of the client's."""
+    start = time.time()
+    bad = b'{"topicID": 6, "x": "\x1b]0;title\x07\xc2\x9b\xe2\x80\xae\nforged line"'
+    async with ClientProgram(embedded_environment, tmp_path, tma.port) as program:
+        await tma.send(bad)
+        await program.wait_output("Dropped a frame")
+        program.send_signal(signal.SIGTERM)
+        assert (await program.wait_ended())[0] == 0
+    (line,) = [line for line in program.output.splitlines() if "Dropped a frame" in line]
+    stamp, level, logger, _ = line.split(" ", 3)
+    assert stamp.endswith("Z")
+    assert abs(time.mktime(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone - start) < 120
+    assert level == "WARNING"
+    assert logger == "MTMount.TelemetryClient.TelemetryClient(TelemetryClient):"
+    assert all(line.isprintable() for line in program.output.splitlines())
+    assert not any(line.startswith("forged") for line in program.output.splitlines())
+    async with ClientProgram(embedded_environment, tmp_path, tma.port, "--loglevel=CRITICAL") as program:
+        await tma.send(bad)
+        await wait_until(lambda: program.counters.get("total_dropped") == 1)
+        program.send_signal(signal.SIGTERM)
+        assert (await program.wait_ended())[0] == 0
+    assert "Dropped a frame" not in program.output
+    assert "TelemetryClient(TelemetryClient)" not in program.output
