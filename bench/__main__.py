@@ -16,8 +16,9 @@ import pytest
 from rich.console import Console
 
 from .charts import draw_charts
-from .report import list_budgets, print_results, write_results
+from .report import print_results, write_results
 from .results import describe_machine, read_results
+from .verdicts import make_comparisons
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "doc" / "benchmarks"
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(status)
         results = read_results(figures)
         folder = Path(scratch) if is_quick else FOLDER
+        verdicts = [str(comparison) for comparison in make_comparisons(is_quick=is_quick)]
         write_results(
             results,
             folder,
@@ -60,13 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             command="make bench",
             charts=draw_charts(results, folder),
+            verdicts=verdicts,
         )
     console = Console(soft_wrap=True)
     print_results(results, console)
     if is_quick:
         console.print("Too few rounds to compare; nothing is written.")
     else:
-        console.print(*list_budgets(results), sep="\n", highlight=False)
+        console.print(*verdicts, sep="\n", highlight=False, markup=False)
         console.print(f"Written to {FOLDER.relative_to(ROOT)}.")
     return 0
 

@@ -8,14 +8,13 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from .contenders import OURS
-from .mix import MIX, TOPIC_NAMES
-from .results import BUDGETS, Results
+from .mix import TOPIC_NAMES
+from .results import Results
 
 __all__ = ["draw_charts"]
 
 OUR_COLOUR = "#0072b2"
 PEER_COLOUR = "#b3b3b3"
-BUDGET_COLOUR = "#d55e00"
 
 
 def draw_charts(results: Results, folder: Path) -> list[str]:
@@ -51,23 +50,8 @@ def _draw_contenders(results: Results, stage: str) -> Figure:
     axes.margins(x=0.3)
     axes.invert_yaxis()
     axes.set_xlabel("processor's time for an item [us]")
-    limits = _find_limits(results, stage)
-    axes.set_title(f"{stage}: {workload}{' (dashed: budget)' if limits else ''}", loc="left")
-    for limit in limits:
-        axes.axvline(limit, color=BUDGET_COLOUR, linestyle="--")
+    axes.set_title(f"{stage}: {workload}", loc="left")
     return figure
-
-
-def _find_limits(results: Results, stage: str) -> list[float]:
-    """Return the budgets of a stage that are times [us]."""
-    by_name = {result.contender: result for result in results.contenders(stage, MIX)}
-    limits = []
-    for budget in BUDGETS.get(stage, ()):
-        if budget.microseconds is not None:
-            limits.append(budget.microseconds)
-        elif budget.peer is not None and budget.ratio is not None:
-            limits.append(budget.ratio * by_name[budget.peer].microseconds)
-    return limits
 
 
 def _draw_topics(results: Results) -> Figure:

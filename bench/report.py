@@ -13,9 +13,9 @@ from rich.table import Table
 
 from .contenders import OURS
 from .mix import TOPIC_NAMES
-from .results import BUDGETS, Results
+from .results import Results
 
-__all__ = ["format_markdown", "list_budgets", "print_results", "write_results"]
+__all__ = ["format_markdown", "print_results", "write_results"]
 
 #: Cells of a table: the heads, then the rows.
 Cells: TypeAlias = tuple[list[str], list[list[str]]]
@@ -35,6 +35,7 @@ def write_results(
     date: str,
     command: str,
     charts: Sequence[str],
+    verdicts: Sequence[str],
 ) -> None:
     """Write the tables and the figures into a folder.
 
@@ -52,8 +53,12 @@ def write_results(
         How.
     charts : `Sequence` [`str`]
         Files in the same folder to show.
+    verdicts : `Sequence` [`str`]
+        What the comparisons in turns say.
     """
-    text = format_markdown(results, machine=machine, date=date, command=command, charts=charts)
+    text = format_markdown(
+        results, machine=machine, date=date, command=command, charts=charts, verdicts=verdicts
+    )
     (folder / "results.md").write_text(text, encoding="utf-8")
     figures = {
         "date": date,
@@ -65,7 +70,13 @@ def write_results(
 
 
 def format_markdown(
-    results: Results, *, machine: Mapping[str, str], date: str, command: str, charts: Sequence[str]
+    results: Results,
+    *,
+    machine: Mapping[str, str],
+    date: str,
+    command: str,
+    charts: Sequence[str],
+    verdicts: Sequence[str],
 ) -> str:
     """Return the results as Markdown; see `write_results`."""
     lines = [
@@ -77,9 +88,12 @@ def format_markdown(
         "",
         *(f"* {name}: {value}" for name, value in machine.items()),
         "",
-        "## Budgets",
+        "## Verdicts",
         "",
-        *(f"* {line}" for line in list_budgets(results)),
+        "Ratios of what two contenders took in turns (A B A B): the median of all pairs, and in brackets",
+        "its quartiles.",
+        "",
+        *(f"* {verdict}" for verdict in verdicts),
         "",
         *(f"![{chart}]({chart})" for chart in charts),
     ]
@@ -93,14 +107,6 @@ def format_markdown(
         ]
         lines += map(_format_row, rows)
     return "\n".join(lines) + "\n"
-
-
-def list_budgets(results: Results) -> Iterator[str]:
-    """Tell of each budget whether it is kept."""
-    for stage in results.stages:
-        for budget in BUDGETS.get(stage, ()):
-            is_kept, measured = results.check_budget(stage, budget)
-            yield f"{stage}: {budget.text}: {measured}, {'kept' if is_kept else 'NOT KEPT'}"
 
 
 def list_tables(results: Results, *, with_topics: bool) -> Iterator[tuple[str, Cells]]:

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .contenders import OURS
 from .guard import describe_environment
-from .mix import MIX
 
-__all__ = ["BUDGETS", "Budget", "Result", "Results", "describe_machine", "read_results"]
+__all__ = ["Result", "Results", "describe_machine", "read_results"]
 
 #: Libraries whose versions matter for the figures.
 LIBRARIES = (
@@ -72,41 +70,6 @@ class Result:
         return self.item_size / self.seconds / 1e9
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What a stage may take for the whole mix.
-
-    Parameters
-    ----------
-    text : `str`
-        The budget, for people.
-    microseconds : `float` or `None`
-        Most for a frame [us].
-    peer : `str` or `None`
-        With `ratio`: the peer that is compared with.
-    ratio : `float` or `None`
-        Most, as a multiple of the peer.
-    items_per_second : `float` or `None`
-        Least, by the wall clock [1/s].
-    """
-
-    text: str
-    microseconds: float | None = None
-    peer: str | None = None
-    ratio: float | None = None
-    items_per_second: float | None = None
-
-
-#: The budgets, by stage.
-BUDGETS: dict[str, tuple[Budget, ...]] = {
-    "core": (Budget("at most 1.3 us a frame", microseconds=1.3),),
-    "client": (
-        Budget("at most 1.6 times the bare producer", peer="bare producer", ratio=1.6),
-        Budget("at least 200,000 frames/s", items_per_second=200_000),
-    ),
-}
-
-
 class Results:
     """All results of a run.
 
@@ -131,20 +94,6 @@ class Results:
     def contenders(self, stage: str, workload: str) -> list[Result]:
         """Return what each contender took, this package first."""
         return [result for result in self.results if (result.stage, result.workload) == (stage, workload)]
-
-    def check_budget(self, stage: str, budget: Budget) -> tuple[bool, str]:
-        """Tell whether a budget is kept, and what was measured."""
-        by_name = {result.contender: result for result in self.contenders(stage, MIX)}
-        ours = by_name[OURS]
-        if budget.microseconds is not None:
-            return ours.microseconds <= budget.microseconds, f"{ours.microseconds:.2f} us"
-        if budget.items_per_second is not None:
-            assert ours.items_per_second is not None
-            return ours.items_per_second >= budget.items_per_second, f"{ours.items_per_second:,.0f} frames/s"
-        assert budget.peer is not None
-        assert budget.ratio is not None
-        ratio = ours.seconds / by_name[budget.peer].seconds
-        return ratio <= budget.ratio, f"{ratio:.2f} times"
 
 
 def read_results(path: Path) -> Results:

@@ -5,6 +5,7 @@ So the processor's time of this process is the client's alone.
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,18 +15,30 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from tests.integration.kafka import ApicurioRegistry, KafkaCluster, find_missing_tool
 
-from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS, KafkaSettings, SchemaRegistry
+from lsst.ts.mtmount.sal import KafkaSettings, SchemaRegistry
+from lsst.ts.mtmount.tools.load_test.kafka_target import KafkaTarget
 from lsst.ts.mtmount.tools.reader.record_reader import RecordReader
 
 from .plain import SUBNAME, topic_info
 
-__all__ = ["Services", "report_failure", "run_services"]
+__all__ = [
+    "APACHE",
+    "EMBEDDED",
+    "Services",
+    "list_kafkas",
+    "report_failure",
+    "run_kafka",
+    "run_module",
+    "run_services",
+]
+
+#: Which Kafka is published to.
+EMBEDDED = "embedded broker"
+APACHE = "Apache Kafka"
 
 ROOT = Path(__file__).parents[1]
-
-#: Upper bound for an answer of a service [s].
-ANSWER_TIMEOUT = 20.0
 
 
 @dataclass
@@ -78,25 +91,35 @@ def report_failure(error: KafkaError, message: Message) -> None:
 
 
 @contextmanager
-def run_services(topic_ids: Iterable[int], *, is_quick: bool) -> Iterator[Services]:
+def run_services(topic_ids: Iterable[int], *, is_quick: bool, kafka: str = EMBEDDED) -> Iterator[Services]:
     """Run the services, with the Kafka topics and schemas of some topics of the TMA."""
-    with (
-        run_module("lsst.ts.mtmount.tools.embedded", "--subname", SUBNAME) as kafka,
-        run_module("bench.feeder") as feeder,
-    ):
-        assert kafka.stdout is not None
+    with run_kafka(kafka) as environment, run_module("bench.feeder") as feeder:
         assert feeder.stdout is not None
-        environment = dict(kafka.stdout.readline().strip().split("=", 1) for _ in range(3))
         services = Services(int(feeder.stdout.readline()), environment, {}, is_quick, feeder)
-        producer = services.make_producer(PRODUCER_DEFAULTS)
+        infos = {topic_id: topic_info(topic_id) for topic_id in topic_ids}
+        asyncio.run(KafkaTarget(environment, None).create_topics(infos.values()))
         with SchemaRegistry(environment["LSST_SCHEMA_REGISTRY_URL"]) as registry:
-            for topic_id in topic_ids:
-                info = topic_info(topic_id)
+            for topic_id, info in infos.items():
                 registered = registry.provide_schema(info, info.subject(SUBNAME), is_exact=False)
                 services.schema_ids[topic_id] = registered.schema_id
-                # The embedded broker creates a topic that a producer asks for.
-                producer.list_topics(info.kafka_topic(SUBNAME), timeout=ANSWER_TIMEOUT)
         yield services
+
+
+def list_kafkas() -> list[str]:
+    """List what can be run here: Apache Kafka needs Java and Maven."""
+    return [EMBEDDED] if find_missing_tool() else [EMBEDDED, APACHE]
+
+
+@contextmanager
+def run_kafka(kafka: str) -> Iterator[dict[str, str]]:
+    """Run a broker and a registry; yield the environment variables that lead there."""
+    if kafka == APACHE:
+        with KafkaCluster() as cluster, ApicurioRegistry() as registry:
+            yield cluster.environment(SUBNAME, registry.url)
+    else:
+        with run_module("lsst.ts.mtmount.tools.embedded", "--subname", SUBNAME) as process:
+            assert process.stdout is not None
+            yield dict(process.stdout.readline().strip().split("=", 1) for _ in range(3))
 
 
 @contextmanager

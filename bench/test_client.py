@@ -1,8 +1,9 @@
-"""The whole client: from the TMA's socket to the embedded broker, every message acknowledged.
+"""The whole client: from the TMA's socket to Kafka, every message acknowledged.
 
 What counts is the processor's time of all threads of the client's process. The peer to
 compare with is a loop that only produces ready messages: what Kafka's own client library
-takes. TMA, broker and registry run in processes of their own.
+takes. TMA, broker and registry run in processes of their own: the embedded ones, and where Java
+is there also Apache Kafka with Apicurio's registry.
 """
 
 import asyncio
@@ -10,9 +11,11 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -27,12 +30,13 @@ from .contenders import OURS, Contender, Run
 from .mix import MIX, find_workload
 from .plain import PlainPipeline, PlainTopic
 from .producing import make_messages, produce_one_by_one
-from .services import Services, report_failure, run_services
+from .services import EMBEDDED, Services, list_kafkas, report_failure, run_services
 
 STAGE = "client"
 
 #: What the client is measured by.
 BARE_PRODUCER = "bare producer"
+TIGHT_PRODUCER = "bare producer, tightened"
 
 #: Passes of the mix in a round: about 200,000 frames, fewer for the plain pipeline.
 NUM_PASSES = 200
@@ -102,11 +106,17 @@ def sort_by_topic(records: Sequence[tuple[str, dict[str, Any]]]) -> list[Content
     ]
 
 
+def name_workload(kafka: str) -> str:
+    """Name the mix into a Kafka; the embedded one is what the other stages' mix is beside."""
+    return MIX if kafka == EMBEDDED else f"{MIX}, {kafka}"
+
+
 class OurClient(Rounds):
     """A fresh `TelemetryClient` for each round, with default settings."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, sal_backend: Literal["builtin", "salobj"] = "builtin") -> None:
         super().__init__(services, NUM_PASSES)
+        self._sal_backend = sal_backend
         self._runner = asyncio.Runner()
         self._client: TelemetryClient | None = None
 
@@ -123,7 +133,7 @@ class OurClient(Rounds):
 
     async def _restart(self) -> None:
         await self._stop()
-        self._client = TelemetryClient("127.0.0.1", self.services.port, sal_backend="builtin")
+        self._client = TelemetryClient("127.0.0.1", self.services.port, sal_backend=self._sal_backend)
         await self._client.start_task
 
     async def _stop(self) -> None:
@@ -212,23 +222,48 @@ class PlainClient(Rounds):
         await writer.wait_closed()
 
 
-CONTENDERS = {
-    MIX: (
+def use_salobj(services: Services) -> Run:
+    return OurClient(services, "salobj").make_run()
+
+
+#: Workloads: the mix into each Kafka that can be run here.
+KAFKAS = {name_workload(kafka): kafka for kafka in list_kafkas()}
+
+CONTENDERS = dict.fromkeys(
+    KAFKAS,
+    (
         Contender(OURS, lambda services: OurClient(services).make_run()),
+        *([Contender(f"{OURS}, salobj", use_salobj)] if find_spec("lsst.ts.salobj") else []),
         Contender(BARE_PRODUCER, lambda services: BareProducer(services).make_run()),
-        Contender("bare producer, tightened", lambda services: TightProducer(services).make_run()),
+        Contender(TIGHT_PRODUCER, lambda services: TightProducer(services).make_run()),
         Contender("StreamReader, json, fastavro", lambda services: PlainClient(services).make_run()),
-    )
-}
+    ),
+)
 
 
 @pytest.fixture(scope="module")
-def services(request: pytest.FixtureRequest) -> Iterator[Services]:
-    """Run TMA, broker and registry, and let the LSST variables lead to them."""
+def open_once(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Services]]:
+    """Return what runs the services of a workload, until those of the next one are asked for."""
     is_quick = request.config.getoption("quick")
+    with ExitStack() as stack:
+        running: dict[str, Services] = {}
+
+        def open_workload(name: str) -> Services:
+            if name not in running:
+                stack.close()
+                running.clear()
+                running[name] = stack.enter_context(open_services(KAFKAS[name], is_quick=is_quick))
+            return running[name]
+
+        yield open_workload
+
+
+@contextmanager
+def open_services(kafka: str, *, is_quick: bool) -> Iterator[Services]:
+    """Run the services, and let the LSST variables lead to them."""
     with (
         pytest.MonkeyPatch.context() as patch,
-        run_services(RAW_TELEMETRY_MAP, is_quick=is_quick) as services,
+        run_services(RAW_TELEMETRY_MAP, is_quick=is_quick, kafka=kafka) as services,
     ):
         for name in [name for name in os.environ if name.startswith("LSST_")]:
             patch.delenv(name)
@@ -238,8 +273,10 @@ def services(request: pytest.FixtureRequest) -> Iterator[Services]:
 
 
 @pytest.mark.timeout(600)
-def test_client(measure: Measure, workload_name: str, contender: Contender, services: Services) -> None:
-    mix = find_workload(workload_name)
+def test_client(
+    measure: Measure, workload_name: str, contender: Contender, open_once: Callable[[str], Services]
+) -> None:
+    mix, services = find_workload(MIX), open_once(workload_name)
     topics = {topic_id: PlainTopic(topic_id) for topic_id in services.schema_ids}
     records = []
     for topic_id, frame in zip(mix.topic_ids, mix.frames, strict=True):
