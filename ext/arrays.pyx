@@ -54,16 +54,20 @@ cdef class ArrayFunctor:
         Name of the SAL field.
     num_elements : `int`
         Number of elements.
+    members : `Iterable` [`str`], optional
+        The wire members; those of `member_names` by default.
     """
 
     cdef readonly str field_name
     cdef readonly Py_ssize_t num_elements
     cdef readonly tuple members
 
-    def __cinit__(self, field_name: str, num_elements: int) -> None:
+    def __cinit__(self, field_name: str, num_elements: int, members: object = None) -> None:
         self.field_name = field_name
         self.num_elements = num_elements
-        self.members = member_names(field_name, num_elements)
+        self.members = member_names(field_name, num_elements) if members is None else tuple(members)
+        if len(self.members) != num_elements:
+            raise ValueError(f"{field_name}: expected {num_elements} members, got {len(self.members)}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.field_name!r}, {self.num_elements})"
@@ -115,16 +119,18 @@ cdef class ScalarFunctor:
     ----------
     field_name : `str`
         Name of the SAL field.
+    member : `str`, optional
+        The wire member; of the same name by default.
     """
 
     cdef readonly str field_name
     cdef readonly Py_ssize_t num_elements
     cdef readonly tuple members
 
-    def __cinit__(self, field_name: str) -> None:
+    def __cinit__(self, field_name: str, member: str | None = None) -> None:
         self.field_name = field_name
         self.num_elements = 1
-        self.members = (field_name,)
+        self.members = (field_name if member is None else member,)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.field_name!r})"
@@ -137,8 +143,8 @@ cdef class ScalarFunctor:
         KeyError
             If the member is missing.
         """
-        return data_dict[self.field_name]
+        return data_dict[self.members[0]]
 
     def llv_dict_from_sal_value(self, value: object) -> dict[str, object]:
         """Return the wire member for a SAL value."""
-        return {self.field_name: value}
+        return {self.members[0]: value}

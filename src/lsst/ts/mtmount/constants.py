@@ -2,7 +2,7 @@
 
 __all__ = [
     "CLOCK_OFFSET_EVENT_INTERVAL",
-    "CLOCK_OFFSET_TOPIC_IDS",
+    "CLOCK_OFFSET_TOPICS",
     "LINE_TERMINATOR",
     "LOGGER_NAME",
     "MAX_FRAME_LENGTH",
@@ -22,9 +22,8 @@ TELEMETRY_TIMEOUT = 1
 #: Shortest time between two clockOffset events [seconds].
 CLOCK_OFFSET_EVENT_INTERVAL = 1
 
-#: Topics whose time stamps tell the TMA's clock: azimuthDrives, azimuth,
-#: elevationDrives and elevation, which the TMA sends in every tick.
-CLOCK_OFFSET_TOPIC_IDS = frozenset({5, 6, 14, 15})
+#: Topics whose time stamps tell the TMA's clock: the TMA sends them in every tick.
+CLOCK_OFFSET_TOPICS = frozenset({"azimuth", "azimuthDrives", "elevation", "elevationDrives"})
 
 #: Longest frame that is decoded [bytes]; the TMA's longest is about 19 kB.
 MAX_FRAME_LENGTH = 1 << 20

@@ -27,7 +27,7 @@ from .resilience import Backoff, DeadLetterFile
 from .resilience.writer_thread import run_in_daemon_thread
 from .sal import make_sal_backend
 from .tcp.client import Client
-from .telemetry_map import TELEMETRY_MAP
+from .tma_interface import TmaInterface, choose_tma_interface, log_choice
 
 __all__ = ["TelemetryClient"]
 
@@ -82,6 +82,9 @@ class TelemetryClient(Client):
     wait_for_kafka : `float`
         How long to try again, at the start, while Kafka or the schema
         registry cannot be reached [seconds].
+    tma_interface : `TmaInterface`, path or `None`
+        What the TMA sends; see `choose_tma_interface`. By default the file
+        that ``MTMOUNT_TMA_INTERFACE`` names, or else the packaged interface.
 
     Attributes
     ----------
@@ -109,6 +112,8 @@ class TelemetryClient(Client):
     ------
     RuntimeError
         If there is no running event loop.
+    lsst.ts.mtmount.tma_interface.TmaInterfaceError
+        If the file of the TMA's interface cannot be used.
     lsst.ts.mtmount.sal.SettingsError
         If the environment variables for Kafka are missing or wrong.
 
@@ -134,24 +139,27 @@ class TelemetryClient(Client):
         reconnect: bool | Backoff = False,
         dead_letter: str | os.PathLike[str] | None = None,
         wait_for_kafka: float = 0.0,
+        tma_interface: TmaInterface | str | os.PathLike[str] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.connection_timeout = connection_timeout
         self.flush_timeout = flush_timeout
         self.heartbeat_interval = 1.0
         self._backoff = Backoff() if reconnect is True else (reconnect or None)
-        self._sal = make_sal_backend(sal_backend)
+        self._sal = make_sal_backend(sal_backend, choose_tma_interface(tma_interface))
         # It starts as soon as this coroutine waits.
         self._sal.publisher.wait_for_kafka = wait_for_kafka
         self.controller = self._sal.controller
         log = self._sal.log.getChild("TelemetryClient")
         # The client's own, which `Client` makes: --loglevel governs what is logged about frames, too.
         client_log = log.getChild(f"{type(self).__name__}(TelemetryClient)")
+        log_choice(self._sal.tma_interface, client_log)
         self._dead_letter = None if dead_letter is None else DeadLetterFile(dead_letter, client_log)
         self._pipeline = TelemetryPipeline(
+            interface=self._sal.tma_interface,
             topics={
                 sal_topic: getattr(self.controller, f"tel_{sal_topic}")
-                for sal_topic, _ in TELEMETRY_MAP.values()
+                for sal_topic in self._sal.tma_interface.by_name
                 if hasattr(self.controller, f"tel_{sal_topic}")
             },
             get_preprocessor=self.get_preprocessor,

@@ -6,31 +6,28 @@ import enum
 from typing import Any, TypeAlias
 
 from .core import ArrayFunctor, ScalarFunctor
-from .tma_interface import TmaInterface, load_packaged_tma_interface
+from .tma_interface import TmaInterface, TmaTopic, load_packaged_tma_interface
 
 __all__ = [
     "RAW_TELEMETRY_MAP",
     "TELEMETRY_MAP",
     "Functor",
     "TelemetryTopicId",
-    "make_functor",
+    "make_functors",
     "make_raw_telemetry_map",
 ]
 
 Functor: TypeAlias = ArrayFunctor | ScalarFunctor
 
 
-def make_functor(field_name: str, num_elements: int) -> Functor:
-    """Make what converts a field between its wire members and its SAL value.
-
-    Parameters
-    ----------
-    field_name : `str`
-        Name of the SAL field.
-    num_elements : `int`
-        Number of elements; 1 means a scalar.
-    """
-    return ScalarFunctor(field_name) if num_elements == 1 else ArrayFunctor(field_name, num_elements)
+def make_functors(topic: TmaTopic) -> dict[str, Functor]:
+    """Make the functors of a topic, by SAL field name."""
+    return {
+        field: ScalarFunctor(field, members[0].name)
+        if len(members) == 1
+        else ArrayFunctor(field, len(members), [member.name for member in members])
+        for field, members in topic.fields.items()
+    }
 
 
 def make_raw_telemetry_map(interface: TmaInterface) -> dict[int, list[Any]]:
@@ -46,8 +43,7 @@ RAW_TELEMETRY_MAP: dict[int, list[Any]] = make_raw_telemetry_map(load_packaged_t
 
 #: Topic ID: [SAL topic name, {SAL field name: functor}]
 TELEMETRY_MAP: dict[int, list[Any]] = {
-    topic_id: [sal_topic, {field: make_functor(field, count) for field, count in fields.items()}]
-    for topic_id, (sal_topic, fields) in RAW_TELEMETRY_MAP.items()
+    topic.topic_id: [topic.sal_topic, make_functors(topic)] for topic in load_packaged_tma_interface().topics
 }
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from ..constants import CLOCK_OFFSET_TOPIC_IDS, MAX_FRAME_LENGTH
+from ..constants import CLOCK_OFFSET_TOPICS, MAX_FRAME_LENGTH
 from ..core import (
     NEED_HANDLER,
     DeliveryCounter,
@@ -19,7 +19,8 @@ from ..core import (
 from ..resilience import DeadLetterFile
 from ..resilience.rate_limited_log import RateLimitedLog
 from ..sal.publisher import KafkaPublisher
-from ..telemetry_map import TELEMETRY_MAP, Functor
+from ..telemetry_map import Functor, make_functors
+from ..tma_interface import TmaInterface
 from .counters import Counters
 from .topic_handler import Handler, Preprocessor, TelemetryTopicHandler, TopicHandlers, WritableTopic
 
@@ -58,6 +59,8 @@ class TelemetryPipeline:
 
     Parameters
     ----------
+    interface : `TmaInterface`
+        What the TMA sends.
     topics : `Mapping` [`str`, `TelemetryTopic`]
         SAL topic name: topic. Frames of topics that are missing here are
         unsupported.
@@ -87,6 +90,7 @@ class TelemetryPipeline:
     def __init__(
         self,
         *,
+        interface: TmaInterface,
         topics: Mapping[str, TelemetryTopic],
         get_preprocessor: Callable[[str], Preprocessor | None],
         publisher: KafkaPublisher,
@@ -114,13 +118,14 @@ class TelemetryPipeline:
         handlers: dict[int, Handler] = {}
         # What a standard handler has.
         self._standard: dict[int, tuple[TelemetryTopic, dict[str, Functor]]] = {}
-        for topic_id, (sal_topic, field_dict) in TELEMETRY_MAP.items():
+        for tma_topic in interface.topics:
+            topic_id, sal_topic = tma_topic.topic_id, tma_topic.sal_topic
             if sal_topic not in topics:
                 continue
             topic = topics[sal_topic]
             fields = {
                 name: functor
-                for name, functor in field_dict.items()
+                for name, functor in make_functors(tma_topic).items()
                 # Another SAL interface may not have all that the TMA sends.
                 if topic.record.holds_numbers(name, functor.num_elements)
             }
@@ -134,7 +139,7 @@ class TelemetryPipeline:
                     for index, member in enumerate(functor.members)
                 },
             )
-            codec.reports_clock = topic_id in CLOCK_OFFSET_TOPIC_IDS
+            codec.reports_clock = sal_topic in CLOCK_OFFSET_TOPICS
             self.decoder.add_topic(codec)
             handlers[topic_id] = TelemetryTopicHandler(topic, fields, get_preprocessor(sal_topic))
             self._standard[topic_id] = (topic, fields)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Any, Protocol
 
+from ..tma_interface import TmaInterface
 from .publisher import KafkaPublisher
 from .tai import TaiClock
 
@@ -28,6 +29,8 @@ class SalBackend(Protocol):
         Where telemetry goes.
     clock : `TaiClock`
         What time it is.
+    tma_interface : `TmaInterface`
+        What the TMA sends, its members in the fields of the SAL topics.
     start_task : `asyncio.Task`
         Done when messages can be published; it raises what prevents that.
     """
@@ -36,6 +39,7 @@ class SalBackend(Protocol):
     log: logging.Logger
     publisher: KafkaPublisher
     clock: TaiClock
+    tma_interface: TmaInterface
     start_task: asyncio.Task[None]
 
     async def write_event(self, name: str, **fields: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 
+from ..tma_interface import TmaInterface, load_packaged_tma_interface
 from .backend import SalBackend
 from .builtin_backend import BuiltinBackend
 from .salobj_backend import PACKAGE, SalobjBackend, SalobjError, import_salobj
@@ -16,13 +17,15 @@ __all__ = ["BACKENDS", "describe_backend", "make_sal_backend"]
 BACKENDS = ("auto", "salobj", "builtin")
 
 
-def make_sal_backend(backend: str = "auto") -> SalBackend:
+def make_sal_backend(backend: str = "auto", tma_interface: TmaInterface | None = None) -> SalBackend:
     """Make a SAL backend; it starts at once.
 
     Parameters
     ----------
     backend
         One of `BACKENDS`.
+    tma_interface
+        What the TMA sends; the packaged interface if None.
 
     Raises
     ------
@@ -40,11 +43,12 @@ def make_sal_backend(backend: str = "auto") -> SalBackend:
     imported only to be used.
     """
     _check(backend)
+    sent = load_packaged_tma_interface() if tma_interface is None else tma_interface
     log = logging.getLogger(COMPONENT)
     reason = "as was asked for"
     if backend == "salobj" or (backend == "auto" and _is_salobj_installed()):
         try:
-            return SalobjBackend(import_salobj())
+            return SalobjBackend(import_salobj(), sent)
         except SalobjError as error:
             if backend == "salobj":
                 raise
@@ -52,7 +56,7 @@ def make_sal_backend(backend: str = "auto") -> SalBackend:
             reason = f"{PACKAGE} cannot be used"
     elif backend == "auto":
         reason = f"{PACKAGE} is not installed"
-    builtin = BuiltinBackend()
+    builtin = BuiltinBackend(sent)
     log.info(f"SAL backend: builtin ({reason})")
     return builtin
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..tma_interface import TmaInterface
 from .controller import Controller
 
 __all__ = ["BuiltinBackend"]
@@ -12,8 +13,9 @@ __all__ = ["BuiltinBackend"]
 class BuiltinBackend:
     """SAL without salobj; see `SalBackend`."""
 
-    def __init__(self) -> None:
-        self.controller = Controller()
+    def __init__(self, tma_interface: TmaInterface) -> None:
+        self.controller = Controller(tma_interface=tma_interface)
+        self.tma_interface = self.controller.interface.tma_interface
         self.log = self.controller.log
         self.publisher = self.controller.publisher
         self.clock = self.controller.clock

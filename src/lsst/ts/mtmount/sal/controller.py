@@ -8,6 +8,7 @@ import time
 from types import TracebackType
 
 from ..constants import LOGGER_NAME
+from ..tma_interface import TmaInterface
 from .interface import Interface, load_interface
 from .log_handler import SalLogHandler
 from .publisher import KafkaPublisher
@@ -40,6 +41,8 @@ class Controller:
         The topics; see `load_interface` if None.
     publisher
         The publisher; one made from the settings if None.
+    tma_interface
+        What the TMA sends, for `load_interface`.
 
     Attributes
     ----------
@@ -80,6 +83,7 @@ class Controller:
         settings: KafkaSettings | None = None,
         interface: Interface | None = None,
         publisher: KafkaPublisher | None = None,
+        tma_interface: TmaInterface | None = None,
     ) -> None:
         if name != COMPONENT:
             raise ValueError(f"This controller is only for {COMPONENT}, not for {name!r}")
@@ -90,7 +94,7 @@ class Controller:
         self._log_handler = SalLogHandler()
         self.log.addHandler(self._log_handler)
         try:
-            self.interface = load_interface(self.log) if interface is None else interface
+            self.interface = interface or load_interface(self.log, tma_interface=tma_interface)
             if publisher is None:
                 publisher = KafkaPublisher(
                     settings or KafkaSettings.from_environment(), logging.getLogger(LOGGER_NAME)

@@ -12,11 +12,12 @@ import csv
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..tma_interface import TmaInterface, load_packaged_tma_interface
 from .fields import PRIVATE_FIELDS, FieldInfo
-from .interface_differences import fit_to_wire, warn_of_differences
+from .interface_differences import fit_tma_to_sal, fit_to_wire, warn_of_differences
 from .interface_xml import (
     InterfaceError,
     find_installed_interface,
@@ -52,11 +53,14 @@ class Interface:
     is_exact
         Are all descriptions the observatory's own, so that schemas and
         revision codes are exactly salobj's?
+    tma_interface
+        What the TMA sends, its members in the fields of these topics.
     """
 
     topics: Mapping[str, TopicInfo]
     source: str
     is_exact: bool
+    tma_interface: TmaInterface = field(default_factory=load_packaged_tma_interface)
 
 
 def load_packaged_interface() -> Interface:
@@ -77,7 +81,11 @@ def load_packaged_interface() -> Interface:
     return Interface({topic.attr_name: topic for topic in topics}, "packaged tables", is_exact=False)
 
 
-def load_interface(log: logging.Logger, environ: Mapping[str, str] = os.environ) -> Interface:
+def load_interface(
+    log: logging.Logger,
+    environ: Mapping[str, str] = os.environ,
+    tma_interface: TmaInterface | None = None,
+) -> Interface:
     """Load the best description of the published topics that there is.
 
     Parameters
@@ -87,35 +95,41 @@ def load_interface(log: logging.Logger, environ: Mapping[str, str] = os.environ)
         packaged tables: one warning for each topic and kind of difference.
     environ
         Environment variables.
+    tma_interface
+        What the TMA sends; the packaged interface if None.
 
     Raises
     ------
     InterfaceError
         If interface files are found but cannot be understood.
     """
+    sent = load_packaged_tma_interface() if tma_interface is None else tma_interface
     packaged = load_packaged_interface()
+    expected = packaged.topics.values()
     folder = _find_folder(log, environ)
     if folder is None:
-        return packaged
+        sent = fit_tma_to_sal(sent, expected)
+        warn_of_differences(
+            {topic.sal_name: topic for topic in expected}, expected, sent, packaged.source, log
+        )
+        topics = {name: fit_to_wire(topic, sent) for name, topic in packaged.topics.items()}
+        return Interface(topics, packaged.source, packaged.is_exact, sent)
     private_fields = find_private_fields(folder)
     if private_fields is None:
         log.warning(
             f"The private fields are not described in {folder} and lsst.ts.xml is not installed: "
             "schemas and revision codes are not exactly salobj's"
         )
-    found = read_interface(
-        folder, [topic.sal_name for topic in packaged.topics.values()], private_fields or PRIVATE_FIELDS
+    # In the order of the packaged tables, then of the TMA's topic IDs, whatever the order of the files.
+    sal_names = dict.fromkeys(
+        [*(topic.sal_name for topic in expected), *(topic.sal_topic for topic in sent.topics)]
     )
-    warn_of_differences(found, packaged.topics.values(), str(folder), log)
+    found = read_interface(folder, sal_names.keys(), private_fields or PRIVATE_FIELDS)
+    sent = fit_tma_to_sal(sent, found.values())
+    warn_of_differences(found, expected, sent, str(folder), log)
+    fitted = [fit_to_wire(found[name], sent) for name in sal_names if name in found]
     return Interface(
-        # In the order of the packaged tables, whatever the order of the files.
-        {
-            name: fit_to_wire(found[topic.sal_name])
-            for name, topic in packaged.topics.items()
-            if topic.sal_name in found
-        },
-        str(folder),
-        is_exact=private_fields is not None,
+        {topic.attr_name: topic for topic in fitted}, str(folder), private_fields is not None, sent
     )
 
 

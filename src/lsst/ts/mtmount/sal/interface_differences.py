@@ -9,24 +9,37 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from ..telemetry_map import RAW_TELEMETRY_MAP
+from ..tma_interface import TmaInterface, TmaTopic, fit_to_sal, list_names
 from .fields import FieldInfo
 from .schema import TopicInfo, make_attr_name
 
-__all__ = ["fit_to_wire", "warn_of_differences"]
-
-WIRE_COUNTS: Mapping[str, Mapping[str, int]] = dict(RAW_TELEMETRY_MAP.values())
+__all__ = ["fit_tma_to_sal", "fit_to_wire", "warn_of_differences"]
 
 
-def fit_to_wire(topic: TopicInfo) -> TopicInfo:
+def fit_tma_to_sal(tma_interface: TmaInterface, topics: Iterable[TopicInfo]) -> TmaInterface:
+    """Return the TMA's interface, its members in the fields that SAL has for them."""
+    return fit_to_sal(
+        tma_interface, {topic.sal_name: {field.name: field for field in topic.fields} for topic in topics}
+    )
+
+
+def fit_to_wire(topic: TopicInfo, tma_interface: TmaInterface) -> TopicInfo:
     """Return the topic, its arrays with as many elements as the TMA sends."""
-    return replace(topic, wire_counts=WIRE_COUNTS.get(topic.sal_name, {}))
+    sent = tma_interface.by_name.get(topic.sal_name)
+    wire_counts = {} if sent is None else {name: len(members) for name, members in sent.fields.items()}
+    if all(wire_counts.get(field.name, field.count) == field.count for field in topic.fields):
+        return topic
+    return replace(topic, wire_counts=wire_counts)
 
 
 def warn_of_differences(
-    found: Mapping[str, TopicInfo], expected: Iterable[TopicInfo], source: str, log: logging.Logger
+    found: Mapping[str, TopicInfo],
+    expected: Iterable[TopicInfo],
+    tma_interface: TmaInterface,
+    source: str,
+    log: logging.Logger,
 ) -> None:
-    """Warn of the differences between an interface and the packaged tables.
+    """Warn of the differences between an interface, the packaged tables and what the TMA sends.
 
     Parameters
     ----------
@@ -34,17 +47,37 @@ def warn_of_differences(
         Topics of the interface, by SAL name.
     expected
         The packaged topics.
+    tma_interface
+        What the TMA sends.
     source
         Where the interface is from.
     log
         Logger: one warning for each topic and kind of difference.
     """
-    for topic in expected:
-        for difference in _describe_differences(found.get(topic.sal_name), topic):
+    sent = tma_interface.by_name
+    packaged = {topic.sal_name: topic for topic in expected}
+    for topic in packaged.values():
+        for difference in _describe_differences(found.get(topic.sal_name), topic, sent.get(topic.sal_name)):
             log.warning(f"The SAL interface in {source} differs from what was expected: {difference}")
+    for tma_topic in tma_interface.topics:
+        name = tma_topic.sal_topic
+        if lack := _describe_lack(tma_topic, found.get(name), packaged.get(name)):
+            log.warning(f"The SAL interface in {source} lacks what the TMA sends: {lack}")
 
 
-def _describe_differences(found: TopicInfo | None, expected: TopicInfo) -> Iterator[str]:
+def _describe_lack(sent: TmaTopic, found: TopicInfo | None, packaged: TopicInfo | None) -> str | None:
+    """Describe what the TMA sends and neither this interface nor the packaged tables have."""
+    name = make_attr_name(sent.sal_topic)
+    if found is None:
+        return None if packaged else f"there is no {name}; the frames of topic ID {sent.topic_id} are ignored"
+    known = {field.name for topic in (found, packaged) if topic for field in topic.fields}
+    missing = [field for field in sent.fields if field not in known]
+    return f"{name} has no {list_names(missing)}; not written" if missing else None
+
+
+def _describe_differences(
+    found: TopicInfo | None, expected: TopicInfo, sent: TmaTopic | None
+) -> Iterator[str]:
     """Describe how a topic differs from the packaged one.
 
     Descriptions and units are not compared: they do not change what is written.
@@ -62,7 +95,7 @@ def _describe_differences(found: TopicInfo | None, expected: TopicInfo) -> Itera
         yield f"{name} also has {', '.join(extra)}; left at zero"
     if common != [field for field in actual if field in wanted]:
         yield f"{name} has its fields in another order; the interface's is used"
-    wire = WIRE_COUNTS.get(expected.sal_name, {})
+    wire = {} if sent is None else sent.fields
     # What becomes of a field: the changes.
     changes: dict[str, list[str]] = {}
     for field in common:

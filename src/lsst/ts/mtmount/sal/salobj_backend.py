@@ -13,9 +13,10 @@ from types import ModuleType
 from typing import Any
 
 from ..constants import LOGGER_NAME
+from ..tma_interface import TmaInterface
 from .fields import PRIVATE_FIELDS, FieldInfo
 from .interface import load_packaged_interface
-from .interface_differences import fit_to_wire, warn_of_differences
+from .interface_differences import fit_tma_to_sal, fit_to_wire, warn_of_differences
 from .outage_buffer import OutageBuffer, OutageLogFilter
 from .publisher import KafkaPublisher
 from .schema import COMPONENT, TopicInfo
@@ -112,6 +113,8 @@ class SalobjBackend:
     ----------
     salobj
         The package, as of `import_salobj`.
+    tma_interface
+        What the TMA sends.
 
     Raises
     ------
@@ -129,7 +132,7 @@ class SalobjBackend:
     not.
     """
 
-    def __init__(self, salobj: ModuleType) -> None:
+    def __init__(self, salobj: ModuleType, tma_interface: TmaInterface) -> None:
         settings = KafkaSettings.from_environment()
         try:
             self.controller = salobj.Controller(COMPONENT, write_only=True)
@@ -141,7 +144,7 @@ class SalobjBackend:
         self.clock = TaiClock()
         self._closing: asyncio.Task[None] | None = None
         try:
-            self._topics = self._replace_topics(salobj, settings)
+            self._topics = self._replace_topics(salobj, settings, tma_interface)
         except Exception:
             self._closing = asyncio.create_task(self.controller.close())
             raise
@@ -164,7 +167,9 @@ class SalobjBackend:
         )
         self.start_task = asyncio.create_task(self._start())
 
-    def _replace_topics(self, salobj: ModuleType, settings: KafkaSettings) -> list[SalobjTelemetryTopic]:
+    def _replace_topics(
+        self, salobj: ModuleType, settings: KafkaSettings, tma_interface: TmaInterface
+    ) -> list[SalobjTelemetryTopic]:
         """Put our telemetry topics into the places of salobj's."""
         salinfo = self.controller.salinfo
         found = {
@@ -173,18 +178,22 @@ class SalobjBackend:
             if topic_info.attr_name.startswith(("tel_", "evt_"))
         }
         packaged = load_packaged_interface().topics
-        warn_of_differences(
-            {sal_name: info for sal_name, (_, info) in found.items()}, packaged.values(), PACKAGE, self.log
-        )
+        infos = {sal_name: info for sal_name, (_, info) in found.items()}
+        self.tma_interface = fit_tma_to_sal(tma_interface, infos.values())
+        warn_of_differences(infos, packaged.values(), self.tma_interface, PACKAGE, self.log)
         self.publisher = KafkaPublisher(adapt_settings(settings, salinfo), logging.getLogger(LOGGER_NAME))
         telemetry_class = salobj.topics.ControllerTelemetry
         telemetry_class.register(SalobjTelemetryTopic)
         topics = []
-        for name, expected in packaged.items():
-            if not expected.is_event and expected.sal_name in found:
-                _, info = found[expected.sal_name]
+        telemetry = [topic.sal_name for topic in packaged.values() if not topic.is_event]
+        for sal_name in dict.fromkeys([*telemetry, *self.tma_interface.by_name]):
+            if sal_name in found:
+                name, info = found[sal_name]
                 topic = SalobjTelemetryTopic(
-                    getattr(self.controller, name), fit_to_wire(info), self.publisher, self.clock
+                    getattr(self.controller, name),
+                    fit_to_wire(info, self.tma_interface),
+                    self.publisher,
+                    self.clock,
                 )
                 setattr(self.controller, name, topic)
                 topics.append(topic)

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import configparser
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..resilience.escape import escape
 from .description import (
     FRAME_STAMP,
     MAX_PERIOD_MS,
@@ -31,6 +32,7 @@ from .description import (
     TmaMember,
     TmaTopic,
 )
+from .differences import list_names
 from .grouping import group_members
 
 __all__ = ["parse_configuration"]
@@ -77,11 +79,9 @@ NO_SECTION = "\n"
 SLOW_KEY = re.compile(r"\s{4}")
 
 MAX_LINE = 4096
+MAX_SHOWN = 200
 MAX_MULTIPLE = MAX_PERIOD_MS // TICK_MS
 MAX_VALUE = 9_999_999
-
-#: How many names a remark lists.
-MAX_LISTED = 5
 
 
 @dataclass
@@ -94,13 +94,20 @@ class Section:
     #: Key: the key in the file, and the value in quotes.
     entries: dict[str, tuple[str, str]] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """The name in brackets, as it may be shown."""
+        return f"[{escape(self.name, MAX_SHOWN)}]"
+
     def fail(self, key: str | None, expected: str, got: str | None = None) -> TmaInterfaceError:
         """Return the error for a fault of a key, or of the section if it is None."""
         raw_key = None if key is None else self.entries.get(key, (key, ""))[0]
-        place = f"{self.file.source}: section [{self.name}]" + ("" if key is None else f", key {key}")
+        place = f"{self.file.source}: section {self.title}"
+        if key is not None:
+            place += f", key {escape(key, MAX_SHOWN)}"
         line = self.file.find_line(self.raw_name, raw_key)
         text = f"{place}{f' (line {line})' if line else ''}: expected {expected}"
-        return TmaInterfaceError(text if got is None else f"{text}, got {got[:200]}")
+        return TmaInterfaceError(text if got is None else f"{text}, got {got[:MAX_SHOWN]}")
 
     def get(self, key: str) -> str:
         """Return the value of a key, without its quotes."""
@@ -169,9 +176,17 @@ def parse_configuration(
         if topic is None:
             continue
         if (other := owners.setdefault(topic.topic_id, section)) is not section:
-            raise section.fail(TOPIC_ID, "a topic ID of its own", f"{topic.topic_id}, that of [{other.name}]")
+            raise section.fail(
+                TOPIC_ID,
+                "a topic ID of its own",
+                f"{topic.topic_id}, that of {other.title}",
+            )
         if (other := owners.setdefault(topic.sal_topic, section)) is not section:
-            raise section.fail(None, "a SAL topic of its own", f"{topic.sal_topic!r}, that of [{other.name}]")
+            raise section.fail(
+                None,
+                "a SAL topic of its own",
+                f"{topic.sal_topic!r}, that of {other.title}",
+            )
         topics.append(topic)
     return TmaInterface(tuple(topics), source, tuple(remarks))
 
@@ -187,9 +202,13 @@ def _read_sections(file: ConfigurationFile) -> list[Section]:
     try:
         parser.read_string(file.text, file.source)
     except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
-        key = f", key {error.option}" if isinstance(error, configparser.DuplicateOptionError) else ""
+        key = (
+            f", key {escape(error.option, MAX_SHOWN)}"
+            if isinstance(error, configparser.DuplicateOptionError)
+            else ""
+        )
         raise TmaInterfaceError(
-            f"{file.source}: section [{error.section}]{key} (line {error.lineno}): "
+            f"{file.source}: section [{escape(error.section, MAX_SHOWN)}]{key} (line {error.lineno}): "
             f"expected {'each key of a section' if key else 'each section'} once, got it twice"
         ) from None
     except configparser.MissingSectionHeaderError as error:
@@ -250,13 +269,13 @@ def _make_topic(section: Section, packaged: Mapping[str, TmaTopic], remarks: lis
             return None
         if name not in packaged:
             remarks.append(
-                f"[{section.name}] has topic ID 0 and no packaged topic ID, and is skipped; it publishes "
-                f"{_list_names(variables)}"
+                f"{section.title} has topic ID 0 and no packaged topic ID, and is skipped; it publishes "
+                f"{list_names(member.name for member in variables)}"
             )
             return None
         topic_id, period_ms = packaged[name].topic_id, packaged[name].period_ms
         remarks.append(
-            f"[{section.name}] has topic ID 0: the packaged topic ID {topic_id} and period of {period_ms} ms "
+            f"{section.title} has topic ID 0: the packaged topic ID {topic_id} and period of {period_ms} ms "
             "are taken"
         )
     elif not 1 <= multiple <= MAX_MULTIPLE:
@@ -317,14 +336,13 @@ def _read_variables(section: Section, remarks: list[str]) -> list[TmaMember]:
             variables[name] = member
             if not (values["Unit"] and values["Comments"]):
                 incomplete.append(name)
-    if unknown:
-        remarks.append(
-            f"[{section.name}] has keys that are not known, and are ignored: {_list_names(unknown)}"
-        )
-    if strings:
-        remarks.append(f"[{section.name}] publishes strings, which are no telemetry: {_list_names(strings)}")
-    if incomplete:
-        remarks.append(f"[{section.name}] has no unit or no comment of {_list_names(incomplete)}")
+    for text, names in (
+        ("has keys that are not known, and are ignored:", unknown),
+        ("publishes strings, which are no telemetry:", strings),
+        ("has no unit or no comment of", incomplete),
+    ):
+        if names:
+            remarks.append(f"{section.title} {text} {list_names(names)}")
     return list(variables.values())
 
 
@@ -334,9 +352,3 @@ def _check_size(section: Section, group: str, numbers: set[int]) -> None:
     if sorted(numbers) != list(range(len(numbers))) or size != len(numbers):
         last = f"the last is {max(numbers)}" if numbers else "none"
         raise section.fail(key, f"as many variables as {size}, numbered from 0", f"{len(numbers)} ({last})")
-
-
-def _list_names(members: Iterable[TmaMember | str]) -> str:
-    names = [member if isinstance(member, str) else member.name for member in members]
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(name[:100] for name in names[:MAX_LISTED]) + more

@@ -1,0 +1,58 @@
+"""Which interface a program or a client uses: an argument, an environment variable, or the packaged one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+
+from .description import TmaInterface
+from .differences import compare_tma_interfaces
+from .load import load_packaged_tma_interface, load_tma_interface
+
+__all__ = ["TMA_INTERFACE_VARIABLE", "choose_tma_interface", "log_choice"]
+
+#: Environment variable that names a file of the TMA's interface; empty is unset.
+TMA_INTERFACE_VARIABLE = "MTMOUNT_TMA_INTERFACE"
+
+#: How many topics are told one by one at the start.
+MAX_TOLD = 50
+
+
+def choose_tma_interface(
+    choice: TmaInterface | str | os.PathLike[str] | None = None, environ: Mapping[str, str] = os.environ
+) -> TmaInterface:
+    """Choose the interface to use.
+
+    Parameters
+    ----------
+    choice : `TmaInterface`, path or `None`
+        An interface, or a file for `load_tma_interface`. None: the file that
+        ``MTMOUNT_TMA_INTERFACE`` names, or else the packaged interface.
+    environ : `Mapping` [`str`, `str`]
+        Environment variables.
+
+    Raises
+    ------
+    TmaInterfaceError
+        If the file cannot be used.
+    """
+    if isinstance(choice, TmaInterface):
+        return choice
+    path = environ.get(TMA_INTERFACE_VARIABLE) or None if choice is None else choice
+    return load_packaged_tma_interface() if path is None else load_tma_interface(path)
+
+
+def log_choice(interface: TmaInterface, log: logging.Logger) -> None:
+    """Log which interface is used, and how it differs from the packaged one: a line a topic at most."""
+    packaged = load_packaged_tma_interface()
+    log.info(f"TMA interface: {interface.source} ({interface.describe_size()})")
+    for remark in interface.remarks[:MAX_TOLD]:
+        log.warning(f"TMA interface: {remark}")
+    differences: dict[str, list[str]] = {}
+    for difference in compare_tma_interfaces(interface, packaged):
+        differences.setdefault(difference.topic, []).append(difference.what)
+    for topic, texts in list(differences.items())[:MAX_TOLD]:
+        log.info(f"TMA interface: unlike the packaged one, {topic} {'; '.join(texts)}")
+    if len(differences) > MAX_TOLD:
+        log.info(f"TMA interface: {len(differences) - MAX_TOLD} more topics differ from the packaged ones")

@@ -1,0 +1,145 @@
+"""How what the TMA sends differs from a map of it, and what that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ..resilience.escape import escape
+from .description import TmaInterface, TmaTopic
+
+__all__ = ["Difference", "compare_tma_interfaces", "list_names"]
+
+#: How many names a text lists.
+MAX_LISTED = 5
+MAX_NAME = 100
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference of two interfaces.
+
+    Parameters
+    ----------
+    topic : `str`
+        SAL name of the topic.
+    what : `str`
+        What is different.
+    effect : `str`
+        What that does.
+    is_loss : `bool`
+        Would a frame, a member or a field be lost, or has it another type?
+    """
+
+    topic: str
+    what: str
+    effect: str
+    is_loss: bool
+
+
+def compare_tma_interfaces(sent: TmaInterface, used: TmaInterface) -> Iterator[Difference]:
+    """Compare what the TMA sends with the map that a client uses.
+
+    Parameters
+    ----------
+    sent : `TmaInterface`
+        What the TMA sends.
+    used : `TmaInterface`
+        The map.
+    """
+    for topic in sent.topics:
+        other = used.by_name.get(topic.sal_topic)
+        if other is None:
+            yield Difference(
+                topic.sal_topic,
+                f"is sent, with topic ID {topic.topic_id} and {len(topic.members)} members",
+                "its frames are ignored",
+                True,
+            )
+        else:
+            yield from _compare_topics(topic, other)
+    for topic in used.topics:
+        if topic.sal_topic not in sent.by_name:
+            yield Difference(topic.sal_topic, "is not sent", "its SAL topic is never written", True)
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Return the first names, cut where they are long, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(escape(name, MAX_NAME) for name in names[:MAX_LISTED]) + more
+
+
+def _compare_topics(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
+    name = sent.sal_topic
+    if sent.topic_id != used.topic_id:
+        yield Difference(
+            name, f"has topic ID {sent.topic_id} instead of {used.topic_id}", "its frames are not known", True
+        )
+    yield from _compare_members(sent, used)
+    both = [(member, used.by_name[member.name]) for member in sent.members if member.name in used.by_name]
+    moved = [
+        f"{member.name} in {member.field}[{member.index}] instead of {other.field}[{other.index}]"
+        for member, other in both
+        if (member.field, member.index) != (other.field, other.index)
+    ]
+    if moved:
+        yield Difference(
+            name, f"has members in other fields: {list_names(moved)}", "they go to the map's fields", True
+        )
+    types = {
+        f"{other.field} {member.sal_type} instead of {other.sal_type}": None
+        for member, other in both
+        if None not in (member.sal_type, other.sal_type) and member.sal_type != other.sal_type
+    }
+    if types:
+        yield Difference(name, f"has other types: {list_names(types)}", "values are converted", True)
+    units = {
+        f"{other.field} {member.unit!r} instead of {other.unit!r}": None
+        for member, other in both
+        if None not in (member.unit, other.unit) and member.unit != other.unit
+    }
+    if units:
+        yield Difference(name, f"has other units: {list_names(units)}", "values are not converted", False)
+    if sent.period_ms != used.period_ms:
+        yield Difference(
+            name, f"comes every {sent.period_ms} ms instead of {used.period_ms} ms", "none", False
+        )
+
+
+def _compare_members(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
+    name = sent.sal_topic
+    grown = [
+        field
+        for field, members in sent.fields.items()
+        if field in used.fields and len(members) > len(used.fields[field])
+    ]
+    shrunk = [
+        field
+        for field, members in sent.fields.items()
+        if field in used.fields and len(members) < len(used.fields[field])
+    ]
+    new = [
+        member.name
+        for member in sent.members
+        if member.name not in used.by_name and member.field not in (*grown, *shrunk)
+    ]
+    gone = [
+        member.name
+        for member in used.members
+        if member.name not in sent.by_name and member.field not in (*grown, *shrunk)
+    ]
+    dropped = "each frame is dropped; with --accept-incomplete these fields keep their values"
+    for what, effect in (
+        (f"also sends {list_names(new)}" if new else "", "these members are ignored"),
+        (f"does not send {list_names(gone)}" if gone else "", dropped),
+        (_describe_counts(sent, used, grown), "the new elements are ignored"),
+        (_describe_counts(sent, used, shrunk), dropped),
+    ):
+        if what:
+            yield Difference(name, what, effect, True)
+
+
+def _describe_counts(sent: TmaTopic, used: TmaTopic, fields: list[str]) -> str:
+    changes = [f"{field} {len(sent.fields[field])} instead of {len(used.fields[field])}" for field in fields]
+    return f"has other numbers of elements: {list_names(changes)}" if changes else ""
