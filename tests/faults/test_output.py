@@ -169,35 +169,6 @@ def test_every_program_with_closed_descriptors_and_its_version(program: str, tmp
     assert version.stdout.startswith(f"{program} ")
 
 
-def read_lines(reader: int) -> list[str]:
-    with os.fdopen(reader) as stream:
-        return stream.read().splitlines()
-
-
-async def test_lines_that_were_left_out_are_told(
-    embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path
-) -> None:
-    """More than fits is logged while nobody reads; then somebody does."""
-    reader, writer = os.pipe()
-    async with ClientProgram(
-        embedded_environment, tmp_path, tma.port, "--loglevel=DEBUG", output=writer
-    ) as program:
-        os.close(writer)
-        await tma.send(azimuth_frame())
-        await wait_until(lambda: program.counters["acknowledged"] == 1)
-        num_signals = 0
-        # A line of the counters for each signal, until what waits is more than the bound.
-        while num_signals < 6000:
-            program.send_signal(signal.SIGUSR1)
-            num_signals += 1
-            await asyncio.sleep(0)
-        program.send_signal(signal.SIGTERM)
-        lines = await asyncio.to_thread(lambda: read_lines(reader))
-        status, _ = await program.wait_ended()
-    assert status == 0
-    assert lines[-1] == "MTMount telemetry client done"
-
-
 async def test_log_lines(embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path) -> None:
     """Times are in UTC; what comes from outside controls nothing; --loglevel governs all of the client's."""
     start = time.time()

@@ -1,0 +1,70 @@
+"""A file with the process ID, which harms nothing that is there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lsst.ts.mtmount.program.pid_file import PidFile
+from lsst.ts.mtmount.resilience.output_file import OutputFile
+
+
+def make_ended_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait(60)
+    return process.pid
+
+
+def test_is_there_while_the_program_runs(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    pid_file = PidFile(OutputFile(path))
+    assert not path.exists()
+    with pid_file:
+        assert path.read_text() == f"{os.getpid()}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "own", "ended", "0", "99999999999"])
+def test_what_an_ended_program_has_left_is_replaced(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "pid"
+    path.write_text({"own": f"{os.getpid()}\n", "ended": f"{make_ended_pid()}\n"}.get(text, text))
+    with PidFile(OutputFile(path)):
+        assert path.read_text() == f"{os.getpid()}\n"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{os.getppid()}\n", "still runs"),
+        ("linger.ms: 2\n", "expected a process ID in it, got 'linger"),
+    ],
+)
+def test_anything_else_is_left_alone(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "pid"
+    path.write_text(text)
+    with pytest.raises(OSError, match=expected):
+        PidFile(OutputFile(path))
+    assert path.read_text() == text
+
+
+def test_device_is_refused() -> None:
+    with pytest.raises(OSError, match="expected a regular file"):
+        PidFile(OutputFile("/dev/null"))
+
+
+def test_file_that_another_program_has_taken_over_stays(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    with PidFile(OutputFile(path)):
+        path.write_text("1\n")
+    assert path.read_text() == "1\n"
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("pid")
+    with PidFile(OutputFile(tmp_path / "link")):
+        assert (tmp_path / "pid").read_text() == f"{os.getpid()}\n"
+    assert (tmp_path / "link").is_symlink()
+    assert not (tmp_path / "pid").exists()
