@@ -14,6 +14,7 @@ from typing import Any
 from ..constants import TELEMETRY_PORT
 from ..program.arguments import (
     ArgumentParser,
+    add_tma_interface_option,
     check_distinct,
     parse_host,
     parse_output_file,
@@ -22,6 +23,7 @@ from ..program.arguments import (
 )
 from ..resilience.escape import escape
 from ..resilience.output_file import OutputFile, write_all
+from ..tma_interface import choose_tma_interface
 from ..tools.simulator import TmaSimulator
 from ..tools.simulator.options import parse_rate, parse_seed, parse_topics
 
@@ -84,6 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="at the end of a stream, let the client close the connection",
     )
+    add_tma_interface_option(parser)
     return parser
 
 
@@ -192,6 +195,7 @@ async def amain(args: argparse.Namespace, parser: argparse.ArgumentParser) -> in
             seed=args.seed,
             record=None if recording is None else recording.write,
             stay_open=args.stay_open,
+            interface=choose_tma_interface(args.tma_interface),
         )
         report = await run(simulator, args.wait or args.duration)
     except ValueError as error:

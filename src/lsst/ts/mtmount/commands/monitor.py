@@ -16,10 +16,11 @@ from typing import Protocol
 
 from rich.console import Console
 
-from ..program.arguments import ArgumentParser
+from ..program.arguments import ArgumentParser, add_tma_interface_option
 from ..sal.interface import InterfaceError, load_interface
 from ..sal.schema import COMPONENT
 from ..sal.settings import KafkaSettings, SettingsError
+from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from ..tools.monitor import (
     BadMessage,
     FieldName,
@@ -151,6 +152,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="fields, such as azimuth.actualPosition,azimuthDrives.current[3] (default: positions of the "
         "axes; in plain lines: all fields)",
     )
+    add_tma_interface_option(parser)
     parser.add_argument("--plain", action="store_true", help="write plain lines to a terminal, too")
     return parser
 
@@ -165,7 +167,7 @@ def make_selection(args: argparse.Namespace, log: logging.Logger, *, is_plain: b
     InterfaceError
         If the SAL interface cannot be understood.
     """
-    interface = load_interface(log)
+    interface = load_interface(log, tma_interface=choose_tma_interface(args.tma_interface))
     topics = [*args.topics, *args.more_topics]
     if is_plain:
         return Selection.make(interface, topics or ([] if args.fields else PLAIN_TOPICS), args.fields or [])
@@ -265,7 +267,9 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
         consumer = stack.enter_context(
             LiveConsumer(settings, [prefix + name for name in selection.topics], log)
         )
-        picture = MonitorState(selection, prefix, time.monotonic(), consumer.get_schema)
+        picture = MonitorState(
+            selection, prefix, time.monotonic(), consumer.get_schema, choose_tma_interface(args.tma_interface)
+        )
         duration = args.duration
         view: View
         if is_plain:
@@ -297,7 +301,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         monitor(args, parser, Console())
-    except (SettingsError, MonitorError, InterfaceError) as error:
+    except (SettingsError, MonitorError, InterfaceError, TmaInterfaceError) as error:
         print(f"{NAME}: failed: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:

@@ -12,9 +12,11 @@ from typing import NoReturn
 from .._version import __version__
 from ..resilience.escape import escape
 from ..resilience.output_file import OutputFile, check_output_folder
+from ..tma_interface import TMA_INTERFACE_VARIABLE, TmaInterface, TmaInterfaceError, load_tma_interface
 
 __all__ = [
     "ArgumentParser",
+    "add_tma_interface_option",
     "check_distinct",
     "parse_host",
     "parse_log_level",
@@ -54,6 +56,24 @@ def parse_output_file(text: str) -> OutputFile:
         return OutputFile(text)
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+
+
+def add_tma_interface_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the TMA's interface; an unusable file is a usage error."""
+    parser.add_argument(
+        "--tma-interface",
+        type=_parse_tma_interface,
+        metavar="FILE",
+        help="what the TMA sends: its own TelemetryTopicsConfiguration.ini, or a table that "
+        f"compare_mtmount_interfaces exported (default: {TMA_INTERFACE_VARIABLE}, or the packaged interface)",
+    )
+
+
+def _parse_tma_interface(text: str) -> TmaInterface | None:
+    try:
+        return load_tma_interface(text) if text else None
+    except TmaInterfaceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parse_output_folder(text: str) -> Path:

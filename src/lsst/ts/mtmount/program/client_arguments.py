@@ -12,6 +12,7 @@ from ..resilience.output_file import OutputFile
 from ..sal import BACKENDS
 from .arguments import (
     ArgumentParser,
+    add_tma_interface_option,
     check_distinct,
     describe_error,
     parse_host,
@@ -71,6 +72,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="SECONDS",
         help="at the start, wait for Kafka and the schema registry, that long or until a signal",
     )
+    add_tma_interface_option(parser)
     parser.add_argument(
         "--report",
         type=parse_output_file,

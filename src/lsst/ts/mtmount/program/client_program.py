@@ -16,6 +16,7 @@ from ..core import DropReason
 from ..pipeline.counters import Counters
 from ..resilience.escape import escape
 from ..sal import SalobjError
+from ..tma_interface import TmaInterfaceError
 from .client_arguments import parse_arguments
 from .copies import find_other_distributions
 from .event_loop import ProgramEventLoop
@@ -174,6 +175,8 @@ def _choose_options(args: argparse.Namespace) -> dict[str, Any]:
         options["reconnect"] = True
     if args.dead_letter is not None:
         options["dead_letter"] = args.dead_letter.path
+    if args.tma_interface is not None:
+        options["tma_interface"] = args.tma_interface
     if args.wait_for_kafka:
         options["wait_for_kafka"] = args.wait_for_kafka
     return options
@@ -199,6 +202,8 @@ def _describe_failure(failure: Exception, args: argparse.Namespace) -> str:
         return escape(f"--host {args.host}: {failure.strerror}")
     if isinstance(failure, OSError) and failure.filename is not None:
         return escape(f"{failure.filename}: {failure.strerror}")
+    if isinstance(failure, TmaInterfaceError):
+        return escape(f"TMA interface: {failure}")
     return escape(repr(failure))
 
 

@@ -39,7 +39,7 @@ def choose_tma_interface(
     """
     if isinstance(choice, TmaInterface):
         return choice
-    path = environ.get(TMA_INTERFACE_VARIABLE) or None if choice is None else choice
+    path = choice or environ.get(TMA_INTERFACE_VARIABLE) or None
     return load_packaged_tma_interface() if path is None else load_tma_interface(path)
 
 
