@@ -18,8 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.sal import KafkaSettings, SchemaRegistry
-from lsst.ts.mtmount.tools.monitor import LiveConsumer
-from lsst.ts.mtmount.tools.reader.record_reader import ReceivedRecord
+from lsst.ts.mtmount.tools.reader import LiveConsumer, ReceivedRecord
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from .kafka import ApicurioRegistry, KafkaCluster, create_topic

@@ -1,9 +1,8 @@
-"""Records for the tests of the picture, as the consumer hands them over."""
+"""Records for the tests of the state, as the consumer hands them over."""
 
-import json
 from typing import Any
 
-from lsst.ts.mtmount.tools.reader.record_reader import ReceivedRecord
+from lsst.ts.mtmount.tools.reader import ReceivedRecord
 
 PREFIX = "lsst.test.MTMount."
 
@@ -11,20 +10,7 @@ PREFIX = "lsst.test.MTMount."
 ARRIVAL = 1_700_000_000.0
 ARRIVAL_TAI = ARRIVAL + 37
 
-SCHEMA = {
-    "type": "record",
-    "name": "azimuth",
-    "fields": [
-        {"name": "actualPosition", "type": "double", "units": "deg"},
-        {"name": "current", "type": "double", "units": "unitless"},
-        {"name": "noUnits", "type": "double"},
-    ],
-}
-
-
-def get_schema(schema_id: int) -> str:
-    assert schema_id == 1
-    return json.dumps(SCHEMA)
+UNITS = {"actualPosition": "deg"}
 
 
 def make_record(topic: str, *, origin: int = 1, seq_num: int = 1, **fields: Any) -> ReceivedRecord:
@@ -35,4 +21,4 @@ def make_record(topic: str, *, origin: int = 1, seq_num: int = 1, **fields: Any)
         "private_origin": origin,
         "private_seqNum": seq_num,
     } | fields
-    return ReceivedRecord(PREFIX + topic, record, ARRIVAL, ARRIVAL, 0, b"", 1)
+    return ReceivedRecord(PREFIX + topic, record, ARRIVAL, ARRIVAL, 0, b"", 1, UNITS)

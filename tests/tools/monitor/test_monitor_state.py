@@ -5,17 +5,18 @@ import pytest
 
 from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
-from lsst.ts.mtmount.tools.monitor import BadMessage, FieldName, MonitorState, Selection, Status
-from lsst.ts.mtmount.tools.monitor.monitor_state import find_units, list_periods
+from lsst.ts.mtmount.tools.monitor import FieldName, MonitorState, Selection, Status
+from lsst.ts.mtmount.tools.monitor.monitor_state import list_periods
+from lsst.ts.mtmount.tools.reader import BadMessage, MessageWithoutSchema
 
-from .records import PREFIX, get_schema, make_record
+from .records import ARRIVAL, PREFIX, make_record
 
 START = 1000.0
 
 
-def make_picture(*topics: str, fields: tuple[str, ...] = ()) -> MonitorState:
+def make_state(*topics: str, fields: tuple[str, ...] = ()) -> MonitorState:
     selection = Selection(topics, tuple(map(FieldName.parse, fields)))
-    return MonitorState(selection, PREFIX, START, get_schema)
+    return MonitorState(selection, PREFIX, START)
 
 
 def test_every_telemetry_topic_has_a_period() -> None:
@@ -27,11 +28,11 @@ def test_every_telemetry_topic_has_a_period() -> None:
 
 
 def test_rate_age_and_latency() -> None:
-    picture = make_picture("azimuth", "encoder")
+    whole = make_state("azimuth", "encoder")
     for tick in range(200):
-        picture.take([make_record("azimuth", seq_num=tick + 1)], START + tick / 20)
+        whole.take([make_record("azimuth", seq_num=tick + 1)], START + tick / 20)
     now = START + 10
-    azimuth, encoder = picture.topics.values()
+    azimuth, encoder = whole.topics.values()
     assert azimuth.num_records == 200
     assert azimuth.arrivals.compute_rate(now, 10) == pytest.approx(20)
     assert azimuth.get_age(now) == pytest.approx(0.05)
@@ -43,54 +44,110 @@ def test_rate_age_and_latency() -> None:
 
 
 def test_topics_without_a_time_of_the_tma() -> None:
-    picture = make_picture("telemetryClientHeartbeat")
+    whole = make_state("telemetryClientHeartbeat")
     record = make_record("telemetryClientHeartbeat")
     del record.record["timestamp"]
-    picture.take([record], START)
-    topic = picture.topics["telemetryClientHeartbeat"]
+    whole.take([record], START)
+    topic = whole.topics["telemetryClientHeartbeat"]
     assert math.isnan(topic.tma_latencies.compute_mean(START, 10))
     assert topic.latencies.compute_mean(START, 10) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(
-    ("topic", "patience"), [("azimuth", 1), ("oilSupplySystem", 15), ("telemetryClientHeartbeat", 3)]
+    ("topic", "late_after"), [("azimuth", 1), ("oilSupplySystem", 15), ("telemetryClientHeartbeat", 3)]
 )
-def test_late_after_some_periods(topic: str, patience: float) -> None:
-    picture = make_picture(topic)
-    state = picture.topics[topic]
-    assert state.get_status(START + patience) is Status.WAITING
+def test_late_after_some_periods(topic: str, late_after: float) -> None:
+    whole = make_state(topic)
+    state = whole.topics[topic]
+    assert state.get_status(START + late_after) is Status.WAITING
     # Also if there never was a record.
-    assert state.get_status(START + patience + 0.1) is Status.LATE
-    picture.take([make_record(topic)], START + 20)
-    assert state.get_status(START + 20 + patience) is Status.LIVE
-    assert state.get_status(START + 20 + patience + 0.1) is Status.LATE
+    assert state.get_status(START + late_after + 0.1) is Status.LATE
+    whole.take([make_record(topic)], START + 20)
+    assert state.get_status(START + 20 + late_after) is Status.LIVE
+    assert state.get_status(START + 20 + late_after + 0.1) is Status.LATE
 
 
 def test_events_are_never_late() -> None:
-    picture = make_picture("logevent_clockOffset")
-    state = picture.topics["logevent_clockOffset"]
+    whole = make_state("logevent_clockOffset")
+    state = whole.topics["logevent_clockOffset"]
     assert state.get_status(START + 1e6) is Status.WAITING
-    picture.take([make_record("logevent_clockOffset")], START)
+    whole.take([make_record("logevent_clockOffset")], START)
     assert state.get_status(START + 1e6) is Status.SEEN
 
 
 def test_bad_messages_until_a_good_one() -> None:
-    picture = make_picture("azimuth")
-    state = picture.topics["azimuth"]
-    picture.take([make_record("azimuth"), BadMessage(PREFIX + "azimuth", "odd")], START)
+    whole = make_state("azimuth")
+    state = whole.topics["azimuth"]
+    whole.take([make_record("azimuth"), BadMessage(PREFIX + "azimuth", "odd")], START)
     assert state.get_status(START) is Status.BAD
     assert (state.num_records, state.num_bad) == (1, 1)
-    picture.take([make_record("azimuth")], START)
+    whole.take([make_record("azimuth")], START)
     assert state.get_status(START) is Status.LIVE
     assert (state.num_records, state.num_bad) == (2, 1)
 
 
+def test_messages_without_schema() -> None:
+    whole = make_state("azimuth")
+    state = whole.topics["azimuth"]
+    whole.take([make_record("azimuth"), MessageWithoutSchema(PREFIX + "azimuth", "down")], START)
+    assert state.get_status(START) is Status.NO_SCHEMA
+    assert (state.num_records, state.num_bad, state.num_without_schema) == (1, 0, 1)
+    whole.take([make_record("azimuth")], START)
+    assert state.get_status(START) is Status.LIVE
+
+
+def test_an_earlier_event_tells_its_values_and_its_age() -> None:
+    name = "logevent_telemetryConnected"
+    whole = make_state(name)
+    state = whole.topics[name]
+    earlier = make_record(name, connected=False)._replace(is_earlier=True, kafka_timestamp=ARRIVAL - 60)
+    whole.take([earlier], START)
+    assert state.values == {"timestamp": earlier.record["timestamp"], "connected": False}
+    assert state.get_age(START) == 60
+    assert state.get_status(START) is Status.SEEN
+    assert state.num_records == 0
+    assert math.isnan(state.latencies.compute_mean(START, 10))
+    whole.take([make_record(name, connected=True)], START + 1)
+    assert state.values["connected"] is True
+    assert (state.get_age(START + 1), state.num_records, state.num_lost) == (0, 1, 0)
+
+
+def take_from(whole: MonitorState, topic: str, origin: int, now: float) -> None:
+    whole.take([make_record(topic, origin=origin)], now)
+
+
+def test_publishers() -> None:
+    whole = make_state("azimuth", "encoder", "logevent_logMessage")
+    assert whole.publishers.list_at_once(START) == []
+    take_from(whole, "azimuth", 11, START)
+    take_from(whole, "encoder", 11, START + 1)
+    # The CSC publishes log messages, too.
+    take_from(whole, "logevent_logMessage", 99, START + 1)
+    assert whole.publishers.list_at_once(START + 1) == [11]
+    # A client that takes the place of another is alone.
+    take_from(whole, "azimuth", 12, START + 2)
+    assert whole.publishers.list_at_once(START + 2) == [12]
+    # Both at once.
+    take_from(whole, "azimuth", 11, START + 3)
+    assert whole.publishers.list_at_once(START + 3) == [11, 12]
+    take_from(whole, "azimuth", 12, START + 12)
+    assert whole.publishers.list_at_once(START + 13.1) == [12]
+    assert whole.publishers.list_at_once(START + 100) == []
+
+
+def test_publishers_of_a_flood_are_bounded() -> None:
+    whole = make_state("azimuth")
+    for origin in range(1000):
+        take_from(whole, "azimuth", origin, START)
+    assert len(whole.publishers.list_at_once(START)) <= 100
+
+
 def test_missing_topics() -> None:
-    picture = make_picture("azimuth", "encoder")
-    picture.mark_missing({PREFIX + "encoder"})
-    assert [state.get_status(START) for state in picture.topics.values()] == [Status.WAITING, Status.MISSING]
-    picture.mark_missing(set())
-    assert picture.topics["encoder"].get_status(START) is Status.WAITING
+    whole = make_state("azimuth", "encoder")
+    whole.mark_missing({PREFIX + "encoder"})
+    assert [state.get_status(START) for state in whole.topics.values()] == [Status.WAITING, Status.MISSING]
+    whole.mark_missing(set())
+    assert whole.topics["encoder"].get_status(START) is Status.WAITING
 
 
 @pytest.mark.parametrize(
@@ -106,39 +163,39 @@ def test_missing_topics() -> None:
     ],
 )
 def test_lost_records(numbers: list[int], num_lost: int) -> None:
-    picture = make_picture("azimuth")
-    picture.take([make_record("azimuth", seq_num=number) for number in numbers], START)
-    assert picture.topics["azimuth"].num_lost == num_lost
+    whole = make_state("azimuth")
+    whole.take([make_record("azimuth", seq_num=number) for number in numbers], START)
+    assert whole.topics["azimuth"].num_lost == num_lost
 
 
 def test_another_writer_has_numbers_of_its_own() -> None:
-    picture = make_picture("azimuth")
+    whole = make_state("azimuth")
     records = [make_record("azimuth", origin=origin, seq_num=number) for origin, number in ((1, 900), (2, 1))]
-    picture.take(records, START)
-    state = picture.topics["azimuth"]
+    whole.take(records, START)
+    state = whole.topics["azimuth"]
     assert (state.num_lost, state.origin, state.seq_num) == (0, 2, 1)
 
 
 @pytest.mark.parametrize("value", [None, "text", [1.0], {}, math.nan])
 def test_odd_private_fields(value: Any) -> None:
-    picture = make_picture("azimuth")
+    whole = make_state("azimuth")
     odd = {"private_sndStamp": value, "timestamp": value, "private_seqNum": value, "private_origin": value}
-    picture.take([make_record("azimuth", **odd), make_record("azimuth")], START)
-    state = picture.topics["azimuth"]
+    whole.take([make_record("azimuth", **odd), make_record("azimuth")], START)
+    state = whole.topics["azimuth"]
     assert (state.num_records, state.num_lost) == (2, 0)
     assert state.latencies.compute_mean(START, 10) == pytest.approx(0.25)
 
 
 def test_fields() -> None:
-    picture = make_picture(
+    whole = make_state(
         "azimuth",
         fields=("azimuth.actualPosition", "azimuth.current", "azimuth.current[1]", "azimuth.noUnits"),
     )
-    position, currents, current, without = picture.fields
-    picture.take([make_record("azimuth", actualPosition=1.5, current=[2.0, 4.0], noUnits=1)], START + 0.5)
-    picture.take([make_record("azimuth", actualPosition=2.5, current=[2.0, 6.0], noUnits=1)], START + 0.6)
-    assert [field.value for field in picture.fields] == [2.5, [2.0, 6.0], 6.0, 1]
-    assert [field.units for field in picture.fields] == ["deg", "", "", ""]
+    position, currents, current, without = whole.fields
+    whole.take([make_record("azimuth", actualPosition=1.5, current=[2.0, 4.0], noUnits=1)], START + 0.5)
+    whole.take([make_record("azimuth", actualPosition=2.5, current=[2.0, 6.0], noUnits=1)], START + 0.6)
+    assert [field.value for field in whole.fields] == [2.5, [2.0, 6.0], 6.0, 1]
+    assert [field.units for field in whole.fields] == ["deg", "", "", ""]
     now = START + 1
     assert position.history.list_means(now, 1) == [2.0]
     assert currents.history.list_means(now, 1) == [3.5]
@@ -147,17 +204,12 @@ def test_fields() -> None:
 
 
 def test_fields_that_are_no_numbers_or_absent() -> None:
-    picture = make_picture("azimuth", fields=("azimuth.actualPosition", "azimuth.current[7]"))
-    text, absent = picture.fields
-    picture.take([make_record("azimuth", actualPosition="on", current=[1.0])], START)
+    whole = make_state("azimuth", fields=("azimuth.actualPosition", "azimuth.current[7]"))
+    text, absent = whole.fields
+    whole.take([make_record("azimuth", actualPosition="on", current=[1.0])], START)
     assert (text.value, text.is_absent) == ("on", False)
     assert (absent.value, absent.is_absent) == (None, True)
     assert text.history.list_means(START + 1, 1) == [None]
-    picture.take([make_record("azimuth", actualPosition=math.nan, current=[])], START)
+    whole.take([make_record("azimuth", actualPosition=math.nan, current=[])], START)
     assert math.isnan(text.value)
     assert text.history.list_means(START + 1, 1) == [None]
-
-
-@pytest.mark.parametrize("schema", ['{"type": "string"}', '{"type": "record", "fields": []}'])
-def test_schemas_without_the_field(schema: str) -> None:
-    assert find_units(schema, "actualPosition") == ""

@@ -21,7 +21,7 @@ from lsst.ts.mtmount.commands import monitor
 from lsst.ts.mtmount.commands.monitor import main
 
 from ...kafka_reader import KafkaReader
-from .conftest import Streaming
+from ..conftest import Streaming
 
 TIMEOUT = 60
 
@@ -55,6 +55,7 @@ async def run(*arguments: str) -> tuple[int | None, str, str]:
 def parse_lines(output: str) -> tuple[list[Line], dict[str, Line]]:
     """Return the lines of records, and the summaries by topic."""
     lines = [dict(pair.split("=", 1) for pair in line.split(" ")) for line in output.splitlines()]
+    assert "publishers" in lines[-1]
     return (
         [line for line in lines if "time" in line],
         {line["summary"]: line for line in lines if "summary" in line},
@@ -138,7 +139,9 @@ async def test_signals_end_it_with_a_summary(streaming: Streaming, number: signa
             process.send_signal(number)
             output, errors = await process.communicate()
     assert (process.returncode, errors) == (0, b"")
-    assert output.splitlines()[-1].startswith(b"summary=azimuth status=live ")
+    summary, publishers = output.splitlines()[-2:]
+    assert summary.startswith(b"summary=azimuth status=live ")
+    assert publishers == f"publishers={os.getpid()}".encode()
 
 
 async def test_a_reader_that_has_seen_enough(streaming: Streaming) -> None:
@@ -156,9 +159,9 @@ async def test_a_reader_that_has_seen_enough(streaming: Streaming) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["azimut"], "there is no topic 'azimut'; did you mean azimuth"),
+        (["azimut"], "expected a topic, got 'azimut'; did you mean azimuth"),
         (["--fields", "azimuth.actualPositio"], "did you mean actualPosition"),
-        (["--fields", "azimuth"], "'azimuth' is no field"),
+        (["--fields", "azimuth"], "got 'azimuth'"),
         (["--skip", "-1"], "'-1' is no whole number"),
         (["--skip", "1.5"], "'1.5' is no whole number"),
         (["--duration", "forever"], "'forever' is no number of seconds"),
@@ -178,7 +181,7 @@ def test_usage_errors(
     ("environment", "message"),
     [
         ({"LSST_TOPIC_SUBNAME": ""}, "LSST_TOPIC_SUBNAME must be set"),
-        ({"LSST_SCHEMA_REGISTRY_URL": "nonsense"}, "LSST_SCHEMA_REGISTRY_URL is no URL"),
+        ({"LSST_SCHEMA_REGISTRY_URL": "nonsense"}, "LSST_SCHEMA_REGISTRY_URL: expected a URL"),
         ({"LSST_KAFKA_BROKER_CLIENT_CONFIGURATION": "/nowhere"}, "/nowhere cannot be read"),
     ],
 )
@@ -285,7 +288,8 @@ async def test_live_view(streaming: Streaming) -> None:
     with Terminal() as terminal:
         async with streaming(), on_terminal(terminal) as process:
             await terminal.read_until(r"31 topics: .*27 live")
-            await terminal.read_until(r"azimuth +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d .*live")
+            await terminal.read_until(r"evt_telemetryConnected\.connected +True")
+            await terminal.read_until(r"azimuth +live +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d")
             await terminal.read_until(r"azimuth\.actualPosition +-?\d+\.\d+ deg .*[▁▂▃▄▅▆▇█]")
             terminal.press(b"\x1b[F")
             await terminal.read_until(r"topics \d+ to 31 of 31")

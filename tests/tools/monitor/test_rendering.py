@@ -9,13 +9,14 @@ import pytest
 from rich.console import Console
 
 from lsst.ts.mtmount.sal import load_packaged_interface
-from lsst.ts.mtmount.tools.monitor import BadMessage, FieldName, LiveView, MonitorState, Selection
+from lsst.ts.mtmount.tools.monitor import FieldName, LiveView, MonitorState, Selection
 from lsst.ts.mtmount.tools.monitor.keyboard import Keyboard
 from lsst.ts.mtmount.tools.monitor.rendering import Cell, Column, Renderer, make_line
 from lsst.ts.mtmount.tools.monitor.selection import to_short_name
 from lsst.ts.mtmount.tools.monitor.sparkline import ASCII_LEVELS
+from lsst.ts.mtmount.tools.reader import BadMessage
 
-from .records import PREFIX, get_schema, make_record
+from .records import PREFIX, make_record
 
 START = 1000.0
 SIZES = [(80, 24), (119, 30), (120, 40), (200, 50), (80, 10), (40, 5)]
@@ -47,11 +48,18 @@ class Screen:
 def make_screen() -> Iterator[Callable[..., Screen]]:
     keys, terminal = pty.openpty()
 
-    def make(picture: MonitorState, size: tuple[int, int] = (80, 24), messages: Sequence[str] = ()) -> Screen:
+    def make(state: MonitorState, size: tuple[int, int] = (80, 24), messages: Sequence[str] = ()) -> Screen:
         output = io.StringIO()
-        console = Console(file=output, force_terminal=True, width=size[0], height=size[1], color_system=None)
+        console = Console(
+            file=output,
+            force_terminal=True,
+            width=size[0],
+            height=size[1],
+            color_system=None,
+            _environ={"TERM": "xterm"},
+        )
         view = LiveView(
-            picture,
+            state,
             lambda: screen.trouble,
             messages,
             "title",
@@ -67,7 +75,7 @@ def make_screen() -> Iterator[Callable[..., Screen]]:
     os.close(terminal)
 
 
-def make_full_picture() -> MonitorState:
+def make_full_state() -> MonitorState:
     """All topics for 60 s, with the longest fields and the largest numbers."""
     fields = (
         "azimuth.actualPosition",
@@ -76,17 +84,17 @@ def make_full_picture() -> MonitorState:
         "elevation.actualPosition",
     )
     selection = Selection.make(load_packaged_interface(), ["all"], map(FieldName.parse, fields))
-    picture = MonitorState(selection, PREFIX, START, get_schema)
+    state = MonitorState(selection, PREFIX, START)
     for second in range(60):
-        for name in picture.topics:
+        for name in state.topics:
             record = make_record(
                 name,
                 seq_num=1000 * (second + 1),
                 actualPosition=-123.456789 + second,
                 actualTemperatureTimestamp=[1.0, 2.0, 3.0, 1e-300 * second],
             )
-            picture.take([record] * 20, START + second)
-    return picture
+            state.take([record] * 20, START + second)
+    return state
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -94,7 +102,7 @@ def make_full_picture() -> MonitorState:
 def test_fills_the_screen_and_no_more(
     make_screen: Callable[..., Screen], size: tuple[int, int], num_messages: int
 ) -> None:
-    screen = make_screen(make_full_picture(), size, ["message " * 40] * num_messages)
+    screen = make_screen(make_full_state(), size, ["message " * 40] * num_messages)
     lines = screen.view.render(START + 59.5)
     if size[1] >= 10:
         assert len(lines) == size[1]
@@ -106,28 +114,64 @@ def test_fills_the_screen_and_no_more(
 
 
 def test_topics_at_80_columns() -> None:
-    lines = Renderer(make_full_picture()).render_topics(
-        [make_full_picture().topics["generalPurposeGlycolWater"]], START + 60, 80
+    lines = Renderer(make_full_state()).render_topics(
+        [make_full_state().topics["generalPurposeGlycolWater"]], START + 60, 80
     )
     assert [line.plain.rstrip() for line in lines] == [
-        "topic                       rec/s  age s   SAL ms   max ms    TMA ms status",
-        "generalPurposeGlycolWater    20.0    1.0    250.0    250.0     500.0 live",
+        "topic                     status      rec/s  age s   SAL ms   max ms    TMA ms",
+        "generalPurposeGlycolWater live         20.0    1.0    250.0    250.0     500.0",
     ]
 
 
+def test_the_status_is_visible_on_a_narrow_terminal(make_screen: Callable[..., Screen]) -> None:
+    state = make_full_state()
+    state.mark_missing({PREFIX + "azimuth"})
+    lines = make_screen(state, (40, 24)).lines(START + 59.5)
+    assert lines[1].startswith("31 topics: 1 no topic, 4 seen, 26 live")
+    assert any(line[:40].startswith("azimuth ") and "no topic" in line[:40] for line in lines)
+
+
+def test_two_publishers_at_once_are_told(make_screen: Callable[..., Screen]) -> None:
+    state = make_full_state()
+    assert "   publisher 1   " in make_screen(state, (200, 24)).lines(START + 59.5)[1]
+    for second in (60, 61):
+        state.take([make_record("azimuth", origin=1), make_record("azimuth", origin=2)], START + second)
+    (_, total) = Renderer(state).render_header("title", "", START + 61)
+    assert "   2 publishers at once: 1, 2   " in total.plain
+    assert any("red" in str(span.style) for span in total.spans)
+
+
+def test_wide_events_show_their_values() -> None:
+    state = make_full_state()
+    name = "logevent_telemetryConnected"
+    state.take([make_record(name, connected=False)], START + 60)
+    _, line = Renderer(state).render_topics([state.topics[name]], START + 60, 200)
+    assert line.plain.startswith("evt_telemetryConnected    seen ")
+    assert "connected=False" in line.plain
+
+
+def test_units_from_a_schema_are_shown_and_not_obeyed() -> None:
+    state = MonitorState(Selection(("azimuth",), (FieldName("azimuth", "x"),)), PREFIX, START)
+    state.take([make_record("azimuth", x=1.5)._replace(units={"x": "\x1b[2J"})], START)
+    _, line = Renderer(state).render_fields(state.fields, START, 80)
+    assert r"1.5 \x1b[2J" in line.plain
+    assert "\x1b" not in line.plain
+
+
 def test_wide_topics_have_counts_and_a_curve() -> None:
-    picture = make_full_picture()
-    picture.take([BadMessage(PREFIX + "azimuth", "odd")], START + 60)
-    heading, line = Renderer(picture).render_topics([picture.topics["azimuth"]], START + 60, 130)
+    state = make_full_state()
+    state.take([BadMessage(PREFIX + "azimuth", "odd")], START + 60)
+    heading, line = Renderer(state).render_topics([state.topics["azimuth"]], START + 60, 130)
     # 999 sequence numbers are left out between two seconds.
-    assert line.plain.split()[6:10] == ["1200", str(999 * 59), "1", "bad"]
-    assert heading.plain.rstrip().endswith("rec/s, last 24 s")
-    assert line.plain.endswith("█" * 24 + " ")
+    assert line.plain.split()[1] == "bad"
+    assert line.plain.split()[7:10] == ["1200", str(999 * 59), "1"]
+    assert heading.plain.rstrip().endswith("rec/s, last 23 s")
+    assert line.plain.endswith("█" * 23 + " ")
 
 
 def test_fields_have_a_curve_as_wide_as_there_is_room() -> None:
-    picture = make_full_picture()
-    narrow = Renderer(picture, ASCII_LEVELS).render_fields(picture.fields, START + 60, 80)
+    state = make_full_state()
+    narrow = Renderer(state, ASCII_LEVELS).render_fields(state.fields, START + 60, 80)
     assert narrow[0].plain.rstrip().endswith("last 23 s")
     label, curve = narrow[1].plain[:56], narrow[1].plain[56:-1]
     assert label == f"{'azimuth.actualPosition':32} {'-64.45679 deg':>22} "
@@ -135,7 +179,7 @@ def test_fields_have_a_curve_as_wide_as_there_is_room() -> None:
     # The position rises steadily.
     assert set(curve) == set(ASCII_LEVELS)
     assert list(curve) == sorted(curve, key=ASCII_LEVELS.index)
-    wide = Renderer(picture).render_fields(picture.fields, START + 60, 200)
+    wide = Renderer(state).render_fields(state.fields, START + 60, 200)
     assert wide[1].plain.split()[:5] == [
         "azimuth.actualPosition",
         "-64.45679",
@@ -148,38 +192,38 @@ def test_fields_have_a_curve_as_wide_as_there_is_room() -> None:
 
 def test_fields_without_values() -> None:
     selection = Selection(("azimuth",), (FieldName("azimuth", "x"), FieldName("azimuth", "current", 5)))
-    picture = MonitorState(selection, PREFIX, START, get_schema)
-    assert [
-        line.plain.split()[1] for line in Renderer(picture).render_fields(picture.fields, START, 80)[1:]
-    ] == [
+    state = MonitorState(selection, PREFIX, START)
+    assert [line.plain.split()[1] for line in Renderer(state).render_fields(state.fields, START, 80)[1:]] == [
         "-",
         "-",
     ]
-    picture.take([make_record("azimuth", current=[1.0])], START)
-    lines = Renderer(picture).render_fields(picture.fields, START, 80)[1:]
+    state.take([make_record("azimuth", current=[1.0])], START)
+    lines = Renderer(state).render_fields(state.fields, START, 80)[1:]
     assert [line.plain.split()[1] for line in lines] == ["absent", "absent"]
-    assert Renderer(picture).render_fields([], START, 80) == []
+    assert Renderer(state).render_fields([], START, 80) == []
 
 
 def test_header_tells_how_many_are_how() -> None:
-    picture = make_full_picture()
-    picture.mark_missing({PREFIX + "azimuth"})
-    _, total = Renderer(picture).render_header("title", "", START + 59.5)
-    assert total.plain.endswith(" rec/s, 1827171 lost, 0 bad   31 topics: 1 no topic, 4 seen, 26 live")
-    _, total = Renderer(picture).render_header("title", "", START + 1e4)
-    assert total.plain == "0.0 rec/s, 1827171 lost, 0 bad   31 topics: 26 late, 1 no topic, 4 seen"
+    state = make_full_state()
+    state.mark_missing({PREFIX + "azimuth"})
+    _, total = Renderer(state).render_header("title", "", START + 59.5)
+    assert total.plain.startswith(
+        "31 topics: 1 no topic, 4 seen, 26 live   publisher 1   1827171 lost, 0 bad   "
+    )
+    _, total = Renderer(state).render_header("title", "", START + 1e4)
+    assert total.plain == "31 topics: 26 late, 1 no topic, 4 seen   1827171 lost, 0 bad   0.0 rec/s"
 
 
 def test_trouble_takes_the_titles_place(make_screen: Callable[..., Screen]) -> None:
-    screen = make_screen(make_full_picture())
+    screen = make_screen(make_full_state())
     screen.trouble = "Connection refused"
     assert screen.lines(START)[0] == "Kafka cannot be read: Connection refused"
 
 
 def test_scrolls_within_bounds(make_screen: Callable[..., Screen]) -> None:
-    picture = make_full_picture()
-    screen = make_screen(picture)
-    names = list(picture.topics)
+    state = make_full_state()
+    screen = make_screen(state)
+    names = list(state.topics)
 
     def press(keys: bytes) -> tuple[str, str]:
         """Press keys, and return the first topic and the end of the footer."""
@@ -201,14 +245,14 @@ def test_scrolls_within_bounds(make_screen: Callable[..., Screen]) -> None:
 
 
 def test_all_topics_fit_on_a_high_terminal(make_screen: Callable[..., Screen]) -> None:
-    picture = make_full_picture()
-    lines = make_screen(picture, (200, 50)).lines(START)
-    assert [line.split()[0] for line in lines[3 : 3 + 31]] == [to_short_name(name) for name in picture.topics]
+    state = make_full_state()
+    lines = make_screen(state, (200, 50)).lines(START)
+    assert [line.split()[0] for line in lines[3 : 3 + 31]] == [to_short_name(name) for name in state.topics]
     assert lines[-1] == "q quit"
 
 
 def test_screen_and_summary(make_screen: Callable[..., Screen]) -> None:
-    screen = make_screen(make_full_picture(), messages=["a message"])
+    screen = make_screen(make_full_state(), messages=["a message"])
     with screen.view:
         screen.view.show([])
         shown = screen.output.getvalue()
@@ -225,7 +269,7 @@ def test_screen_and_summary(make_screen: Callable[..., Screen]) -> None:
 
 
 def test_is_drawn_from_time_to_time(make_screen: Callable[..., Screen]) -> None:
-    screen = make_screen(make_full_picture())
+    screen = make_screen(make_full_state())
     with screen.view:
         screen.view.show([])
         shown = screen.output.getvalue()
@@ -245,6 +289,6 @@ def test_lines() -> None:
 
 
 def test_nothing_yet(make_screen: Callable[..., Screen]) -> None:
-    picture = MonitorState(Selection(("azimuth",), ()), PREFIX, START, get_schema)
-    line = make_screen(picture).lines(START)[3]
-    assert line.split() == ["azimuth", "0.0", "-", "-", "-", "-", "waiting"]
+    state = MonitorState(Selection(("azimuth",), ()), PREFIX, START)
+    line = make_screen(state).lines(START)[3]
+    assert line.split() == ["azimuth", "waiting", "0.0", "-", "-", "-", "-"]

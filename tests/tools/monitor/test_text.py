@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.tools.monitor.text import format_value
+from lsst.ts.mtmount.tools.monitor.text import format_value, format_values
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,13 @@ from lsst.ts.mtmount.tools.monitor.text import format_value
         ("on", "'on'"),
         ("\x1b[2J", r"'\x1b[2J'"),
         (b"\x00", r"b'\x00'"),
+        ("\u202e\u0085", r"'\u202e\x85'"),
+        ("a" * 300, "'" + "a" * 199 + "..."),
     ],
 )
 def test_values(value: Any, expected: str) -> None:
     assert format_value(value) == expected
+
+
+def test_values_of_an_event() -> None:
+    assert format_values({"connected": False, "name": "\x1b[2J"}) == r"connected=False name='\x1b[2J'"

@@ -69,13 +69,13 @@ def test_what_is_no_number_is_passed_over() -> None:
 @given(
     times=st.lists(st.floats(0, 60), max_size=50).map(sorted),
     span=st.integers(1, 20),
-    patience=st.floats(0, 20),
+    late_after=st.floats(0, 20),
 )
-def test_counts_as_a_plain_count_does(times: list[float], span: int, patience: float) -> None:
+def test_counts_as_a_plain_count_does(times: list[float], span: int, late_after: float) -> None:
     timeline = Timeline(0.0)
     for time in times:
         timeline.add(time, time)
-    now = (times[-1] if times else 0.0) + patience
+    now = (times[-1] if times else 0.0) + late_after
     recent = [time for time in times if time >= math.floor(now) - span]
     seconds = now - max(0, math.floor(now) - span)
     checks: list[tuple[Callable[[float, int], float], float]] = [

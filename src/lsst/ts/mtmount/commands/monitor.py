@@ -22,18 +22,15 @@ from ..sal.schema import COMPONENT
 from ..sal.settings import KafkaSettings, SettingsError
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from ..tools.monitor import (
-    BadMessage,
     FieldName,
-    LiveConsumer,
     LiveView,
     MessageList,
-    MonitorError,
     MonitorState,
     PlainLines,
     Selection,
     SelectionError,
 )
-from ..tools.reader.record_reader import ReceivedRecord
+from ..tools.reader import Arrival, LiveConsumer, SettingsRefusedError
 from ..tools.simulator.options import parse_topics
 
 __all__ = ["main"]
@@ -43,7 +40,12 @@ NAME = "monitor_mtmount_telemetry"
 #: What is shown if nothing is asked for. In plain lines, as the observatory's
 #: program of this name has it.
 DEFAULT_TOPICS = ("all",)
-DEFAULT_FIELDS = ("azimuth.actualPosition", "elevation.actualPosition", "cameraCableWrap.actualPosition")
+DEFAULT_FIELDS = (
+    "evt_telemetryConnected.connected",
+    "azimuth.actualPosition",
+    "elevation.actualPosition",
+    "cameraCableWrap.actualPosition",
+)
 PLAIN_TOPICS = ("azimuth", "cameraCableWrap")
 PLAIN_DURATION = 10.0
 DEFAULT_SKIP = 9
@@ -57,8 +59,8 @@ class View(Protocol):
 
     is_over: bool
 
-    def show(self, arrivals: Iterable[ReceivedRecord | BadMessage]) -> None:
-        """Show what was read, after the picture has taken it."""
+    def show(self, arrivals: Iterable[Arrival]) -> None:
+        """Show what was read, after the state has taken it."""
 
     def show_summary(self, now: float) -> None:
         """Show what was seen, at the end."""
@@ -208,7 +210,7 @@ def log_to(handler: logging.Handler) -> Iterator[None]:
 
 
 def run(
-    consumer: LiveConsumer, picture: MonitorState, view: View, duration: float, stop: threading.Event
+    consumer: LiveConsumer, state: MonitorState, view: View, duration: float, stop: threading.Event
 ) -> None:
     """Read and show until it is enough.
 
@@ -216,7 +218,7 @@ def run(
     ----------
     consumer : `LiveConsumer`
         Reads.
-    picture : `MonitorState`
+    state : `MonitorState`
         Takes what was read.
     view : `View`
         Shows it.
@@ -225,11 +227,11 @@ def run(
     stop : `threading.Event`
         Set if it is to end.
     """
-    deadline = picture.start + duration
+    deadline = state.start + duration
     while not stop.is_set() and not view.is_over and (left := deadline - time.monotonic()) > 0:
         arrivals = consumer.read(min(READ_WAIT, left))
-        picture.take(arrivals, time.monotonic())
-        picture.mark_missing(consumer.missing)
+        state.take(arrivals, time.monotonic())
+        state.mark_missing(consumer.missing)
         view.show(arrivals)
 
 
@@ -247,7 +249,7 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
 
     Raises
     ------
-    SettingsError, MonitorError
+    SettingsError, SettingsRefusedError
         If Kafka cannot be used with these settings.
     InterfaceError
         If the SAL interface cannot be understood.
@@ -267,19 +269,17 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
         consumer = stack.enter_context(
             LiveConsumer(settings, [prefix + name for name in selection.topics], log)
         )
-        picture = MonitorState(
-            selection, prefix, time.monotonic(), consumer.get_schema, choose_tma_interface(args.tma_interface)
-        )
+        state = MonitorState(selection, prefix, time.monotonic(), choose_tma_interface(args.tma_interface))
         duration = args.duration
         view: View
         if is_plain:
-            view = PlainLines(picture, sys.stdout, args.skip)
+            view = PlainLines(state, sys.stdout, args.skip)
             duration = PLAIN_DURATION if duration is None else duration
-            run(consumer, picture, view, duration, stop)
+            run(consumer, state, view, duration, stop)
         else:
             title = f"{COMPONENT} in Kafka: {prefix}* at {settings.broker_addr}"
-            with LiveView(picture, lambda: consumer.trouble, messages.lines, title, console) as view:
-                run(consumer, picture, view, math.inf if duration is None else duration, stop)
+            with LiveView(state, lambda: consumer.trouble, messages.lines, title, console) as view:
+                run(consumer, state, view, math.inf if duration is None else duration, stop)
         view.show_summary(time.monotonic())
 
 
@@ -301,7 +301,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         monitor(args, parser, Console())
-    except (SettingsError, MonitorError, InterfaceError, TmaInterfaceError) as error:
+    except (SettingsError, SettingsRefusedError, InterfaceError, TmaInterfaceError) as error:
         print(f"{NAME}: failed: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:

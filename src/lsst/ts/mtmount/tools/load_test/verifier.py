@@ -42,7 +42,7 @@ from ...sal.schema import COMPONENT
 from ...sal.settings import KafkaSettings
 from ...sal.tai import tai_minus_utc_at
 from ...telemetry_map import RAW_TELEMETRY_MAP
-from ..reader.record_reader import DecodeError, RecordReader
+from ..reader import DecodeError, RecordReader, RegistryUnavailableError
 from .frame_recording import FrameRecording
 from .latency_histogram import LatencyHistogram
 from .oracle import TopicOracle
@@ -366,7 +366,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             failure = read_all(reader, verifier, args.interval)
             verifier.finish()
-        except (DecodeError, KafkaException) as error:
+        except (DecodeError, RegistryUnavailableError, KafkaException) as error:
             failure = escape(settings.redact(str(error)), MAX_PROBLEM_LENGTH)
         show("result", verifier.make_result(failure).as_dict())
     return 0

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from ...sal.tai import tai_from_utc
-from ..reader.record_reader import ReceivedRecord
+from ..reader import ReceivedRecord
 
 __all__ = ["Latency", "measure_latency"]
 

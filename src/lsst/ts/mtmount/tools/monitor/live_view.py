@@ -13,8 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from ..reader.record_reader import ReceivedRecord
-from .consumer import BadMessage
+from ..reader import Arrival
 from .keyboard import Key, Keyboard
 from .monitor_state import MonitorState
 from .rendering import Renderer
@@ -22,7 +21,7 @@ from .sparkline import ASCII_LEVELS, LEVELS
 
 __all__ = ["LiveView"]
 
-#: Time between two pictures [s].
+#: Time between two refreshes of the screen [s].
 REFRESH_INTERVAL = 0.25
 
 #: From this height on there is room for more messages [lines].
@@ -31,11 +30,11 @@ NUM_MESSAGES, HIGH_NUM_MESSAGES = 2, 6
 
 
 class LiveView:
-    """Shows a picture of the telemetry on the whole terminal. A context manager.
+    """Shows the state of the telemetry on the whole terminal. A context manager.
 
     Parameters
     ----------
-    picture : `MonitorState`
+    state : `MonitorState`
         What is to be seen.
     get_trouble : callable
         Returns why Kafka cannot be read at the moment; empty if it can.
@@ -48,7 +47,7 @@ class LiveView:
     keyboard : `Keyboard`, optional
         Where keys come from: by default from the standard input.
     clock : callable
-        The picture's clock [s].
+        The state's clock [s].
 
     Attributes
     ----------
@@ -58,7 +57,7 @@ class LiveView:
 
     def __init__(
         self,
-        picture: MonitorState,
+        state: MonitorState,
         get_trouble: Callable[[], str],
         messages: Sequence[str],
         title: str,
@@ -68,14 +67,14 @@ class LiveView:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.is_over = False
-        self._picture = picture
+        self._state = state
         self._get_trouble = get_trouble
         self._messages = messages
         self._title = title
         self._console = console
         self._keyboard = Keyboard(sys.stdin.fileno()) if keyboard is None else keyboard
         self._clock = clock
-        self._renderer = Renderer(picture, ASCII_LEVELS if console.options.ascii_only else LEVELS)
+        self._renderer = Renderer(state, ASCII_LEVELS if console.options.ascii_only else LEVELS)
         self._live = Live(console=console, screen=True, auto_refresh=False)
         self._next_refresh = -math.inf
         # The first topic on the screen, and how many there is room for.
@@ -96,7 +95,7 @@ class LiveView:
         self._live.__exit__(exc_type, exc_value, traceback)
         self._keyboard.__exit__(exc_type, exc_value, traceback)
 
-    def show(self, arrivals: Iterable[ReceivedRecord | BadMessage]) -> None:
+    def show(self, arrivals: Iterable[Arrival]) -> None:
         """Obey the keys, and bring the screen up to date if it is time."""
         keys = self._keyboard.read()
         for key in keys:
@@ -111,8 +110,8 @@ class LiveView:
         width = self._console.size.width
         lines = [
             *self._renderer.render_header(self._title, self._get_trouble(), now),
-            *self._renderer.render_topics(list(self._picture.topics.values()), now, width),
-            *self._renderer.render_fields(self._picture.fields, now, width),
+            *self._renderer.render_topics(list(self._state.topics.values()), now, width),
+            *self._renderer.render_fields(self._state.fields, now, width),
         ]
         self._console.print(Group(*lines))
 
@@ -122,12 +121,12 @@ class LiveView:
         Parameters
         ----------
         now : `float`
-            Current time of the picture's clock [s].
+            Current time of the state's clock [s].
         """
         width, height = self._console.size
         header = self._renderer.render_header(self._title, self._get_trouble(), now)
         # Of fields and messages, as many as leave most of the screen to the topics.
-        fields = self._renderer.render_fields(self._picture.fields[: max(1, height // 4)], now, width)
+        fields = self._renderer.render_fields(self._state.fields[: max(1, height // 4)], now, width)
         num_messages = HIGH_NUM_MESSAGES if height >= HIGH else NUM_MESSAGES
         messages = [
             Text(message, "yellow", no_wrap=True, overflow="ellipsis")
@@ -137,7 +136,7 @@ class LiveView:
         room = height - len(header) - len(fields) - len(messages) - 2
         self._num_visible = max(1, room)
         self._scroll_to(self._top)
-        shown = list(self._picture.topics.values())[self._top :][: self._num_visible]
+        shown = list(self._state.topics.values())[self._top :][: self._num_visible]
         topics = self._renderer.render_topics(shown, now, width)
         filling = [Text("")] * (room - len(shown))
         return [*header, *topics, *filling, *fields, *messages, self._make_footer(len(shown))]
@@ -153,17 +152,17 @@ class LiveView:
             Key.PAGE_UP: self._top - page,
             Key.PAGE_DOWN: self._top + page,
             Key.HOME: 0,
-            Key.END: len(self._picture.topics),
+            Key.END: len(self._state.topics),
         }[key]
         self._scroll_to(target)
 
     def _scroll_to(self, top: int) -> None:
-        self._top = max(0, min(top, len(self._picture.topics) - self._num_visible))
+        self._top = max(0, min(top, len(self._state.topics) - self._num_visible))
 
     def _make_footer(self, num_shown: int) -> Text:
         footer = Text(no_wrap=True, overflow="ellipsis")
         footer.append("q quit", "reverse")
-        num_topics = len(self._picture.topics)
+        num_topics = len(self._state.topics)
         if num_shown < num_topics:
             first, last = self._top + 1, self._top + num_shown
             footer.append(f"   up/down, page up/down   topics {first} to {last} of {num_topics}")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
 from ...constants import TELEMETRY_TIMEOUT
 from ...tma_interface import TmaInterface, load_packaged_tma_interface
-from ..reader.record_reader import ReceivedRecord
-from .consumer import BadMessage
+from ..reader import Arrival, BadMessage, MessageWithoutSchema, ReceivedRecord
 from .latency import measure_latency
-from .selection import FieldName, Selection
+from .publishers import Publishers
+from .selection import FieldName, Selection, to_short_name
 from .timeline import Timeline
 
-__all__ = ["SPAN", "FieldState", "MonitorState", "Status", "TopicState", "list_periods"]
+__all__ = ["PRIVATE_PREFIX", "SPAN", "FieldState", "MonitorState", "Status", "TopicState", "list_periods"]
 
 #: Rates and latencies are those of the last so many seconds: two periods of
 #: the TMA's slowest topic.
@@ -24,6 +23,9 @@ SPAN = 10
 
 #: Time between two heartbeats of the telemetry client [s].
 HEARTBEAT_PERIOD = 1.0
+
+#: What is SAL's own in a record, and not the topic's.
+PRIVATE_PREFIX = "private_"
 
 #: A topic is late after so many of its periods.
 LATE_PERIODS = 3
@@ -35,8 +37,10 @@ MAX_SEQ_NUM = 2**31 - 1
 class Status(StrEnum):
     """How a topic is; the worst first."""
 
-    #: The newest message cannot be decoded.
+    #: The newest message is not a record.
     BAD = "bad"
+    #: The schema registry did not give the schema of the newest message.
+    NO_SCHEMA = "no schema"
     #: No record for longer than it may take.
     LATE = "late"
     #: Kafka does not have the topic.
@@ -71,7 +75,9 @@ class TopicState:
     num_records : `int`
         Records that were decoded.
     num_bad : `int`
-        Messages that were not.
+        Messages that are not records.
+    num_without_schema : `int`
+        Messages whose schema the registry did not give.
     num_lost : `int`
         Sequence numbers that were left out.
     origin : `int` or `None`
@@ -84,12 +90,15 @@ class TopicState:
         `Latency` of the records of the last seconds.
     is_missing : `bool`
         Does Kafka not have the topic?
+    values : `dict` [`str`, `Any`]
+        Fields of the last record of an event; empty for telemetry.
     """
 
     def __init__(self, name: str, period: float | None, now: float) -> None:
         self.name = name
         self.num_records = 0
         self.num_bad = 0
+        self.num_without_schema = 0
         self.num_lost = 0
         self.origin: int | None = None
         self.seq_num: int | None = None
@@ -97,10 +106,23 @@ class TopicState:
         self.latencies = Timeline(now)
         self.tma_latencies = Timeline(now)
         self.is_missing = False
-        self._patience = None if period is None else max(LATE_PERIODS * period, TELEMETRY_TIMEOUT)
+        self.values: dict[str, Any] = {}
+        # None: an event, which is never late.
+        self._late_after = None if period is None else max(LATE_PERIODS * period, TELEMETRY_TIMEOUT)
         self._start = now
         self._last_arrival: float | None = None
-        self._is_last_bad = False
+        # What is wrong with the newest message.
+        self._last_problem: Status | None = None
+
+    @property
+    def label(self) -> str:
+        """Name for people: ``azimuth``, ``evt_clockOffset``."""
+        return to_short_name(self.name)
+
+    @property
+    def is_event(self) -> bool:
+        """Whether this is an event, not telemetry."""
+        return self._late_after is None
 
     def take(self, received: ReceivedRecord, now: float) -> None:
         """Take a record.
@@ -112,20 +134,33 @@ class TopicState:
         now : `float`
             Current time of the monotonic clock [s].
         """
+        record = received.record
+        self._last_problem = None
+        if self.is_event:
+            self.values = {
+                name: value for name, value in record.items() if not name.startswith(PRIVATE_PREFIX)
+            }
+        if received.is_earlier:
+            # It tells the state, and nothing of rate and latency.
+            self._last_arrival = now - max(0.0, received.arrival_time - received.kafka_timestamp)
+            return
         self.num_records += 1
         self._last_arrival = now
-        self._is_last_bad = False
         self.arrivals.add(now)
         latency = measure_latency(received)
         self.latencies.add(now, latency.sal)
         self.tma_latencies.add(now, latency.tma)
-        record = received.record
         self._check_sequence(record.get("private_origin"), record.get("private_seqNum"))
 
     def take_bad(self) -> None:
-        """Take note of a message that could not be decoded."""
+        """Take note of a message that is not a record."""
         self.num_bad += 1
-        self._is_last_bad = True
+        self._last_problem = Status.BAD
+
+    def take_without_schema(self) -> None:
+        """Take note of a message whose schema the registry did not give."""
+        self.num_without_schema += 1
+        self._last_problem = Status.NO_SCHEMA
 
     def get_age(self, now: float) -> float:
         """Return how long ago the last record came [s]; NaN if none did."""
@@ -135,14 +170,14 @@ class TopicState:
         """Tell how the topic is."""
         if self.is_missing:
             return Status.MISSING
-        if self._is_last_bad:
-            return Status.BAD
+        if self._last_problem is not None:
+            return self._last_problem
         since = self._start if self._last_arrival is None else self._last_arrival
-        if self._patience is not None and now - since > self._patience:
+        if self._late_after is not None and now - since > self._late_after:
             return Status.LATE
         if self._last_arrival is None:
             return Status.WAITING
-        return Status.SEEN if self._patience is None else Status.LIVE
+        return Status.SEEN if self._late_after is None else Status.LIVE
 
     def _check_sequence(self, origin: Any, seq_num: Any) -> None:
         """Count the sequence numbers between the last record's and this one's."""
@@ -185,9 +220,8 @@ class FieldState:
         self.units = ""
         self.is_absent = False
         self.history = Timeline(now)
-        self._schema_id: int | None = None
 
-    def take(self, received: ReceivedRecord, now: float, get_schema: Callable[[int], str]) -> None:
+    def take(self, received: ReceivedRecord, now: float) -> None:
         """Take a record of the field's topic.
 
         Parameters
@@ -196,17 +230,13 @@ class FieldState:
             The record.
         now : `float`
             Current time of the monotonic clock [s].
-        get_schema : callable
-            Returns the text of a schema by its id.
         """
         value = self.name.find_value(received.record)
         self.is_absent = value is None
         if value is None:
             return
         self.value = value
-        if received.schema_id != self._schema_id:
-            self._schema_id = received.schema_id
-            self.units = find_units(get_schema(received.schema_id), self.name.field)
+        self.units = received.units.get(self.name.field, "")
         self.history.add(now, _reduce(value))
 
 
@@ -221,8 +251,6 @@ class MonitorState:
         What comes before the SAL names in the names of the Kafka topics.
     now : `float`
         Current time of a monotonic clock [s].
-    get_schema : callable
-        Returns the text of a schema by its id.
     interface : `TmaInterface`, optional
         Tells how often each topic comes; the packaged interface if `None`.
 
@@ -232,6 +260,8 @@ class MonitorState:
         Topics by SAL name.
     fields : `list` [`FieldState`]
         Fields.
+    publishers : `Publishers`
+        Who publishes the telemetry.
     prefix : `str`
         What comes before the SAL names in the names of the Kafka topics.
     start : `float`
@@ -239,26 +269,21 @@ class MonitorState:
     """
 
     def __init__(
-        self,
-        selection: Selection,
-        prefix: str,
-        now: float,
-        get_schema: Callable[[int], str],
-        interface: TmaInterface | None = None,
+        self, selection: Selection, prefix: str, now: float, interface: TmaInterface | None = None
     ) -> None:
         periods = list_periods(interface or load_packaged_tma_interface())
         self.topics = {name: TopicState(name, periods.get(name), now) for name in selection.topics}
         self.fields = [FieldState(name, now) for name in selection.fields]
         self.prefix = prefix
+        self.publishers = Publishers()
         self.start = now
-        self._get_schema = get_schema
 
-    def take(self, arrivals: Iterable[ReceivedRecord | BadMessage], now: float) -> None:
+    def take(self, arrivals: Iterable[Arrival], now: float) -> None:
         """Take what was read.
 
         Parameters
         ----------
-        arrivals : `Iterable` [`ReceivedRecord` or `BadMessage`]
+        arrivals : `Iterable` [`Arrival`]
             What was read, of these topics.
         now : `float`
             Current time of the monotonic clock [s].
@@ -268,12 +293,18 @@ class MonitorState:
             if isinstance(arrival, BadMessage):
                 topic.take_bad()
                 continue
+            if isinstance(arrival, MessageWithoutSchema):
+                topic.take_without_schema()
+                continue
             topic.take(arrival, now)
+            # The CSC publishes some events beside the telemetry client.
+            if not topic.is_event:
+                self.publishers.add(arrival.record.get("private_origin"), now)
             for field in self.fields:
                 if field.name.topic == topic.name:
-                    field.take(arrival, now, self._get_schema)
+                    field.take(arrival, now)
 
-    def get_topic(self, arrival: ReceivedRecord | BadMessage) -> TopicState:
+    def get_topic(self, arrival: Arrival) -> TopicState:
         """Return the topic of something that was read."""
         return self.topics[arrival.topic.removeprefix(self.prefix)]
 
@@ -282,15 +313,6 @@ class MonitorState:
         names = {topic.removeprefix(self.prefix) for topic in kafka_topics}
         for topic in self.topics.values():
             topic.is_missing = topic.name in names
-
-
-def find_units(schema_text: str, field: str) -> str:
-    """Find the units of a field in the text of its schema; empty if it has none."""
-    for info in json.loads(schema_text).get("fields", ()):
-        if info.get("name") == field:
-            units = info.get("units", "")
-            return units if isinstance(units, str) and units != "unitless" else ""
-    return ""
 
 
 def _reduce(value: Any) -> float:

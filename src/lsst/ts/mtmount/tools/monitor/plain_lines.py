@@ -8,15 +8,11 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from ..reader.record_reader import ReceivedRecord
-from .consumer import BadMessage
+from ..reader import Arrival, ReceivedRecord
 from .latency import measure_latency
-from .monitor_state import SPAN, MonitorState, TopicState
+from .monitor_state import PRIVATE_PREFIX, SPAN, MonitorState, TopicState
 
 __all__ = ["PlainLines"]
-
-#: What is SAL's own in a record, and not the topic's.
-PRIVATE_PREFIX = "private_"
 
 
 class PlainLines:
@@ -24,7 +20,7 @@ class PlainLines:
 
     Parameters
     ----------
-    picture : `MonitorState`
+    state : `MonitorState`
         What is to be seen; it has taken each record before it comes here.
     output : `TextIO`
         Where to write.
@@ -37,23 +33,22 @@ class PlainLines:
         False: somebody else decides when it is enough.
     """
 
-    def __init__(self, picture: MonitorState, output: TextIO, skip: int) -> None:
+    def __init__(self, state: MonitorState, output: TextIO, skip: int) -> None:
         self.is_over = False
-        self._picture = picture
+        self._state = state
         self._output = output
         self._skip = skip
         self._fields = {
-            name: [field.name for field in picture.fields if field.name.topic == name]
-            for name in picture.topics
+            name: [field.name for field in state.fields if field.name.topic == name] for name in state.topics
         }
-        self._num_seen = dict.fromkeys(picture.topics, 0)
+        self._num_seen = dict.fromkeys(state.topics, 0)
 
-    def show(self, arrivals: Iterable[ReceivedRecord | BadMessage]) -> None:
+    def show(self, arrivals: Iterable[Arrival]) -> None:
         """Write the lines of what was read."""
         for arrival in arrivals:
-            if isinstance(arrival, BadMessage):
+            if not isinstance(arrival, ReceivedRecord) or arrival.is_earlier:
                 continue
-            topic = self._picture.get_topic(arrival)
+            topic = self._state.get_topic(arrival)
             self._num_seen[topic.name] += 1
             if self._num_seen[topic.name] % (self._skip + 1) == 0:
                 line = " ".join(f"{name}={text}" for name, text in self._list_pairs(topic, arrival))
@@ -66,22 +61,26 @@ class PlainLines:
         Parameters
         ----------
         now : `float`
-            Current time of the picture's clock [s].
+            Current time of the state's clock [s].
         """
-        for topic in self._picture.topics.values():
+        for topic in self._state.topics.values():
             pairs = {
-                "summary": topic.name,
+                "summary": topic.label,
                 "status": topic.get_status(now).replace(" ", "_"),
                 "records": topic.num_records,
                 "lost": topic.num_lost,
                 "bad": topic.num_bad,
+                "withoutSchema": topic.num_without_schema,
                 "rate": f"{topic.arrivals.compute_rate(now, SPAN):.1f}",
                 "age": _format_seconds(topic.get_age(now)),
                 "latency": _format_seconds(topic.latencies.compute_mean(now, SPAN)),
                 "maxLatency": _format_seconds(topic.latencies.find_maximum(now, SPAN)),
                 "tmaLatency": _format_seconds(topic.tma_latencies.compute_mean(now, SPAN)),
             }
-            self._output.write(" ".join(f"{name}={value}" for name, value in pairs.items()) + "\n")
+            values = {name: _format(value) for name, value in topic.values.items()}
+            self._output.write(" ".join(f"{name}={value}" for name, value in (pairs | values).items()) + "\n")
+        publishers = self._state.publishers.list_at_once(now)
+        self._output.write(f"publishers={','.join(map(str, publishers)) or 'none'}\n")
         self._output.flush()
 
     def _list_pairs(self, topic: TopicState, received: ReceivedRecord) -> Iterator[tuple[str, str]]:
@@ -90,7 +89,7 @@ class PlainLines:
         arrival = datetime.datetime.fromtimestamp(received.arrival_time, datetime.UTC)
         latency = measure_latency(received)
         yield "time", arrival.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-        yield "topic", topic.name
+        yield "topic", topic.label
         yield "record", str(self._num_seen[topic.name])
         yield "seqNum", str(record.get("private_seqNum"))
         yield "latency", _format_seconds(latency.sal)

@@ -1,4 +1,4 @@
-"""A picture of the telemetry as lines of text.
+"""The state of the telemetry as lines of text.
 
 The columns have fixed widths and are laid out here: rich's own tables take ten
 times as long, several times a second.
@@ -14,10 +14,10 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from ...resilience.escape import escape
 from .monitor_state import SPAN, FieldState, MonitorState, Status, TopicState
-from .selection import to_short_name
 from .sparkline import LEVELS, draw_sparkline
-from .text import format_value
+from .text import format_value, format_values
 
 __all__ = ["Cell", "Column", "Renderer", "make_line"]
 
@@ -34,6 +34,7 @@ STATUS_STYLES = {
     Status.LATE: ALARM_STYLE,
     Status.WAITING: "dim",
     Status.MISSING: "yellow",
+    Status.NO_SCHEMA: "yellow",
     Status.BAD: ALARM_STYLE,
 }
 
@@ -72,15 +73,16 @@ class Cell(NamedTuple):
 
 
 #: The columns of topics that every terminal has room for: with the gaps
-#: between them 77 characters.
+#: between them 78 characters.
 TOPIC_COLUMNS = (
     Column("topic", 25, is_right=False),
+    # Far to the left: a narrow terminal cuts the rest.
+    Column("status", 9, is_right=False),
     Column("rec/s", 7),
     Column("age s", 6),
     Column("SAL ms", 8),
     Column("max ms", 8),
     Column("TMA ms", 9),
-    Column("status", 8, is_right=False),
 )
 WIDE_TOPIC_COLUMNS = (Column("records", 10), Column("lost", 7), Column("bad", 7))
 
@@ -118,18 +120,18 @@ def make_line(columns: Sequence[Column], cells: Sequence[Cell]) -> Text:
 
 
 class Renderer:
-    """Renders parts of a picture, for a terminal of some width.
+    """Renders parts of the state, for a terminal of some width.
 
     Parameters
     ----------
-    picture : `MonitorState`
+    state : `MonitorState`
         What is to be seen.
     levels : `str`
         Characters for curves, from the lowest to the highest.
     """
 
-    def __init__(self, picture: MonitorState, levels: str = LEVELS) -> None:
-        self._picture = picture
+    def __init__(self, state: MonitorState, levels: str = LEVELS) -> None:
+        self._state = state
         self._levels = levels
 
     def render_header(self, title: str, trouble: str, now: float) -> list[Text]:
@@ -142,31 +144,40 @@ class Renderer:
         trouble : `str`
             What takes the title's place, if it is not empty.
         now : `float`
-            Current time of the picture's clock [s].
+            Current time of the state's clock [s].
         """
-        topics = self._picture.topics.values()
-        minutes, seconds = divmod(int(now - self._picture.start), 60)
+        topics = self._state.topics.values()
+        minutes, seconds = divmod(int(now - self._state.start), 60)
         first = Text(no_wrap=True, overflow="ellipsis")
         if trouble:
             first.append(f"Kafka cannot be read: {trouble}", ALARM_STYLE)
         else:
             first.append(title, "bold")
             first.append(f"   {minutes // 60}:{minutes % 60:02}:{seconds:02}")
-        rate = sum(topic.arrivals.compute_rate(now, SPAN) for topic in topics)
-        num_lost = sum(topic.num_lost for topic in topics)
-        num_bad = sum(topic.num_bad for topic in topics)
-        total = Text(f"{rate:.1f} rec/s, ", no_wrap=True, overflow="ellipsis")
-        total.append(f"{num_lost} lost, {num_bad} bad", ALARM_STYLE if num_lost or num_bad else "")
-        total.append(f"   {len(topics)} topics: ")
+        # What is bad comes first: a narrow terminal cuts the end.
+        total = Text(f"{len(topics)} topics: ", no_wrap=True, overflow="ellipsis")
         counts = Counter(topic.get_status(now) for topic in topics)
         total.append(
             Text(", ").join(
                 Text(f"{counts[status]} {status}", STATUS_STYLES[status])
-                # What is bad comes first: a narrow terminal cuts the end.
                 for status in Status
                 if counts[status]
             )
         )
+        publishers = self._state.publishers.list_at_once(now)
+        if len(publishers) > 1:
+            total.append(f"   {len(publishers)} publishers at once: ", ALARM_STYLE)
+            total.append(", ".join(map(str, publishers)), ALARM_STYLE)
+        elif publishers:
+            total.append(f"   publisher {publishers[0]}")
+        num_lost = sum(topic.num_lost for topic in topics)
+        num_bad = sum(topic.num_bad for topic in topics)
+        total.append("   ")
+        total.append(f"{num_lost} lost, {num_bad} bad", ALARM_STYLE if num_lost or num_bad else "")
+        if num_without_schema := sum(topic.num_without_schema for topic in topics):
+            total.append(f", {num_without_schema} without schema", "yellow")
+        rate = sum(topic.arrivals.compute_rate(now, SPAN) for topic in topics)
+        total.append(f"   {rate:.1f} rec/s")
         return [first, total]
 
     def render_topics(self, topics: Sequence[TopicState], now: float, width: int) -> list[Text]:
@@ -175,38 +186,41 @@ class Renderer:
         Parameters
         ----------
         topics : `Sequence` [`TopicState`]
-            Some of the picture's topics.
+            Some of the state's topics.
         now : `float`
-            Current time of the picture's clock [s].
+            Current time of the state's clock [s].
         width : `int`
             Width of the terminal [characters].
         """
         columns = list(TOPIC_COLUMNS)
         trend = None
         if width >= WIDE:
-            columns[-1:-1] = WIDE_TOPIC_COLUMNS
+            columns += WIDE_TOPIC_COLUMNS
             trend = _make_trend_column("rec/s, ", columns, width)
             columns.append(trend)
         lines = [_make_heading(columns)]
         for topic in topics:
             status = topic.get_status(now)
             cells = [
-                Cell(to_short_name(topic.name)),
+                Cell(topic.label),
+                Cell(status, STATUS_STYLES[status]),
                 Cell(f"{topic.arrivals.compute_rate(now, SPAN):.1f}"),
                 Cell(_format_number(topic.get_age(now))),
                 Cell(_format_number(1000 * topic.latencies.compute_mean(now, SPAN))),
                 Cell(_format_number(1000 * topic.latencies.find_maximum(now, SPAN))),
                 Cell(_format_number(1000 * topic.tma_latencies.compute_mean(now, SPAN))),
-                Cell(status, STATUS_STYLES[status]),
             ]
             if trend is not None:
-                cells[-1:-1] = [
+                cells += [
                     Cell(str(topic.num_records)),
                     Cell(str(topic.num_lost), ALARM_STYLE if topic.num_lost else ""),
                     Cell(str(topic.num_bad), ALARM_STYLE if topic.num_bad else ""),
                 ]
-                counts = topic.arrivals.list_counts(now, trend.width)
-                cells.append(Cell(draw_sparkline(counts, levels=self._levels, lowest=0), TREND_STYLE))
+                if topic.is_event:
+                    cells.append(Cell(format_values(topic.values)))
+                else:
+                    counts = topic.arrivals.list_counts(now, trend.width)
+                    cells.append(Cell(draw_sparkline(counts, levels=self._levels, lowest=0), TREND_STYLE))
             lines.append(make_line(columns, cells))
         return lines
 
@@ -216,9 +230,9 @@ class Renderer:
         Parameters
         ----------
         fields : `Sequence` [`FieldState`]
-            Some of the picture's fields.
+            Some of the state's fields.
         now : `float`
-            Current time of the picture's clock [s].
+            Current time of the state's clock [s].
         width : `int`
             Width of the terminal [characters].
         """
@@ -255,7 +269,7 @@ def _make_value_cell(field: FieldState) -> Cell:
         return Cell("absent", "yellow")
     if field.value is None:
         return Cell("-")
-    return Cell(f"{format_value(field.value)} {field.units}".rstrip())
+    return Cell(f"{format_value(field.value)} {escape(field.units)}".rstrip())
 
 
 def _format_number(value: float) -> str:

@@ -23,7 +23,7 @@ SHORT_EVENT_PREFIX = "evt_"
 #: A topic's name: SAL's own, or that of a controller's attribute.
 TOPIC_NAME = re.compile(r"[A-Za-z]\w*")
 
-FIELD_NAME = re.compile(r"(?P<topic>\w+)\.(?P<field>\w+)(\[(?P<index>\d+)\])?")
+FIELD_NAME = re.compile(r"(?P<topic>\w+)\.(?P<field>\w+)(\[(?P<index>[0-9]{1,9})\])?")
 
 
 class SelectionError(ValueError):
@@ -60,7 +60,7 @@ class FieldName:
         match = FIELD_NAME.fullmatch(text)
         if match is None:
             raise SelectionError(
-                f"{text!r} is no field: write azimuth.actualPosition, or azimuthDrives.current[3]"
+                f"expected a field such as azimuth.actualPosition or azimuthDrives.current[3], got {text!r}"
             )
         index = match["index"]
         return cls(to_sal_name(match["topic"]), match["field"], None if index is None else int(index))
@@ -71,7 +71,7 @@ class FieldName:
         return self.field if self.index is None else f"{self.field}[{self.index}]"
 
     def __str__(self) -> str:
-        return f"{self.topic}.{self.label}"
+        return f"{to_short_name(self.topic)}.{self.label}"
 
     def find_value(self, record: Mapping[str, Any]) -> Any:
         """Find the field's value in a record of its topic; None if the record does not have it."""
@@ -146,16 +146,25 @@ def to_short_name(sal_name: str) -> str:
 
 def _check_topic(name: str, known: Iterable[str]) -> str:
     if name not in known and not (name.startswith(EVENT_PREFIX) and TOPIC_NAME.fullmatch(name)):
-        raise SelectionError(f"there is no topic {name!r}{_suggest(name, known)}")
+        name = to_short_name(name)
+        raise SelectionError(f"expected a topic, got {name!r}{_suggest(name, map(to_short_name, known))}")
     return name
 
 
 def _check_field(field: FieldName, topic: TopicInfo) -> None:
     infos = {info.name: info for info in topic.private_fields + topic.fields}
+    topic_name = to_short_name(topic.sal_name)
     if field.field not in infos:
-        raise SelectionError(f"{topic.sal_name} has no field {field.field!r}{_suggest(field.field, infos)}")
-    if field.index is not None and infos[field.field].count == 1:
-        raise SelectionError(f"{topic.sal_name}.{field.field} is no array")
+        raise SelectionError(
+            f"expected a field of {topic_name}, got {field.field!r}{_suggest(field.field, infos)}"
+        )
+    count = infos[field.field].count
+    if field.index is not None and count == 1:
+        raise SelectionError(f"expected no index for {topic_name}.{field.field}, which is not an array")
+    if field.index is not None and field.index >= count:
+        raise SelectionError(
+            f"expected an index from 0 to {count - 1} for {topic_name}.{field.field}, got {field.index}"
+        )
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

@@ -1,36 +1,24 @@
-"""An independent reader of what is published: Kafka, registry and fastavro.
-
-It shares no code with the publisher, so that it can tell right from wrong.
-"""
+"""Records of topics from their beginning, or what is new, for who wants all of them."""
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 import logging
-import struct
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any, Self
 
-import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-__all__ = ["DecodeError", "ReceivedRecord", "RecordDecoder", "RecordReader"]
+from .consumer_configuration import PARTITION, make_consumer_configuration
+from .received_record import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
+from .record_schema import SchemaError
+from .schema_source import SchemaSource
+
+__all__ = ["RecordReader"]
 
 LOG = logging.getLogger(__name__)
-
-#: Confluent framing: byte 0, schema id (big-endian), then the Avro record.
-FRAMING = struct.Struct(">bi")
-
-#: SAL topics have one partition.
-PARTITION = 0
 
 #: Most records that are taken from Kafka's client at once.
 MAX_BATCH = 10_000
@@ -38,113 +26,8 @@ MAX_BATCH = 10_000
 #: Most that Kafka's client fetches in advance [bytes].
 QUEUE_SIZE = 256 << 20
 
-#: Longest answer of a registry [bytes].
-MAX_SCHEMA_SIZE = 4 << 20
-
-#: Upper bound for an answer of Kafka or the registry [s].
+#: Upper bound for an answer of Kafka [s].
 ANSWER_TIMEOUT = 10.0
-
-
-class DecodeError(ValueError):
-    """A message is not what a SAL message must be."""
-
-
-class ReceivedRecord(NamedTuple):
-    """A record that was read.
-
-    Parameters
-    ----------
-    topic : `str`
-        Kafka topic.
-    record : `dict`
-        The decoded record.
-    kafka_timestamp : `float`
-        Time stamp of the message: when it was given to its producer [UTC unix s].
-    arrival_time : `float`
-        When it was read [UTC unix s].
-    offset : `int`
-        Its number in the topic.
-    key : `bytes` or `None`
-        Key of the message.
-    schema_id : `int`
-        Id of its schema.
-    """
-
-    topic: str
-    record: dict[str, Any]
-    kafka_timestamp: float
-    arrival_time: float
-    offset: int
-    key: bytes | None
-    schema_id: int
-
-
-class RecordDecoder:
-    """Decodes messages by the schemas that they name.
-
-    Parameters
-    ----------
-    registry_url : `str`
-        URL of the schema registry. User name and password in it are used for
-        HTTP basic authentication.
-    timeout : `float`
-        Upper bound for an answer of the registry [s].
-    retry_interval : `float`
-        For how long the registry is not asked again for what it did not give,
-        or for anything if it could not be reached [s].
-    """
-
-    def __init__(
-        self, registry_url: str, *, timeout: float = ANSWER_TIMEOUT, retry_interval: float = 0.0
-    ) -> None:
-        self._schemas = _SchemaSource(registry_url, timeout, retry_interval)
-
-    def get_schema(self, schema_id: int) -> str:
-        """Return the text of a schema, as the registry has it.
-
-        Raises
-        ------
-        OSError
-            If the registry cannot be reached, or does not know the schema.
-        """
-        return self._schemas.get_text(schema_id)
-
-    def decode(self, message: Message, arrival_time: float) -> ReceivedRecord:
-        """Decode a message.
-
-        Parameters
-        ----------
-        message : `confluent_kafka.Message`
-            A message without an error.
-        arrival_time : `float`
-            When it was read [UTC unix s].
-
-        Raises
-        ------
-        DecodeError
-            If the message is not what a SAL message must be.
-        OSError
-            If the registry cannot be reached, or does not know the schema.
-        """
-        topic, offset = _locate(message)
-        value = message.value()
-        if value is None or len(value) < FRAMING.size:
-            raise DecodeError(f"{topic}: a message without Confluent framing")
-        magic, schema_id = FRAMING.unpack_from(value)
-        if magic != 0:
-            raise DecodeError(f"{topic}: Confluent framing begins with {magic}")
-        data = io.BytesIO(value)
-        data.seek(FRAMING.size)
-        try:
-            record = cast(dict[str, Any], fastavro.schemaless_reader(data, self._schemas.get(schema_id)))
-        except (EOFError, ValueError, IndexError) as error:
-            raise DecodeError(f"{topic}: no record of schema {schema_id}: {error}") from error
-        if data.tell() != len(value):
-            raise DecodeError(f"{topic}: {len(value) - data.tell()} bytes after the record")
-        _, timestamp_ms = message.timestamp()
-        return ReceivedRecord(
-            topic, record, timestamp_ms / 1000, arrival_time, offset, message.key(), schema_id
-        )
 
 
 class RecordReader:
@@ -208,24 +91,14 @@ class RecordReader:
         self.missed: Counter[str] = Counter()
         self.num_bytes = 0
         self._topics = tuple(topics)
-        self._decoder = RecordDecoder(registry_url)
+        self._schemas = SchemaSource(registry_url)
         self._next_offsets = dict.fromkeys(self._topics, 0)
         self._consumer = Consumer(
-            {
-                **(configuration or {}),
-                "bootstrap.servers": bootstrap_servers,
-                # Consumers must name a group; without a subscription none is joined.
-                "group.id": "lsst.ts.mtmount.tools.reader.record_reader",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",
-                "allow.auto.create.topics": False,
-                "fetch.wait.max.ms": round(fetch_wait * 1000),
-                # After a burst, Kafka's client would pause for 1 s, in which the
-                # embedded broker may drop what was not read yet.
-                "fetch.queue.backoff.ms": 5,
-                "queued.max.messages.kbytes": QUEUE_SIZE // 1024,
-            },
+            make_consumer_configuration(
+                {**(configuration or {}), "bootstrap.servers": bootstrap_servers},
+                fetch_wait=fetch_wait,
+                queue_size=QUEUE_SIZE,
+            ),
             logger=LOG,
         )
         try:
@@ -237,7 +110,7 @@ class RecordReader:
                 [TopicPartition(topic, PARTITION, offset) for topic, offset in starts.items()]
             )
         except BaseException:
-            self._consumer.close()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -254,6 +127,7 @@ class RecordReader:
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close()
+        self._schemas.close()
 
     def read(self, wait: float) -> list[ReceivedRecord]:
         """Read and decode what there is.
@@ -314,7 +188,7 @@ class RecordReader:
         while len(records) < num_records:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"{len(records)} records instead of {num_records} in {time_limit} s")
+                raise TimeoutError(f"expected {num_records} records in {time_limit} s, got {len(records)}")
             records += self.read(left)
         return records
 
@@ -339,7 +213,7 @@ class RecordReader:
         for message in messages:
             if (error := message.error()) is not None:
                 raise KafkaException(error)
-            topic, offset = _locate(message)
+            topic, offset = locate(message)
             if gap := offset - self._next_offsets[topic]:
                 self.missed[topic] += gap
             self._next_offsets[topic] = offset + 1
@@ -348,8 +222,19 @@ class RecordReader:
         return messages
 
     def decode(self, message: Message, arrival_time: float) -> ReceivedRecord:
-        """Decode a message; see `RecordDecoder.decode`."""
-        return self._decoder.decode(message, arrival_time)
+        """Decode a message that was fetched.
+
+        Raises
+        ------
+        DecodeError
+            If it is not what a SAL message must be.
+        RegistryUnavailableError
+            If its schema is not known yet, and the registry does not give it.
+        """
+        try:
+            return decode_record(message, self._schemas.get(read_schema_id(message)), arrival_time)
+        except SchemaError as error:
+            raise DecodeError(f"{message.topic()}: {error}") from None
 
     @property
     def positions(self) -> dict[str, int]:
@@ -358,7 +243,7 @@ class RecordReader:
 
     def get_schema(self, schema_id: int) -> str:
         """Return the text of a schema that a record names, as the registry has it."""
-        return self._decoder.get_schema(schema_id)
+        return self._schemas.get(schema_id).text
 
     def find_ends(self) -> dict[str, int]:
         """Ask the broker how many records were ever written to each topic.
@@ -378,83 +263,4 @@ class RecordReader:
     def _check_topics(self) -> None:
         existing = self._consumer.list_topics(timeout=ANSWER_TIMEOUT).topics
         if missing := [topic for topic in self._topics if topic not in existing]:
-            raise LookupError(f"no such Kafka topics: {', '.join(missing)}")
-
-
-def _locate(message: Message) -> tuple[str, int]:
-    """Return topic and offset, which each message without an error has."""
-    return cast(str, message.topic()), cast(int, message.offset())
-
-
-class _SchemaSource:
-    """Gets schemas by id from a registry, each once; see `RecordDecoder`."""
-
-    def __init__(self, registry_url: str, timeout: float, retry_interval: float) -> None:
-        parts = urlsplit(registry_url)
-        self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
-        self._authorization = ""
-        if parts.username is not None:
-            credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            self._authorization = f"Basic {base64.b64encode(credentials).decode()}"
-        self._timeout = timeout
-        self._retry_interval = retry_interval
-        self._texts: dict[int, str] = {}
-        self._schemas: dict[int, Any] = {}
-        # Why and until when not to ask: for a schema, or for all (None).
-        self._failures: dict[int | None, tuple[float, str]] = {}
-        # What proxies the environment names are for the world outside.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    def get(self, schema_id: int) -> Any:
-        """Return a schema as fastavro wants it.
-
-        Raises
-        ------
-        OSError
-            If the registry cannot be reached, or does not know the schema.
-        """
-        if schema_id not in self._schemas:
-            self._schemas[schema_id] = fastavro.parse_schema(json.loads(self.get_text(schema_id)))
-        return self._schemas[schema_id]
-
-    def get_text(self, schema_id: int) -> str:
-        """Return the text of a schema.
-
-        Raises
-        ------
-        OSError
-            If the registry cannot be reached, or does not know the schema.
-        """
-        if schema_id not in self._texts:
-            self._refuse_after_failure(schema_id)
-            try:
-                self._texts[schema_id] = self._ask(schema_id)
-            except urllib.error.HTTPError as error:
-                error.close()
-                self._note_failure(schema_id, str(error))
-                raise
-            except OSError as error:
-                self._note_failure(None, str(error))
-                raise
-        return self._texts[schema_id]
-
-    def _ask(self, schema_id: int) -> str:
-        request = urllib.request.Request(f"{self._url}/schemas/ids/{schema_id}")
-        if self._authorization:
-            # For this registry alone, wherever it may send us.
-            request.add_unredirected_header("Authorization", self._authorization)
-        with self._opener.open(request, timeout=self._timeout) as response:
-            return cast(str, json.loads(response.read(MAX_SCHEMA_SIZE))["schema"])
-
-    def _refuse_after_failure(self, schema_id: int) -> None:
-        now = time.monotonic()
-        for key in (schema_id, None):
-            until, reason = self._failures.get(key, (now, ""))
-            if now < until:
-                raise OSError(reason)
-
-    def _note_failure(self, key: int | None, reason: str) -> None:
-        now = time.monotonic()
-        # Ids come from the network: there may be any number of them.
-        self._failures = {key: failure for key, failure in self._failures.items() if now < failure[0]}
-        self._failures[key] = now + self._retry_interval, reason
+            raise LookupError(f"expected Kafka topics that exist, got {', '.join(missing)}")

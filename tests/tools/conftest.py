@@ -1,4 +1,4 @@
-"""A whole way for the monitor: simulated TMA, telemetry client, embedded Kafka."""
+"""What the tests of the tools share: simulated TMA, telemetry client, embedded Kafka."""
 
 import asyncio
 import os

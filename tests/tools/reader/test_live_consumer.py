@@ -2,30 +2,38 @@ import dataclasses
 import io
 import json
 import logging
+import random
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import fastavro
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from lsst.ts.mtmount.sal import KafkaSettings, SchemaRegistry
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
-from lsst.ts.mtmount.tools.monitor import BadMessage, LiveConsumer, MonitorError
-from lsst.ts.mtmount.tools.monitor import consumer as consumer_module
-from lsst.ts.mtmount.tools.reader.record_reader import ReceivedRecord
+from lsst.ts.mtmount.tools.reader import (
+    Arrival,
+    BadMessage,
+    LiveConsumer,
+    MessageWithoutSchema,
+    ReceivedRecord,
+    SettingsRefusedError,
+    live_consumer,
+)
 
-from .conftest import KafkaProcess
+from ..conftest import KafkaProcess
 
 TIMEOUT = 30
 LOG = logging.getLogger("monitor")
 SCHEMA = {"type": "record", "name": "brake", "fields": [{"name": "pressure", "type": "double"}]}
 
-Arrivals = list[ReceivedRecord | BadMessage]
+Arrivals = list[Arrival]
 
 
 class Publisher:
@@ -48,9 +56,9 @@ class Publisher:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def checks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look after Kafka often."""
-    monkeypatch.setattr(consumer_module, "PATIENCE", 0.1)
+    monkeypatch.setattr(live_consumer, "CHECK_INTERVAL", 0.1)
 
 
 @pytest.fixture
@@ -155,11 +163,11 @@ def test_a_missing_topic_is_read_from_its_beginning(
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (None, "without Confluent framing"),
-        (b"", "without Confluent framing"),
-        (b"\1\0\0\0\1" + bytes(8), "begins with 1"),
-        (b"\0\0\0\0\1", "no record of schema"),
-        (b"\0\x7f\xff\xff\xff" + bytes(8), "404"),
+        (None, "expected Confluent framing"),
+        (b"", "expected Confluent framing"),
+        (b"\1\0\0\0\1" + bytes(8), "got 1"),
+        (b"\0\0\0\0\1", "expected a record of schema"),
+        (b"\0\x7f\xff\xff\xff" + bytes(8), "schema 2147483647: the registry answers with HTTP status 404"),
         (b"\0\xff\xff\xff\xff" + bytes(8), "404"),
     ],
 )
@@ -226,6 +234,23 @@ class OddRegistry(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), OddRegistryHandler)
         self.answer = answer
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def serving(server: OddRegistry) -> Iterator[OddRegistry]:
+    """Serve in a thread."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join(TIMEOUT)
+
 
 class OddRegistryHandler(BaseHTTPRequestHandler):
     server: OddRegistry
@@ -239,19 +264,19 @@ class OddRegistryHandler(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "is_schema"),
     [
-        b"",
-        b"nonsense\r\n\r\n",
-        b"HTTP/1.0 500 Internal Server Error\r\n\r\n",
-        b"HTTP/1.0 200 OK\r\n\r\n",
-        b"HTTP/1.0 200 OK\r\n\r\nno JSON",
-        b"HTTP/1.0 200 OK\r\n\r\n[]",
-        b"HTTP/1.0 200 OK\r\n\r\n{}",
-        b'HTTP/1.0 200 OK\r\n\r\n{"schema": 5}',
-        b'HTTP/1.0 200 OK\r\n\r\n{"schema": "no JSON"}',
-        b'HTTP/1.0 200 OK\r\n\r\n{"schema": "{}"}',
-        b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 100_000,
+        (b"", False),
+        (b"nonsense\r\n\r\n", False),
+        (b"HTTP/1.0 500 Internal Server Error\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\n\r\nno JSON", False),
+        (b"HTTP/1.0 200 OK\r\n\r\n[]", False),
+        (b"HTTP/1.0 200 OK\r\n\r\n{}", False),
+        (b'HTTP/1.0 200 OK\r\n\r\n{"schema": 5}', False),
+        (b'HTTP/1.0 200 OK\r\n\r\n{"schema": "no JSON"}', True),
+        (b'HTTP/1.0 200 OK\r\n\r\n{"schema": "{}"}', True),
+        (b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 100_000, False),
     ],
 )
 def test_odd_answers_of_the_registry_end_nothing(
@@ -260,18 +285,15 @@ def test_odd_answers_of_the_registry_end_nothing(
     settings: KafkaSettings,
     consume: Callable[..., LiveConsumer],
     answer: bytes,
+    is_schema: bool,
 ) -> None:
-    with OddRegistry(answer) as registry:
-        thread = threading.Thread(target=registry.serve_forever, args=(0.01,))
-        thread.start()
-        odd = dataclasses.replace(settings, registry_url=f"http://127.0.0.1:{registry.server_port}")
-        consumer = consume(topics, odd)
+    with serving(OddRegistry(answer)) as registry:
+        consumer = consume(topics, dataclasses.replace(settings, registry_url=registry.url))
         settle(consumer, publisher, topics[0])
         publisher.publish(topics[0], 1.0, 2.0)
         arrivals = read_until(consumer, lambda arrivals: len(arrivals) >= 2)
-        registry.shutdown()
-        thread.join(TIMEOUT)
-    assert all(isinstance(arrival, BadMessage) for arrival in arrivals)
+    kind = BadMessage if is_schema else MessageWithoutSchema
+    assert all(isinstance(arrival, kind) for arrival in arrivals)
 
 
 def test_a_registry_that_comes_back(
@@ -281,17 +303,13 @@ def test_a_registry_that_comes_back(
     consume: Callable[..., LiveConsumer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(consumer_module, "REGISTRY_RETRY_INTERVAL", 0.05)
-    registry = OddRegistry(b"HTTP/1.0 503 Service Unavailable\r\n\r\n")
-    with registry:
-        thread = threading.Thread(target=registry.serve_forever, args=(0.01,))
-        thread.start()
-        url = f"http://127.0.0.1:{registry.server_port}"
-        consumer = consume(topics, dataclasses.replace(settings, registry_url=url))
+    monkeypatch.setattr(live_consumer, "REGISTRY_RETRY_INTERVAL", 0.05)
+    with serving(OddRegistry(b"HTTP/1.0 503 Service Unavailable\r\n\r\n")) as registry:
+        consumer = consume(topics, dataclasses.replace(settings, registry_url=registry.url))
         settle(consumer, publisher, topics[0])
         publisher.publish(topics[0], 1.0)
         (bad,) = read_until(consumer, lambda arrivals: len(arrivals) >= 1)
-        assert isinstance(bad, BadMessage)
+        assert isinstance(bad, MessageWithoutSchema)
         assert "503" in bad.reason
         registry.answer = b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps({"schema": json.dumps(SCHEMA)}).encode()
         deadline = time.monotonic() + TIMEOUT
@@ -300,8 +318,6 @@ def test_a_registry_that_comes_back(
             assert time.monotonic() < deadline
             publisher.publish(topics[0], 2.0)
             arrivals = consumer.read(0.1)
-        registry.shutdown()
-        thread.join(TIMEOUT)
 
 
 def test_a_broker_that_stands_still(
@@ -340,10 +356,12 @@ def test_a_broker_that_is_not_there(
 
 def test_settings_that_cannot_be_used(settings: KafkaSettings) -> None:
     wrong = dataclasses.replace(settings, client_overrides={"sasl.password": "secret", "no.such.thing": 1})
-    with pytest.raises(MonitorError, match=r"refused: No such configuration property: \"no.such.thing\""):
+    with pytest.raises(
+        SettingsRefusedError, match=r"refused: No such configuration property: \"no.such.thing\""
+    ):
         LiveConsumer(wrong, ["a"], LOG)
     wrong = dataclasses.replace(settings, client_overrides={"security.protocol": "secret"})
-    with pytest.raises(MonitorError, match="refused"):
+    with pytest.raises(SettingsRefusedError, match="refused"):
         LiveConsumer(wrong, ["a"], LOG)
 
 
@@ -351,3 +369,165 @@ def test_passwords_are_not_logged(settings: KafkaSettings, caplog: pytest.LogCap
     with LiveConsumer(dataclasses.replace(settings, password="swordfish"), [], LOG) as consumer:
         consumer._report("kind", logging.ERROR, "the password is swordfish\n\x1b[2J")
     assert caplog.messages == [r"the password is ***\n\x1b[2J"]
+
+
+def encode_long(number: int) -> bytes:
+    data = io.BytesIO()
+    fastavro.schemaless_writer(data, {"type": "long"}, number)
+    return data.getvalue()
+
+
+ARRAYS: dict[str, Any] = {
+    "type": "record",
+    "name": "arrays",
+    "fields": [
+        {"name": "flags", "type": {"type": "array", "items": "boolean"}},
+        {"name": "text", "type": "string"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        # More elements than there are bytes, in blocks of either kind.
+        encode_long(2**40) + b"\1" * 10,
+        encode_long(-(2**40)) + encode_long(8) + b"\1" * 10,
+        encode_long(-(2**63)) + encode_long(8),
+        # A text that is longer than the message, or of negative length.
+        b"\0" + encode_long(2**40) + b"a",
+        b"\0" + encode_long(-7) + b"abc",
+        b"\0" + encode_long(3) + b"\xff\xfe\xfd",
+        # A number without an end.
+        b"\xff" * 100_000,
+        b"\xff" * 100_000 + b"\1",
+    ],
+)
+def test_records_that_ask_for_more_than_their_bytes(
+    embedded_kafka: EmbeddedKafka,
+    topics: list[str],
+    publisher: Publisher,
+    consume: Callable[..., LiveConsumer],
+    data: bytes,
+) -> None:
+    schema_id = embedded_kafka.registry.register(topics[0] + "-arrays", json.dumps(ARRAYS))
+    consumer = consume(topics)
+    settle(consumer, publisher, topics[0])
+    publisher.publish(topics[0], b"\0" + schema_id.to_bytes(4, "big") + data, 2.0)
+    bad, good = read_until(consumer, lambda arrivals: len(arrivals) >= 2)
+    assert isinstance(bad, BadMessage)
+    assert "expected a record of schema" in bad.reason
+    assert isinstance(good, ReceivedRecord)
+
+
+def test_random_bytes_end_nothing(
+    embedded_kafka: EmbeddedKafka,
+    topics: list[str],
+    publisher: Publisher,
+    consume: Callable[..., LiveConsumer],
+) -> None:
+    schema_id = embedded_kafka.registry.register(topics[0] + "-arrays", json.dumps(ARRAYS))
+    generator = random.Random(1)
+    framing = b"\0" + schema_id.to_bytes(4, "big")
+    values = [framing + generator.randbytes(generator.randrange(40)) for _ in range(2000)]
+    consumer = consume(topics)
+    settle(consumer, publisher, topics[0])
+    publisher.publish(topics[0], *values)
+    arrivals = read_until(consumer, lambda arrivals: len(arrivals) >= 2000)
+    assert sum(isinstance(arrival, BadMessage) for arrival in arrivals) > 1000
+
+
+def test_schemas_that_are_not_of_sal_end_nothing(
+    topics: list[str], publisher: Publisher, settings: KafkaSettings, consume: Callable[..., LiveConsumer]
+) -> None:
+    recursive = {"type": "record", "name": "r", "fields": [{"name": "r", "type": "r"}]}
+    schemas = [json.dumps(recursive), json.dumps(["null", "int"]), '{"type":' * 200_000]
+    for schema in schemas:
+        answer = b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps({"schema": schema}).encode()
+        with serving(OddRegistry(answer)) as registry:
+            odd = dataclasses.replace(settings, registry_url=registry.url)
+            consumer = consume(topics, odd)
+            settle(consumer, publisher, topics[0])
+            publisher.publish(topics[0], 1.0)
+            (bad,) = read_until(consumer, lambda arrivals: len(arrivals) >= 1)
+        assert isinstance(bad, BadMessage)
+
+
+def test_reading_does_not_wait_for_the_registry(
+    embedded_kafka: EmbeddedKafka,
+    topics: list[str],
+    publisher: Publisher,
+    settings: KafkaSettings,
+    consume: Callable[..., LiveConsumer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_consumer, "MAX_WAITING", 3)
+    # Takes connections and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        consumer = consume(topics, dataclasses.replace(settings, registry_url=url))
+        read_until(consumer, lambda _: set(topics) == set(consumer._reading))
+        begin = time.monotonic()
+        deadline = begin + TIMEOUT
+        arrivals: Arrivals = []
+        # What has no room to wait comes without its schema.
+        while not arrivals:
+            assert time.monotonic() < deadline
+            publisher.publish(topics[0], 1.0)
+            before = time.monotonic()
+            arrivals = consumer.read(0.05)
+            # Nothing here depends on the registry's time limit.
+            assert time.monotonic() - before < live_consumer.REGISTRY_TIMEOUT
+        assert all(isinstance(arrival, MessageWithoutSchema) for arrival in arrivals)
+        assert "has not answered yet" in arrivals[0][1]
+
+
+def test_the_last_record_of_an_event_is_read_first(
+    embedded_kafka: EmbeddedKafka,
+    sal_environment: str,
+    publisher: Publisher,
+    consume: Callable[..., LiveConsumer],
+) -> None:
+    event, empty, telemetry = (sal_environment + name for name in ("logevent_a", "logevent_b", "c"))
+    embedded_kafka.create_topics([event, empty, telemetry])
+    for topic in (event, telemetry):
+        publisher.publish(topic, 1.0, 2.0)
+    consumer = consume([event, empty, telemetry])
+    (last,) = read_until(consumer, lambda arrivals: len(arrivals) >= 1)
+    assert isinstance(last, ReceivedRecord)
+    assert (last.topic, last.record, last.is_earlier) == (event, {"pressure": 2.0}, True)
+    publisher.publish(event, 3.0)
+    publisher.publish(empty, 4.0)
+    found = read_until(consumer, lambda arrivals: len(arrivals) >= 2)
+    assert {
+        (arrival.topic, arrival.record["pressure"], arrival.is_earlier)
+        for arrival in found
+        if isinstance(arrival, ReceivedRecord)
+    } == {(event, 3.0, False), (empty, 4.0, False)}
+
+
+def test_a_group_that_is_not_allowed_is_not_needed(
+    settings: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with LiveConsumer(settings, [], LOG) as consumer:
+        consumer._take_error(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+        assert consumer.trouble == ""
+        consumer._take_error(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+        assert "authorization failed" in consumer.trouble
+    assert [message for message in caplog.messages if "Group" in message] == []
+
+
+def test_what_the_registry_says_is_shown_and_not_obeyed(
+    topics: list[str],
+    publisher: Publisher,
+    settings: KafkaSettings,
+    consume: Callable[..., LiveConsumer],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps({"schema": "\x1b[2J\u202e\u0085"}).encode()
+    with serving(OddRegistry(answer)) as registry:
+        consumer = consume(topics, dataclasses.replace(settings, registry_url=registry.url))
+        settle(consumer, publisher, topics[0])
+    assert caplog.messages
+    assert all(message.isprintable() for message in caplog.messages)

@@ -1,12 +1,13 @@
-"""Reading what is new in Kafka, whatever happens to Kafka."""
+"""What is new in Kafka, whatever happens to Kafka."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -22,33 +23,40 @@ from ...resilience.escape import escape
 from ...resilience.rate_limited_log import RateLimitedLog
 from ...sal.kafka_topics import describe_error
 from ...sal.settings import KafkaSettings
-from ..reader.record_reader import DecodeError, ReceivedRecord, RecordDecoder
+from .consumer_configuration import PARTITION, make_consumer_configuration
+from .received_record import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
+from .record_schema import SchemaError
+from .schema_source import RegistryUnavailableError, SchemaSource
 
-__all__ = ["BadMessage", "LiveConsumer", "MonitorError"]
-
-#: SAL topics have one partition.
-PARTITION = 0
+__all__ = ["Arrival", "BadMessage", "LiveConsumer", "MessageWithoutSchema", "SettingsRefusedError"]
 
 #: Most messages that are taken at once, so that a view can be shown in between.
 MAX_BATCH = 500
 
-#: Most that Kafka's client fetches in advance [kB].
-QUEUE_SIZE = 16 * 1024
+#: Most messages that wait for their schema.
+MAX_WAITING = 2000
 
-#: How long a broker may wait for news before it answers [ms]. Apache Kafka
-#: answers at once when there are some, the embedded broker after this time.
-FETCH_WAIT = 10
+#: Most that Kafka's client fetches in advance [bytes].
+QUEUE_SIZE = 16 << 20
+
+#: How long a broker may wait for news before it answers [s].
+FETCH_WAIT = 0.01
 
 #: When nothing comes for so long, Kafka is asked whether it is there [s].
-PATIENCE = 2.0
+CHECK_INTERVAL = 2.0
 
-#: How long Kafka, and the schema registry, may take to answer [s]: nothing is
-#: shown meanwhile.
+#: How long Kafka may take to answer [s]: nothing is shown meanwhile.
 KAFKA_TIMEOUT = 0.5
-REGISTRY_TIMEOUT = 2.0
 
-#: For how long the schema registry is left alone after it failed [s].
+#: How long the schema registry may take, and for how long it is left alone after it failed [s].
+REGISTRY_TIMEOUT = 5.0
 REGISTRY_RETRY_INTERVAL = 10.0
+
+#: librdkafka's RD_KAFKA_OFFSET_TAIL(1): the last record, then what is new.
+OFFSET_LAST = -2001
+
+#: The last record of such topics is read at the start: they tell a state.
+EVENT_PREFIX = "logevent_"
 
 #: Kafka's words for a topic that is not there, or no longer.
 MISSING_TOPIC = frozenset(
@@ -56,12 +64,12 @@ MISSING_TOPIC = frozenset(
 )
 
 
-class MonitorError(RuntimeError):
+class SettingsRefusedError(RuntimeError):
     """Kafka cannot be read with these settings. The text shows no password."""
 
 
 class BadMessage(NamedTuple):
-    """A message that could not be decoded.
+    """A message that is not a record.
 
     Parameters
     ----------
@@ -75,12 +83,32 @@ class BadMessage(NamedTuple):
     reason: str
 
 
+class MessageWithoutSchema(NamedTuple):
+    """A message that cannot be read because the registry did not give its schema.
+
+    Parameters
+    ----------
+    topic : `str`
+        Kafka topic.
+    reason : `str`
+        What the registry did.
+    """
+
+    topic: str
+    reason: str
+
+
+#: What reading brings.
+Arrival: TypeAlias = ReceivedRecord | BadMessage | MessageWithoutSchema
+
+
 class LiveConsumer:
     """Reads what is written to some topics from now on. A context manager.
 
-    It belongs to no consumer group and commits nothing. A topic that is
-    missing is read from its beginning as soon as it is there. What goes wrong
-    is logged, with a rate limit, and ends nothing.
+    It belongs to no consumer group and commits nothing. Of events, the last
+    record that is there is read first. A topic that is missing is read from its
+    beginning as soon as it is there. What goes wrong is logged, with a rate
+    limit, and ends nothing.
 
     Parameters
     ----------
@@ -100,7 +128,7 @@ class LiveConsumer:
 
     Raises
     ------
-    MonitorError
+    SettingsRefusedError
         If the settings cannot be used.
     """
 
@@ -110,9 +138,14 @@ class LiveConsumer:
         self._settings = settings
         self._log = log
         self._limited_log = RateLimitedLog(log)
-        self._decoder = RecordDecoder(
+        self._schemas = SchemaSource(
             settings.registry_url, timeout=REGISTRY_TIMEOUT, retry_interval=REGISTRY_RETRY_INTERVAL
         )
+        # Messages whose schema is being asked for, and when they arrived.
+        self._without_schema: deque[tuple[Message, float]] = deque()
+        # Topics whose next message may be older than this.
+        self._begins_with_last: set[str] = set()
+        self._start = time.time()
         # Topics that are read, and those that are not yet; both in their order.
         self._reading: dict[str, None] = {}
         self._waiting = dict.fromkeys(topics)
@@ -122,8 +155,8 @@ class LiveConsumer:
         try:
             self._consumer = Consumer(self._make_configuration(), logger=_LibrdkafkaLog(self))
         except (KafkaException, TypeError, ValueError) as error:
-            reason = settings.redact(describe_error(error))
-            raise MonitorError(f"The Kafka settings are refused: {reason}") from None
+            reason = escape(settings.redact(describe_error(error)))
+            raise SettingsRefusedError(f"The Kafka settings are refused: {reason}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -139,63 +172,64 @@ class LiveConsumer:
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close()
+        self._schemas.close()
         self._limited_log.flush(force=True)
 
-    def read(self, wait: float) -> list[ReceivedRecord | BadMessage]:
+    def read(self, wait: float) -> list[Arrival]:
         """Read and decode what there is.
 
         Parameters
         ----------
         wait : `float`
-            How long to wait for the first message [s]. It takes
-            `KAFKA_TIMEOUT` or `REGISTRY_TIMEOUT` longer if one of them does
-            not answer.
+            How long to wait for the first message [s]; `KAFKA_TIMEOUT` longer if
+            Kafka does not answer. The registry is not waited for: what needs a
+            schema comes when it is there, or without it if the registry fails.
 
         Returns
         -------
-        arrivals : `list` [`ReceivedRecord` or `BadMessage`]
+        arrivals : `list` [`ReceivedRecord`, `BadMessage` or `MessageWithoutSchema`]
             In order for each topic; empty if there was none in time.
         """
         self._limited_log.flush()
         self._look_after_kafka()
         first = self._consumer.poll(wait)
-        if first is None:
-            return []
         # Waiting for more than the first would make all of them late.
-        messages = [first, *self._consumer.consume(MAX_BATCH - 1, 0)]
+        messages = [] if first is None else [first, *self._consumer.consume(MAX_BATCH - 1, 0)]
         arrival_time = time.time()
-        arrivals = [self._decode(message, arrival_time) for message in messages if self._is_good(message)]
-        if arrivals:
+        good = [message for message in messages if self._is_good(message)]
+        if good:
             self._last_news = time.monotonic()
             self._end_trouble()
+        to_decode = [*self._without_schema, *((message, arrival_time) for message in good)]
+        self._without_schema.clear()
+        arrivals = []
+        # What follows in the same topic waits, too.
+        waiting_topics: set[str] = set()
+        for message, when in to_decode:
+            topic, _ = locate(message)
+            arrival = self._decode(message, when, is_next=topic not in waiting_topics)
+            if arrival is None:
+                waiting_topics.add(topic)
+                self._without_schema.append((message, when))
+            else:
+                arrivals.append(arrival)
         return arrivals
-
-    def get_schema(self, schema_id: int) -> str:
-        """Return the text of a schema that a record names, as the registry has it."""
-        return self._decoder.get_schema(schema_id)
 
     def _make_configuration(self) -> dict[str, Any]:
         return {
-            **self._settings.client_configuration(),
-            # Consumers must name a group; without a subscription none is joined.
-            "group.id": "lsst.ts.mtmount.tools.monitor",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            # A topic that was made anew is new as a whole.
-            "auto.offset.reset": "earliest",
-            "allow.auto.create.topics": False,
+            **make_consumer_configuration(
+                self._settings.client_configuration(), fetch_wait=FETCH_WAIT, queue_size=QUEUE_SIZE
+            ),
             # How long a topic that is there may seem not to be [ms]. The default
             # of 30 s is for producers that wait for a topic's creation.
             "topic.metadata.propagation.max.ms": 5000,
-            "fetch.wait.max.ms": FETCH_WAIT,
-            "queued.max.messages.kbytes": QUEUE_SIZE,
             "error_cb": self._take_error,
         }
 
     def _look_after_kafka(self) -> None:
         """Begin with topics that wait for it, end with those that have gone; see if Kafka is there at all."""
         now = time.monotonic()
-        is_quiet = now - self._last_news > PATIENCE
+        is_quiet = now - self._last_news > CHECK_INTERVAL
         if now < self._next_check or not (self._waiting or self._has_lost_topic or is_quiet):
             return
         try:
@@ -210,7 +244,7 @@ class LiveConsumer:
             self._begin_trouble(describe_error(error))
         else:
             self._end_trouble()
-        self._next_check = time.monotonic() + PATIENCE
+        self._next_check = time.monotonic() + CHECK_INTERVAL
 
     def _begin_waiting_topics(self) -> None:
         """Begin to read the topics that are there by now."""
@@ -218,9 +252,7 @@ class LiveConsumer:
         starts = []
         for topic in self._waiting:
             if topic in existing:
-                # All that is in a topic that was missing is new.
-                offset = OFFSET_BEGINNING if topic in self.missing else OFFSET_END
-                starts.append(TopicPartition(topic, PARTITION, offset))
+                starts.append(TopicPartition(topic, PARTITION, self._find_start(topic)))
             if topic in self.missing & existing:
                 self._log.info(f"The Kafka topic {topic} is there now")
             elif topic not in self.missing | existing:
@@ -230,6 +262,16 @@ class LiveConsumer:
         self._reading |= {topic: None for topic in self._waiting if topic in existing}
         self._waiting = {topic: None for topic in self._waiting if topic not in existing}
         self.missing = set(self._waiting)
+
+    def _find_start(self, topic: str) -> int:
+        """Tell from where to read a topic."""
+        if topic in self.missing:
+            # All that is in a topic that was missing is new.
+            return OFFSET_BEGINNING
+        if topic.rpartition(".")[2].startswith(EVENT_PREFIX):
+            self._begins_with_last.add(topic)
+            return OFFSET_LAST
+        return OFFSET_END
 
     def _stop_lost_topics(self) -> None:
         """Stop to read topics that have gone; they wait to be there again."""
@@ -258,25 +300,42 @@ class LiveConsumer:
             self._take_error(error)
         return error is None
 
-    def _decode(self, message: Message, arrival_time: float) -> ReceivedRecord | BadMessage:
-        topic = cast(str, message.topic())
+    def _decode(self, message: Message, arrival_time: float, *, is_next: bool) -> Arrival | None:
+        """Decode a message; return None if it is to wait for its schema, or for the message before it."""
+        topic, _ = locate(message)
+        # The end of the topic's name tells enough.
+        name = topic.rpartition(".")[2]
+        has_room = len(self._without_schema) < MAX_WAITING
         try:
-            received = self._decoder.decode(message, arrival_time)
-            if not isinstance(received.record, dict):
-                raise DecodeError(f"schema {received.schema_id} is none of a record")
-        # Whatever a message, or what a registry says of it, may bring about.
-        except Exception as error:
-            # The end of the topic's name tells enough.
-            reason = _describe(error).removeprefix(f"{topic}: ")
-            name = topic.rpartition(".")[2]
+            schema_id = read_schema_id(message)
+            schema = self._schemas.find(schema_id) if is_next or not has_room else None
+            if schema is not None:
+                return self._mark_earlier(decode_record(message, schema, arrival_time))
+            if has_room:
+                return None
+            raise RegistryUnavailableError(f"schema {schema_id}: the registry has not answered yet")
+        except (DecodeError, SchemaError) as error:
+            reason = str(error).removeprefix(f"{topic}: ")
             self._report("Undecodable message", logging.ERROR, f"Undecodable message, {name}: {reason}")
             return BadMessage(topic, reason)
+        except RegistryUnavailableError as error:
+            self._report("No schema", logging.ERROR, f"No schema for a message, {name}: {error}")
+            return MessageWithoutSchema(topic, str(error))
+
+    def _mark_earlier(self, received: ReceivedRecord) -> ReceivedRecord:
+        """Tell the last record of an event, if it was there before, from what is new."""
+        if received.topic in self._begins_with_last:
+            self._begins_with_last.discard(received.topic)
+            return received._replace(is_earlier=received.kafka_timestamp < self._start)
         return received
 
     def _take_error(self, error: KafkaError) -> None:
         """Take an error of Kafka's, which may not tell the topic that it concerns."""
         if error.code() in MISSING_TOPIC:
             self._has_lost_topic = True
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            # Kafka's client looks for the group's coordinator though no group is joined.
+            self._log.debug("Not needed: %s", error.str())
         else:
             self._begin_trouble(error.str())
 
@@ -303,8 +362,3 @@ class _LibrdkafkaLog:
     def log(self, level: int, message: str, facility: str, client: str, text: str) -> None:
         """Log a line; librdkafka's facility is a fixed word such as FAIL."""
         self._report(f"librdkafka {facility}", level, f"librdkafka {facility}: {text}")
-
-
-def _describe(error: Exception) -> str:
-    """Return the text of an error, and of what kind it is if that tells more."""
-    return str(error) if isinstance(error, OSError | DecodeError) else f"{type(error).__name__}: {error}"
