@@ -263,4 +263,4 @@ class RecordReader:
     def _check_topics(self) -> None:
         existing = self._consumer.list_topics(timeout=ANSWER_TIMEOUT).topics
         if missing := [topic for topic in self._topics if topic not in existing]:
-            raise LookupError(f"expected Kafka topics that exist, got {', '.join(missing)}")
+            raise LookupError(f"no such Kafka topics: {', '.join(missing)}")
