@@ -69,7 +69,7 @@ test-kafka: build $(TEST)  ## run the tests on a real Apache Kafka (Java 17, Mav
 	$(BIN)/python -m pytest -m "kafka and not slow" $(PYTEST_OPTIONS)
 
 # All tests of faults, and a table of what was measured; some ten minutes.
-# FAULTS_OPTIONS="--update doc/reliability.md" puts the table into the document.
+# FAULTS_OPTIONS="--update doc/explanation/reliability.md" puts the table into the document.
 faults: build $(TEST)  ## test all faults, and print a table of what was measured
 	$(BIN)/python -m tests.faults $(FAULTS_OPTIONS)
 

@@ -53,6 +53,7 @@ def test_blocks_run(page: Path, tmp_path: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "TERM": "dumb",
+        "MTMOUNT": str(tmp_path / "mtmount-telemetry"),
     }
     environment |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     output = tmp_path / "output.txt"

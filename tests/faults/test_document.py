@@ -6,7 +6,7 @@ from pathlib import Path
 from .__main__ import BEGIN, END
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "doc" / "reliability.md"
+DOCUMENT = ROOT / "doc" / "explanation" / "reliability.md"
 
 #: A file of tests, or one test in it.
 REFERENCE = re.compile(r"`((?:tests/)?[\w/]*test_\w+\.py)(?:::(test_\w+))?`")
