@@ -13,7 +13,7 @@ BENCH := $(VENV)/.group-bench $(TEST)
 
 .DEFAULT_GOAL := help
 .PHONY: help build test test-pythons test-clang test-slow test-kafka kafka docs wheels demo stress soak faults bench bench-quick \
-    bench-pace bench-steps bench-guard debug sanitize fuzz lint lint-cpp clean
+    bench-pace bench-growth bench-steps bench-guard debug sanitize fuzz lint lint-cpp clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
 
@@ -105,9 +105,13 @@ bench: build $(BENCH)  ## benchmarks beside named peers
 bench-quick: build $(BENCH)  ## a short run of each benchmark
 	$(BIN)/python -m bench --quick
 
-# What the full rate costs with several lingers; four minutes, wants a quiet machine.
+# Full and highest rate, start and latency on both Kafkas, a bare producer beside; ten minutes, wants a quiet machine.
 bench-pace: build $(BENCH)  ## what the full rate of the TMA costs
 	$(BIN)/python -m bench.pace $(PACE_OPTIONS)
+
+# How the cost grows with the size of a frame, and with the number of clients in one process.
+bench-growth: build $(BENCH)  ## cost against frame size and number of clients
+	$(BIN)/python -m bench.growth
 
 # What each step on the way to the present design bought, and what was tried and left.
 bench-steps: build $(BENCH)  ## what each step of the design bought

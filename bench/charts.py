@@ -11,7 +11,7 @@ from .contenders import OURS
 from .mix import TOPIC_NAMES
 from .results import Results
 
-__all__ = ["draw_charts"]
+__all__ = ["OUR_COLOUR", "draw_charts", "save"]
 
 OUR_COLOUR = "#0072b2"
 PEER_COLOUR = "#b3b3b3"
@@ -21,15 +21,16 @@ def draw_charts(results: Results, folder: Path) -> list[str]:
     """Draw all charts into a folder; return the names of the files."""
     names = []
     for stage in results.stages:
-        _save(_draw_contenders(results, stage), folder / f"{stage}.svg")
+        save(_draw_contenders(results, stage), folder / f"{stage}.svg")
         names.append(f"{stage}.svg")
     if "core" in results.stages:
-        _save(_draw_topics(results), folder / "topics.svg")
+        save(_draw_topics(results), folder / "topics.svg")
         names.append("topics.svg")
     return names
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Save a chart."""
     # The same figures give the same file.
     with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none"}):
         figure.savefig(path, metadata={"Date": None})

@@ -176,3 +176,21 @@ async def test_serves_clients_again_after_descriptors_ran_out() -> None:
     assert process.returncode == 0
     assert b"to 25 clients" in output
     assert b"A client has to wait, as it cannot be accepted: [Errno 24]" in errors
+
+
+async def test_output_that_nobody_reads_any_more(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = (
+        f"{sys.executable} -m lsst.ts.mtmount.commands.mock_tma --port 0 --duration 0.2 --report {report}"
+    )
+    process = await asyncio.create_subprocess_shell(
+        f"set -o pipefail; {command} | head -n 1",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        executable="/bin/bash",
+    )
+    async with asyncio.timeout(TIMEOUT):
+        _, errors = await process.communicate()
+    assert process.returncode == 0
+    assert errors == b"No client is connected for 0.2 s\n"
+    assert json.loads(report.read_text())["clients"] == 0

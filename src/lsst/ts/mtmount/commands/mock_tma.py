@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -119,7 +120,8 @@ def print_report(report: dict[str, Any]) -> None:
         print(f"{name:24}{frames:12}")
     print(
         f"{NAME}: sent {report['frames']} frames ({report['bytes']} bytes) in {report['ticks']} ticks "
-        f"({report['late_ticks']} late) to {report['clients']} clients in {report['seconds']:.1f} s"
+        f"({report['late_ticks']} late) to {report['clients']} clients in {report['seconds']:.1f} s",
+        flush=True,
     )
 
 
@@ -206,7 +208,11 @@ async def amain(args: argparse.Namespace, parser: argparse.ArgumentParser) -> in
     finally:
         if recording is not None:
             recording.close()
-    print_report(report)
+    try:
+        print_report(report)
+    except BrokenPipeError:
+        # Who read this has gone; nor must Python complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if args.report is not None:
         try:
             args.report.replace((json.dumps(report, indent=4) + "\n").encode())
