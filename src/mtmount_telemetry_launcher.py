@@ -128,3 +128,8 @@ def run_monitor() -> int:
 def run_adopt() -> int:
     """Run ``adopt_mtmount_telemetry_client``."""
     return _run("adopt")
+
+
+def run_compare() -> int:
+    """Run ``compare_mtmount_interfaces``."""
+    return _run("compare_interfaces")

@@ -6,14 +6,24 @@ The interface wins: what is written always fits its schema.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from ..tma_interface import TmaInterface, TmaTopic, fit_to_sal, list_names
+from ..tma_interface import Difference, TmaInterface, TmaTopic, fit_to_sal, list_names
 from .fields import FieldInfo
 from .schema import TopicInfo, make_attr_name
 
-__all__ = ["fit_tma_to_sal", "fit_to_wire", "warn_of_differences"]
+__all__ = ["compare_sal", "compare_tma_with_sal", "fit_tma_to_sal", "fit_to_wire", "warn_of_differences"]
+
+#: Telemetry that the client itself makes.
+CLIENT_TOPICS = frozenset({"telemetryClientHeartbeat"})
+
+#: What two fields are compared by: name, what a change does, whether that is a loss, how to get it.
+FIELD_ATTRIBUTES: tuple[tuple[str, str, bool, Callable[[FieldInfo], object]], ...] = (
+    ("types", "values are converted", True, lambda field: field.sal_type),
+    ("counts", "the TMA's elements are written", False, lambda field: field.count),
+    ("units", "values are not converted", False, lambda field: field.units),
+)
 
 
 def fit_tma_to_sal(tma_interface: TmaInterface, topics: Iterable[TopicInfo]) -> TmaInterface:
@@ -121,3 +131,101 @@ def _describe_field(wanted: FieldInfo, actual: FieldInfo, is_on_wire: bool) -> I
             yield "strings where the TMA sends numbers: {}; not written", change
         else:
             yield "other types: {}; the interface's are used", change
+
+
+def compare_tma_with_sal(
+    tma_interface: TmaInterface, topics: Mapping[str, TopicInfo]
+) -> Iterator[Difference]:
+    """Compare what the TMA sends with the telemetry that SAL has.
+
+    Parameters
+    ----------
+    tma_interface
+        What the TMA sends.
+    topics
+        SAL name: topic.
+    """
+    for sent in fit_tma_to_sal(tma_interface, topics.values()).topics:
+        info = topics.get(sent.sal_topic)
+        if info is None:
+            yield Difference(sent.sal_topic, "is not in SAL", "its frames are ignored", True)
+        else:
+            yield from _compare_topic_with_sal(sent, info)
+    for name in topics:
+        if name not in tma_interface.by_name and name not in CLIENT_TOPICS:
+            yield Difference(name, "is in SAL and never sent", "it is never written", False)
+
+
+def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo) -> Iterator[Difference]:
+    name = sent.sal_topic
+    known = {field.name: field for field in info.fields}
+    missing = [member.name for member in sent.members if member.field not in known]
+    if missing:
+        yield Difference(
+            name, f"sends what SAL lacks: {', '.join(missing)}", "these members are ignored", True
+        )
+    if unsent := [field for field in known if field not in sent.fields]:
+        yield Difference(
+            name, f"has in SAL, never sent: {', '.join(unsent)}", "these fields stay zero", False
+        )
+    changes: dict[tuple[str, str, bool], list[str]] = {}
+    for field_name, members in sent.fields.items():
+        if (field := known.get(field_name)) is None:
+            continue
+        count, sal_type, unit = len(members), members[0].sal_type, members[0].unit
+        if field.sal_type == "string":
+            change = ("has strings in SAL", "not written", True)
+            changes.setdefault(change, []).append(field_name)
+        elif sal_type is not None and sal_type != field.sal_type:
+            change = ("has other types in SAL", "values are converted", True)
+            changes.setdefault(change, []).append(f"{field_name} {field.sal_type} instead of {sal_type}")
+        if count != field.count:
+            is_scalar = field.count == 1
+            change = (
+                ("has scalars in SAL where the TMA sends arrays", "not written", True)
+                if is_scalar
+                else ("has other counts in SAL", "the TMA's elements are written", False)
+            )
+            changes.setdefault(change, []).append(f"{field_name} {field.count} instead of {count}")
+        if unit and unit != field.units:
+            change = ("has other units in SAL", "values are not converted", False)
+            changes.setdefault(change, []).append(f"{field_name} {field.units!r} instead of {unit!r}")
+    for (what, effect, is_loss), texts in changes.items():
+        yield Difference(name, f"{what}: {', '.join(texts)}", effect, is_loss)
+
+
+def compare_sal(old: Mapping[str, TopicInfo], new: Mapping[str, TopicInfo]) -> Iterator[Difference]:
+    """Compare two SAL interfaces: what changes when the second takes the place of the first."""
+    for name, topic in old.items():
+        if name not in new:
+            yield Difference(name, "is gone", "it is not published", True)
+            continue
+        before = {field.name: field for field in topic.fields}
+        after = {field.name: field for field in new[name].fields}
+        for what, effect, is_loss, texts in (
+            ("lacks", "not written", True, [field for field in before if field not in after]),
+            (
+                "also has",
+                "zero, unless the TMA sends it",
+                False,
+                [field for field in after if field not in before],
+            ),
+            *(
+                (
+                    f"has other {kind}",
+                    effect,
+                    is_loss,
+                    [
+                        f"{field} {get(after[field])} instead of {get(before[field])}"
+                        for field in before
+                        if field in after and get(after[field]) != get(before[field])
+                    ],
+                )
+                for kind, effect, is_loss, get in FIELD_ATTRIBUTES
+            ),
+        ):
+            if texts:
+                yield Difference(name, f"{what}: {', '.join(texts)}", effect, is_loss)
+    for name in new:
+        if name not in old:
+            yield Difference(name, "is new", "published if the TMA sends it", False)

@@ -107,7 +107,7 @@ def find_private_fields(folder: Path) -> tuple[FieldInfo, ...] | None:
 
 
 def read_interface(
-    folder: Path, sal_names: Collection[str], private_fields: tuple[FieldInfo, ...]
+    folder: Path, sal_names: Collection[str] | None, private_fields: tuple[FieldInfo, ...]
 ) -> dict[str, TopicInfo]:
     """Read topics of our component from the interface files.
 
@@ -116,7 +116,7 @@ def read_interface(
     folder
         Folder of interface files.
     sal_names
-        SAL names of the topics that are wanted; the others are passed over.
+        SAL names of the topics that are wanted; the others are passed over. None: all.
     private_fields
         The fields in front of each topic's own ones.
 
@@ -136,7 +136,7 @@ def read_interface(
     def add_topics(path: Path, component: str) -> None:
         for topic in _iterate_topics(path, component):
             is_ours = component == COMPONENT or not added.isdisjoint({topic.category, topic.sal_name})
-            if is_ours and topic.sal_name in sal_names:
+            if is_ours and (sal_names is None or topic.sal_name in sal_names):
                 topics[topic.sal_name] = _make_topic(path, topic, private_fields)
 
     add_topics(folder / GENERICS_FILE, GENERIC)

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Mapping
 
+from ..resilience.escape import escape
 from .description import TmaInterface
 from .differences import compare_tma_interfaces
 from .load import load_packaged_tma_interface, load_tma_interface
@@ -17,6 +18,9 @@ TMA_INTERFACE_VARIABLE = "MTMOUNT_TMA_INTERFACE"
 
 #: How many topics are told one by one at the start.
 MAX_TOLD = 50
+
+#: How much of each of these lines [characters].
+MAX_LINE = 1000
 
 
 def choose_tma_interface(
@@ -53,6 +57,8 @@ def log_choice(interface: TmaInterface, log: logging.Logger) -> None:
     for difference in compare_tma_interfaces(interface, packaged):
         differences.setdefault(difference.topic, []).append(difference.what)
     for topic, texts in list(differences.items())[:MAX_TOLD]:
-        log.info(f"TMA interface: unlike the packaged one, {topic} {'; '.join(texts)}")
+        log.info(
+            f"TMA interface: unlike the packaged one, {escape(f'{topic} ' + '; '.join(texts), MAX_LINE)}"
+        )
     if len(differences) > MAX_TOLD:
         log.info(f"TMA interface: {len(differences) - MAX_TOLD} more topics differ from the packaged ones")

@@ -85,7 +85,7 @@ def _compare_topics(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
     ]
     if moved:
         yield Difference(
-            name, f"has members in other fields: {list_names(moved)}", "they go to the map's fields", True
+            name, f"has members in other fields: {', '.join(moved)}", "they go to the map's fields", True
         )
     types = {
         f"{other.field} {member.sal_type} instead of {other.sal_type}": None
@@ -93,14 +93,14 @@ def _compare_topics(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
         if None not in (member.sal_type, other.sal_type) and member.sal_type != other.sal_type
     }
     if types:
-        yield Difference(name, f"has other types: {list_names(types)}", "values are converted", True)
+        yield Difference(name, f"has other types: {', '.join(types)}", "values are converted", True)
     units = {
         f"{other.field} {member.unit!r} instead of {other.unit!r}": None
         for member, other in both
         if None not in (member.unit, other.unit) and member.unit != other.unit
     }
     if units:
-        yield Difference(name, f"has other units: {list_names(units)}", "values are not converted", False)
+        yield Difference(name, f"has other units: {', '.join(units)}", "values are not converted", False)
     if sent.period_ms != used.period_ms:
         yield Difference(
             name, f"comes every {sent.period_ms} ms instead of {used.period_ms} ms", "none", False
@@ -131,8 +131,8 @@ def _compare_members(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
     ]
     dropped = "each frame is dropped; with --accept-incomplete these fields keep their values"
     for what, effect in (
-        (f"also sends {list_names(new)}" if new else "", "these members are ignored"),
-        (f"does not send {list_names(gone)}" if gone else "", dropped),
+        (f"also sends {', '.join(new)}" if new else "", "these members are ignored"),
+        (f"does not send {', '.join(gone)}" if gone else "", dropped),
         (_describe_counts(sent, used, grown), "the new elements are ignored"),
         (_describe_counts(sent, used, shrunk), dropped),
     ):
@@ -142,4 +142,4 @@ def _compare_members(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
 
 def _describe_counts(sent: TmaTopic, used: TmaTopic, fields: list[str]) -> str:
     changes = [f"{field} {len(sent.fields[field])} instead of {len(used.fields[field])}" for field in fields]
-    return f"has other numbers of elements: {list_names(changes)}" if changes else ""
+    return f"has other numbers of elements: {', '.join(changes)}" if changes else ""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from .description import FRAME_STAMP, STAMP_SUFFIX, TmaInterface, TmaMember, TmaTopic
 
-__all__ = ["KnownField", "KnownTopics", "fit_to_sal", "group_members"]
+__all__ = ["KnownField", "KnownTopics", "fit_to_sal", "group_members", "group_numbered"]
 
 NUMBERED = re.compile(r"(?P<stem>.*[^0-9])(?P<number>[0-9]+)", re.ASCII)
 
@@ -70,6 +70,12 @@ def group_members(values: Iterable[TmaMember]) -> tuple[TmaMember, ...]:
     scalars = [replace(member, field=member.name, index=0) for member in values]
     stamps = [_make_stamp(member.name + STAMP_SUFFIX) for member in scalars]
     members = [*scalars, *stamps, _make_stamp(FRAME_STAMP)]
+    return _regroup(members, [series for series in _find_series(members) if series.is_array()], ())
+
+
+def group_numbered(members: Iterable[TmaMember]) -> tuple[TmaMember, ...]:
+    """Put the members that were seen on the wire into fields, by the TMA's rule."""
+    members = [replace(member, field=member.name, index=0) for member in members]
     return _regroup(members, [series for series in _find_series(members) if series.is_array()], ())
 
 

@@ -1,0 +1,147 @@
+"""Program ``compare_mtmount_interfaces``: what a change of the TMA's or SAL's interface would do."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..program.arguments import ArgumentParser, parse_output_file, parse_seconds
+from ..resilience.escape import escape
+from ..tma_interface import format_table
+from ..tools.interface_comparison import Comparison, SourceError, compare_sources, load_source
+
+__all__ = ["main"]
+
+NAME = "compare_mtmount_interfaces"
+
+#: Exit statuses.
+NO_LOSS, LOSS, FAILED = 0, 1, 2
+
+#: Width of what is not written to a terminal [characters].
+PLAIN_WIDTH = 160
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = ArgumentParser(
+        NAME,
+        description="Compare what the TMA sends, what a client's map of it has, and what SAL has.",
+        epilog="An interface is tma:FILE, tma:packaged, sal:FOLDER, sal:installed, sal:packaged or "
+        "live:HOST:PORT. Of two of the TMA, the first is what is sent and the second is the client's map. "
+        "Exit status: 0 if nothing would be lost; 1 if a frame, member or field would be lost, or its type "
+        "differs; 2 if they cannot be compared.",
+    )
+    parser.add_argument("interfaces", nargs="+", metavar="INTERFACE", help="two or three of them")
+    parser.add_argument(
+        "--duration",
+        type=parse_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long to listen to what is live (default: %(default)g)",
+    )
+    parser.add_argument("--json", action="store_true", help="write JSON instead of tables")
+    parser.add_argument(
+        "--export",
+        type=parse_output_file,
+        metavar="FILE",
+        help="write the first interface, one of the TMA, as a table (CSV) for --tma-interface",
+    )
+    return parser
+
+
+def print_tables(comparisons: Sequence[Comparison], console: Console) -> None:
+    """Print what differs, a table for each pair."""
+    for comparison in comparisons:
+        title = f"{escape(comparison.first)} -> {escape(comparison.second)}"
+        if not comparison.differences:
+            console.print(Text(f"{title}: no differences"))
+            continue
+        table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left")
+        for column in ("topic", "difference", "effect", "loss"):
+            table.add_column(column, overflow="fold")
+        for difference in comparison.differences:
+            cells = (
+                difference.topic,
+                difference.what,
+                difference.effect,
+                "yes" if difference.is_loss else "no",
+            )
+            table.add_row(*(Text(escape(cell)) for cell in cells))
+        console.print(table)
+    has_loss = any(comparison.has_loss for comparison in comparisons)
+    console.print(
+        Text("Something would be lost, or has another type." if has_loss else "Nothing would be lost.")
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program ``compare_mtmount_interfaces``.
+
+    Parameters
+    ----------
+    argv : `Sequence` [`str`], optional
+        Arguments; those of the command line by default.
+
+    Returns
+    -------
+    status : `int`
+        Exit status: 0 if nothing would be lost, 1 if something would, 2 if
+        the interfaces cannot be compared.
+    """
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    num_wanted = (1, 2, 3) if args.export is not None else (2, 3)
+    if len(args.interfaces) not in num_wanted:
+        parser.error(f"expected two or three interfaces, got {len(args.interfaces)}")
+    try:
+        sources = [load_source(name, args.duration) for name in args.interfaces]
+        if args.export is not None:
+            if sources[0].tma is None:
+                parser.error(
+                    f"expected an interface of the TMA first, for --export, got {args.interfaces[0]}"
+                )
+            args.export.replace(format_table(sources[0].tma).encode())
+    except SourceError as error:
+        print(f"{NAME}: failed: {escape(str(error))}", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        print(f"{NAME}: failed: --export {args.export.path}: {error.strerror}", file=sys.stderr)
+        return FAILED
+    for source in sources:
+        for remark in source.tma.remarks if source.tma else ():
+            print(f"{NAME}: {escape(source.name)}: {escape(remark)}", file=sys.stderr)
+    comparisons = compare_sources(sources)
+    has_loss = any(comparison.has_loss for comparison in comparisons)
+    try:
+        print_comparisons(comparisons, has_loss=has_loss, is_json=args.json)
+    except BrokenPipeError:
+        # Who reads has seen enough. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return LOSS if has_loss else NO_LOSS
+
+
+def print_comparisons(comparisons: Sequence[Comparison], *, has_loss: bool, is_json: bool) -> None:
+    """Print the comparisons as JSON or as tables."""
+    if is_json:
+        document = {
+            "has_loss": has_loss,
+            "comparisons": [dataclasses.asdict(comparison) for comparison in comparisons],
+        }
+        print(json.dumps(document, indent=4))
+    elif comparisons:
+        is_terminal = sys.stdout.isatty()
+        print_tables(comparisons, Console(width=None if is_terminal else PLAIN_WIDTH))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

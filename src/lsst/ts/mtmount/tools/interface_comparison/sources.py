@@ -1,0 +1,104 @@
+"""What is compared: ``tma:FILE``, ``tma:packaged``, ``sal:FOLDER``, ``sal:installed``, ..."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...sal.fields import PRIVATE_FIELDS
+from ...sal.interface import InterfaceError, TopicInfo, load_packaged_interface
+from ...sal.interface_xml import find_installed_interface, list_missing_files, read_interface
+from ...tma_interface import (
+    TmaInterface,
+    TmaInterfaceError,
+    load_packaged_tma_interface,
+    load_tma_interface,
+)
+from .live import listen
+
+__all__ = ["Source", "SourceError", "load_source"]
+
+
+class SourceError(RuntimeError):
+    """An interface that cannot be compared."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of the interfaces that are compared.
+
+    Parameters
+    ----------
+    name : `str`
+        As on the command line.
+    tma : `TmaInterface` or `None`
+        What the TMA sends, or a map of it.
+    sal : `Mapping` [`str`, `TopicInfo`]
+        SAL name: telemetry topic, if it is a SAL interface.
+    """
+
+    name: str
+    tma: TmaInterface | None
+    sal: Mapping[str, TopicInfo]
+
+    @property
+    def is_live(self) -> bool:
+        """Was this seen on the wire?"""
+        return self.name.startswith("live:")
+
+
+def load_source(name: str, duration: float) -> Source:
+    """Load an interface by its name on the command line.
+
+    Parameters
+    ----------
+    name : `str`
+        ``tma:FILE``, ``tma:packaged``, ``sal:FOLDER``, ``sal:installed``,
+        ``sal:packaged`` or ``live:HOST:PORT``.
+    duration : `float`
+        How long to listen to what is live [s].
+
+    Raises
+    ------
+    SourceError
+        If there is no such interface, or it cannot be used.
+    """
+    kind, _, rest = name.partition(":")
+    try:
+        match kind:
+            case "tma" if rest:
+                packaged = load_packaged_tma_interface()
+                return Source(name, packaged if rest == "packaged" else load_tma_interface(rest), {})
+            case "sal" if rest:
+                topics = _load_sal(rest)
+                return Source(name, None, {topic.sal_name: topic for topic in topics if not topic.is_event})
+            case "live":
+                host, _, port = rest.rpartition(":")
+                if host and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536:
+                    tma = asyncio.run(
+                        listen(host.strip("[]"), int(port), duration, load_packaged_tma_interface())
+                    )
+                    return Source(name, tma, {})
+    except (TmaInterfaceError, InterfaceError) as error:
+        raise SourceError(str(error)) from None
+    except TimeoutError:
+        raise SourceError(f"{name}: no connection in time") from None
+    except OSError as error:
+        raise SourceError(f"{name}: {error.strerror or error}") from None
+    raise SourceError(
+        "expected tma:FILE, tma:packaged, sal:FOLDER, sal:installed, sal:packaged or live:HOST:PORT, "
+        f"got {name!r}"
+    )
+
+
+def _load_sal(name: str) -> list[TopicInfo]:
+    if name == "packaged":
+        return list(load_packaged_interface().topics.values())
+    folder = find_installed_interface() if name == "installed" else Path(name)
+    if folder is None:
+        raise SourceError("sal:installed: lsst.ts.xml is not installed")
+    if missing := list_missing_files(folder):
+        raise SourceError(f"sal:{name}: expected the files {', '.join(missing)} in {folder}, got none")
+    return list(read_interface(folder, None, PRIVATE_FIELDS).values())
