@@ -151,6 +151,7 @@ lint: build lint-cpp $(LINT)  ## all linters
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cython-lint ext src
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
+	$(BIN)/stubtest lsst.ts.mtmount.core --mypy-config-file pyproject.toml --allowlist tools/stubtest_allowlist.txt --ignore-unused-allowlist
 
 lint-cpp:
 	@for header in ext/*.hpp; do \

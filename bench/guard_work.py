@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
-from lsst.ts.mtmount.core import NEED_MORE, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import DecoderState, FrameBuffer, FrameDecoder
 
 from .mix import CHUNK_SIZE, Workload, alternate_order, golden_mix
 from .stand_ins import ignore_delivery, refuse_frame, refuse_topic, take_message
@@ -55,7 +55,7 @@ def make_core_pass(workload: Workload) -> Pass:
 
     def run() -> None:
         for _ in receiver.receive_all():
-            if decoder.process(buffer) != NEED_MORE:
+            if decoder.process(buffer) != DecoderState.NEED_MORE:
                 raise RuntimeError("the decoder stopped before the end of the chunk")
 
     return run

@@ -130,7 +130,7 @@ def topic_workload(topic_id: int) -> Workload:
 
 
 def alternate_order(workload: Workload) -> Workload:
-    """Reverse the members of every second frame of each topic, so that no order stays learned."""
+    """Reverse the members of every second frame of each topic, so that its two orders alternate."""
     counts: Counter[int] = Counter()
     frames = []
     # Twice, because an odd number of frames of a topic would begin as it ends.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import orjson
 
-from lsst.ts.mtmount.core import NEED_MORE, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import DecoderState, FrameBuffer, FrameDecoder
 
 from .conftest import Measure
 from .contenders import OURS, Contender, Run
@@ -47,7 +47,7 @@ def use_frame_decoder(workload: Workload) -> Run:
         decoder.produce = produce
         for chunk in workload.chunks:
             buffer.feed(chunk)
-            assert decoder.process(buffer) == NEED_MORE
+            assert decoder.process(buffer) == DecoderState.NEED_MORE
 
     return make_run(workload, process, lambda: None)
 

@@ -5,6 +5,9 @@ The TMA sends an array of n elements as n scalar members, numbered from 1:
 ``current1Timestamp`` .. ``current16Timestamp``.
 """
 
+import inspect
+from collections.abc import Iterable
+
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.object cimport PyObject
@@ -12,6 +15,16 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM
 
 cdef str TIMESTAMP = "Timestamp"
+
+
+cdef object make_signature(dict parameters):
+    """Describe a constructor to `inspect.signature`, as Cython does not; its last parameter is optional."""
+    cdef list listed = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
+        for name, annotation in parameters.items()
+    ]
+    listed[-1] = listed[-1].replace(default=None)
+    return inspect.Signature(listed)
 
 
 def member_names(field_name: str, num_elements: int) -> tuple[str, ...]:
@@ -37,7 +50,7 @@ def member_names(field_name: str, num_elements: int) -> tuple[str, ...]:
         If ``num_elements`` is less than 1.
     """
     if num_elements < 1:
-        raise ValueError(f"{field_name}: num_elements={num_elements} is less than 1")
+        raise ValueError(f"{field_name}: expected one element at least, got {num_elements}")
     if num_elements == 1:
         return (field_name,)
     stem = field_name.removesuffix(TIMESTAMP)
@@ -58,6 +71,10 @@ cdef class ArrayFunctor:
         The wire members; those of `member_names` by default.
     """
 
+    __signature__ = make_signature(
+        {"field_name": str, "num_elements": int, "members": Iterable[str] | None}
+    )
+
     cdef readonly str field_name
     cdef readonly Py_ssize_t num_elements
     cdef readonly tuple members
@@ -71,6 +88,9 @@ cdef class ArrayFunctor:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.field_name!r}, {self.num_elements})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.field_name, self.num_elements, self.members)
 
     def sal_value_from_llv_dict(self, data_dict: dict[str, object]) -> list[object]:
         """Return the elements in order, as a list.
@@ -105,7 +125,7 @@ cdef class ArrayFunctor:
         cdef Py_ssize_t i
         if len(elements) != self.num_elements:
             raise ValueError(
-                f"{self.field_name}: {len(elements)} elements instead of {self.num_elements}"
+                f"{self.field_name}: expected {self.num_elements} elements, got {len(elements)}"
             )
         for i in range(self.num_elements):
             PyDict_SetItem(data, self.members[i], elements[i])
@@ -123,6 +143,8 @@ cdef class ScalarFunctor:
         The wire member; of the same name by default.
     """
 
+    __signature__ = make_signature({"field_name": str, "member": str | None})
+
     cdef readonly str field_name
     cdef readonly Py_ssize_t num_elements
     cdef readonly tuple members
@@ -134,6 +156,9 @@ cdef class ScalarFunctor:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.field_name!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.field_name, self.members[0])
 
     def sal_value_from_llv_dict(self, data_dict: dict[str, object]) -> object:
         """Return the member's value.

@@ -1,17 +1,20 @@
-"""From a JSON frame of one topic to the values of its SAL record.
+"""From a JSON frame of one topic to the values of its SAL record, or to a dict.
 
-A topic's first frame goes through the general decoder, which also learns the
-order of its members with all the bytes between the values. The next frames
-are compared with these bytes, and only the values are read. Whatever is not
-as learned goes through the general decoder again. The oracle for both is
-`json.loads`.
+A topic's first frame goes through the general decoder, which also keeps a
+template of it: the order of its members with all the bytes between the values.
+The next frames are compared with these bytes, and only the values are read. A
+few templates are kept, for senders whose order varies. Whatever no template
+has goes through the general decoder again. The oracle for both is `json.loads`.
 """
 
+import json
 import sys
 
 from lsst.ts.mtmount.core.errors import DropReason, FrameError
 
-from libc.math cimport isinf, trunc
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
+from cpython.object cimport PyObject
+from libc.math cimport trunc
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcmp
 
@@ -24,104 +27,47 @@ from lsst.ts.mtmount.core.record cimport (
     KIND_STRING,
     Slot,
 )
-
-cdef extern from "number.hpp" namespace "mtmount" nogil:
-    const char* read_plain_double(const char*, const char*, double*)
-    const char* read_plain_integer(const char*, const char*, int64_t*)
-    cpp_bool read_double(const char*, const char*, double*)
-    cpp_bool read_integer(const char*, const char*, int64_t*)
+from lsst.ts.mtmount.core.scanner cimport (
+    JSON_FALSE,
+    JSON_INFINITY,
+    JSON_INTEGER,
+    JSON_NAN,
+    JSON_NULL,
+    JSON_REAL,
+    JSON_STRING,
+    JSON_TRUE,
+    OUTCOME_BAD_VALUE,
+    OUTCOME_MISSING,
+    OUTCOME_OK,
+    OUTCOME_UNEXPECTED,
+    Member,
+    as_double,
+    find_topic_id,
+    key_is,
+    read_double,
+    read_integer,
+    read_plain_boolean,
+    read_plain_double,
+    read_plain_integer,
+    scan_error,
+    scan_frame,
+    unescape_ascii,
+)
 
 cdef bytes TOPIC_ID = b"topicID"
-# Names of more bytes than this are in no table.
+cdef str TOPIC_ID_NAME = "topicID"
+# Is in no dict that a frame can become.
+cdef object NOT_SCALAR = object()
 cdef enum:
+    # Names of more bytes than this are in no table.
     MAX_NAME = 127
-# Frames of more members than this are decoded, but their order is not learned.
-cdef enum:
-    MAX_LEARNED_MEMBERS = 4096
-
-
-cdef double as_double(const char* value, const char* value_end) except? -1.0:
-    """Read a JSON number with a fraction or an exponent as float() does.
-
-    std::from_chars calls a number beyond the range of a double, at either
-    end, out of range; Python makes it an infinity, zero or a subnormal.
-    """
-    cdef double number = 0.0
-    if read_double(value, value_end, &number):
-        return number
-    return float(value[:value_end - value])
-
-
-cdef int scan_frame(JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9:
-    """Find all members of a frame; OUTCOME_UNEXPECTED if it is no UTF-8 text of a JSON object."""
-    if not scanner.scan_object(frame, length):
-        return OUTCOME_UNEXPECTED
-    if scanner.has_non_ascii:
-        try:
-            frame[:length].decode("utf-8")
-        except UnicodeDecodeError:
-            return OUTCOME_UNEXPECTED
-    return OUTCOME_OK
-
-
-cdef object scan_error(JsonScanner* scanner, const char* frame, Py_ssize_t length):
-    """Say why `scan_frame` refused a frame."""
-    cdef JsonError error = scanner.error
-    offset = scanner.error_offset
-    try:
-        frame[:length].decode("utf-8")
-    except UnicodeDecodeError as exception:
-        return FrameError(
-            DropReason.NOT_UTF8, f"{exception.reason} at byte {exception.start}", offset=exception.start
-        )
-    if length == 0:
-        return FrameError(DropReason.NOT_JSON, "the frame is empty", offset=0)
-    if error == JSON_NESTING:
-        return FrameError(DropReason.NESTING, f"at byte {offset}", offset=offset)
-    if error == JSON_NOT_OBJECT:
-        return FrameError(DropReason.NOT_OBJECT, "", offset=0)
-    if error == JSON_DIGITS:
-        detail = f"an integer of too many digits at byte {offset}"
-        return FrameError(DropReason.NOT_JSON, detail, offset=offset)
-    return FrameError(DropReason.NOT_JSON, f"at byte {offset}", offset=offset)
-
-
-cdef Py_ssize_t find_member(JsonScanner* scanner, const char* name, size_t length):
-    """The index of the last member of that name, -1 if there is none."""
-    cdef Py_ssize_t i = <Py_ssize_t>scanner.members.size() - 1
-    while i >= 0 and not key_is(scanner.members[i], name, length):
-        i -= 1
-    return i
-
-
-cdef object find_topic_id(JsonScanner* scanner):
-    """The frame's topic ID, an int.
-
-    Raises
-    ------
-    FrameError
-        If it is missing, or not a number that equals an integer.
-    """
-    cdef Py_ssize_t i = find_member(scanner, TOPIC_ID, len(TOPIC_ID))
-    cdef double number
-    cdef int64_t integer = 0
-    if i < 0:
-        raise FrameError(DropReason.TOPIC_ID, "topicID is missing")
-    cdef Member* member = &scanner.members[i]
-    if member.type == JSON_INTEGER:
-        if read_integer(member.value, member.value_end, &integer):
-            return integer
-        try:
-            return int(member.value[:member.value_end - member.value])
-        except ValueError as error:
-            # sys.set_int_max_str_digits was called since the limit was read.
-            raise FrameError(DropReason.TOPIC_ID, f"topicID: {error}") from None
-    if member.type == JSON_REAL:
-        number = as_double(member.value, member.value_end)
-        if not isinf(number) and number == trunc(number):
-            return int(number)
-    text = member.value[:min(member.value_end - member.value, 50)].decode("utf-8", "replace")
-    raise FrameError(DropReason.TOPIC_ID, f"topicID={text} is no integer")
+    # Frames of more members than this are decoded, but no template is made of them.
+    MAX_TEMPLATE_MEMBERS = 4096
+    # Templates of a topic. A frame that none of them has costs a comparison with each.
+    MAX_TEMPLATES = 3
+    # Unknown members of a topic that are remembered, and how much of a name [bytes].
+    MAX_UNKNOWN = 100
+    MAX_UNKNOWN_NAME = MAX_NAME
 
 
 cdef str show(object thing):
@@ -133,6 +79,29 @@ cdef str show(object thing):
         return str(thing) if isinstance(thing, Exception) else repr(thing)
     except Exception:
         return f"<{type(thing).__name__}>"
+
+
+cdef object load_scalar(JsonType type, const char* value, const char* value_end):
+    """Return the Python object of a scanned value; NOT_SCALAR where that is for json.loads to say."""
+    cdef int64_t integer = 0
+    if type == JSON_INTEGER:
+        return integer if read_integer(value, value_end, &integer) else NOT_SCALAR
+    if type == JSON_REAL:
+        return as_double(value, value_end)
+    if type == JSON_TRUE:
+        return True
+    if type == JSON_FALSE:
+        return False
+    if type == JSON_NULL:
+        return None
+    return NOT_SCALAR
+
+
+cdef str load_key(Member* member):
+    """Return the name of a member as json.loads does."""
+    if member.key_has_escape:
+        return json.loads((member.key - 1)[:member.key_length + 2])
+    return member.key[:member.key_length].decode("utf-8")
 
 
 cdef class TopicCodec:
@@ -149,6 +118,20 @@ cdef class TopicCodec:
     members : `dict` [`str`, `tuple` [`str`, `int`]]
         SAL field and index in it (0 for a scalar) of each wire member that
         a frame must have. Other members are ignored.
+
+    Attributes
+    ----------
+    fused : `bool`
+        Does the topic take the path that builds no dict?
+    reports_clock : `bool`
+        May its time stamp be taken for the clock offset?
+    accept_incomplete : `bool`
+        Does a missing member cost its field only, which keeps its value? Else
+        it costs the frame.
+    incomplete : `int`
+        Frames taken although members were missing.
+    num_by_template, num_general : `int`
+        Frames decoded by a template, and by the general decoder.
 
     Raises
     ------
@@ -167,50 +150,108 @@ cdef class TopicCodec:
         members: dict[str, tuple[str, int]],
     ) -> None:
         cdef WireMember wire
+        cdef bytes key
         self.topic_id = topic_id
         self.kafka_topic = kafka_topic
         self.record = record
         self.members = tuple(members)
-        self.fused = True
-        self._index = {}
+        self._fused = True
+        self._keys = []
+        self._unknown = {}
+        self._scanner.max_integer_digits = sys.get_int_max_str_digits()
         for name, (field, index) in members.items():
             kind, first, count = record.locate(field)
             if not 0 <= index < count:
-                raise ValueError(f"member {name!r}: field {field!r} has no element {index}")
+                raise ValueError(f"member {name!r}: expected an index below {count}, got {index}")
             if not name.isascii() or len(name) > MAX_NAME:
-                raise ValueError(f"member {name!r}: the name is not ASCII, or too long")
+                raise ValueError(f"member {name!r}: expected an ASCII name of at most {MAX_NAME} characters")
             wire.slot = first + index
             wire.kind = kind
             wire.is_element = count > 1
-            self._index[name.encode()] = len(self._index)
+            wire.is_missing = False
+            key = name.encode()
+            self._names.add(key, len(key))
             self._wire.push_back(wire)
-        self._found.resize(len(self._index))
+        self._found.resize(len(self.members))
+
+    @property
+    def fused(self) -> bool:
+        return self._fused
+
+    @fused.setter
+    def fused(self, value: bool) -> None:
+        if value != self._fused:
+            # The templates of one path lack what the other one needs.
+            self._forget_templates()
+        self._fused = value
+
+    @property
+    def missing_members(self) -> tuple[str, ...]:
+        """Members that the last frame lacked, if `accept_incomplete`."""
+        return tuple([name for i, name in enumerate(self.members) if self._wire[i].is_missing])
+
+    @property
+    def unknown_members(self) -> tuple[str, ...]:
+        """Members on the wire that ``members`` lacks: the first 100, and 127 bytes of each name."""
+        return tuple(self._unknown.values())
 
     def decode_frame(self, frame: bytes) -> None:
         """Take the values of one frame as the record's new state.
 
-        The general decoder and the learned order are used as they are for
-        frames from the wire.
+        The general decoder and the templates are used as they are for frames
+        from the wire.
 
         Raises
         ------
         FrameError
             If the frame is bad; the record's state is then as before.
         """
-        cdef JsonScanner scanner
+        cdef JsonScanner* scanner = &self._scanner
         cdef const char* text = frame
         cdef Py_ssize_t length = len(frame)
-        scanner.max_integer_digits = sys.get_int_max_str_digits()
-        cdef int outcome = self.decode_learned(&scanner, text, length)
+        cdef int outcome = OUTCOME_UNEXPECTED
+        if self._fused:
+            outcome = self.decode_by_template(scanner, text, length)
         if outcome == OUTCOME_UNEXPECTED:
-            if scan_frame(&scanner, text, length) != OUTCOME_OK:
-                raise scan_error(&scanner, text, length)
-            topic_id = find_topic_id(&scanner)
-            if topic_id != self.topic_id:
-                raise FrameError(DropReason.TOPIC_ID, f"{topic_id} is not {self.topic_id}")
-            outcome = self.decode_members(&scanner, text, length)
+            self._scan(frame)
+            outcome = self.decode_members(scanner, text, length)
+            self.news = None
         if outcome != OUTCOME_OK:
-            raise self.error(outcome, &scanner, text)
+            raise self.error(outcome, scanner, text)
+
+    def load_frame(self, frame: bytes) -> dict[str, object]:
+        """Return a frame as `json.loads` does, and leave the record alone.
+
+        Templates are used as they are for frames from the wire if the topic
+        is not `fused`.
+
+        Raises
+        ------
+        FrameError
+            If the frame is bad.
+        """
+        cdef JsonScanner* scanner = &self._scanner
+        cdef const char* text = frame
+        cdef Py_ssize_t length = len(frame)
+        cdef dict data = None
+        if not self._fused:
+            data = self.load_by_template(scanner, text, length)
+        if data is None:
+            self._scan(frame)
+            data = self.load_members(scanner, text, length)
+            self.news = None
+        return json.loads(frame) if data is None else data
+
+    def _scan(self, frame: bytes) -> None:
+        """Find the members of a frame that must be of this topic."""
+        cdef JsonScanner* scanner = &self._scanner
+        cdef const char* text = frame
+        scanner.max_integer_digits = sys.get_int_max_str_digits()
+        if scan_frame(scanner, text, len(frame)) != OUTCOME_OK:
+            raise scan_error(scanner, text, len(frame))
+        topic_id = find_topic_id(scanner)
+        if topic_id != self.topic_id:
+            raise FrameError(DropReason.TOPIC_ID, f"expected topicID {self.topic_id}, got {topic_id}")
 
     def gather(self, data: dict[str, object]) -> None:
         """Take the values of a decoded frame as the record's new state.
@@ -229,18 +270,22 @@ cdef class TopicCodec:
             before.
         """
         cdef Record record = self.record
-        cdef WireMember wire
-        cdef Py_ssize_t i
+        cdef WireMember* wire
+        cdef PyObject* found
+        cdef Py_ssize_t i, place
+        cdef Py_ssize_t num_missing = 0
         for i in range(<Py_ssize_t>self._wire.size()):
-            name = self.members[i]
-            try:
-                value = data[name]
-            except KeyError:
-                raise self._member_error(DropReason.MISSING_FIELD, i, "") from None
-            wire = self._wire[i]
-            if value is None and not wire.is_element:
+            wire = &self._wire[i]
+            found = PyDict_GetItemWithError(data, self.members[i])
+            place = -1 if found == NULL else 0
+            self._found[i] = place
+            if found == NULL and not self.accept_incomplete:
+                raise self._member_error(DropReason.MISSING_FIELD, i, "")
+            if found == NULL or (found == <PyObject*>None and not wire.is_element):
                 record.spare[wire.slot] = record.slots[wire.slot]
+                num_missing += found == NULL
                 continue
+            value = <object>found
             try:
                 if wire.kind == KIND_STRING:
                     raise TypeError("the wire has no strings")
@@ -252,24 +297,42 @@ cdef class TopicCodec:
                     DropReason.BAD_VALUE, i, f"={show(value):.100} ({show(error):.100})"
                 ) from None
         record.commit()
+        if num_missing != 0 or self._num_missing != 0:
+            self._num_missing = num_missing
+            self._note_missing()
 
-    cdef int decode_learned(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9:
-        """Take a frame whose members come in the learned order.
+    cdef int decode_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9:
+        """Take a frame that is as one of the templates.
 
-        OUTCOME_UNEXPECTED if anything is not as learned, a bad value
-        included: the general decoder then tells what.
+        OUTCOME_UNEXPECTED if it is not, a bad value included: the general
+        decoder then tells what.
         """
+        cdef size_t num_templates = self._templates.size()
+        cdef size_t _i
+        cdef size_t number = self._last_template
+        for _i in range(num_templates):
+            if self._decode_steps(&self._templates[number], scanner, frame, length) == OUTCOME_OK:
+                self.record.commit()
+                self.num_by_template += 1
+                self._templates[number].last_use = self.num_by_template
+                self._last_template = number
+                return OUTCOME_OK
+            number = number + 1 if number + 1 < num_templates else 0
+        return OUTCOME_UNEXPECTED
+
+    cdef int _decode_steps(
+        self, Template* template, JsonScanner* scanner, const char* frame, Py_ssize_t length
+    ) except? -9:
+        """Read the values of a frame that is as this template into the spare slots."""
         cdef const char* p = frame
         cdef const char* end = frame + length
         cdef const char* stop
-        cdef const char* literals = self._literals.data()
-        cdef Step* step = self._steps.data()
-        cdef Step* behind = step + self._steps.size()
+        cdef const char* literals = template.literals.data()
+        cdef Step* step = template.steps.data()
+        cdef Step* behind = step + template.steps.size()
         cdef Slot* spare = self.record.spare
         cdef JsonType type = JSON_NULL
         cdef WireMember wire
-        if step == behind:
-            return OUTCOME_UNEXPECTED
         scanner.open(frame, end)
         while step != behind:
             # At least one byte of a value comes behind the literal. (The
@@ -283,66 +346,190 @@ cdef class TopicCodec:
                     stop = read_plain_double(p, end, &spare[step.slot].d)
             elif step.kind == KIND_LONG:
                 stop = read_plain_integer(p, end, &spare[step.slot].i)
+            elif step.kind == KIND_BOOLEAN:
+                stop = read_plain_boolean(p, end, &spare[step.slot].i)
+            elif step.kind == KIND_INT:
+                stop = read_plain_integer(p, end, &spare[step.slot].i)
+                if stop != NULL and spare[step.slot].i != <int32_t>spare[step.slot].i:
+                    return OUTCOME_UNEXPECTED
             if stop == NULL:
                 stop = scanner.scan_value(p, &type, 1)
                 if stop == NULL or scanner.has_non_ascii:
                     return OUTCOME_UNEXPECTED
                 if not step.is_ignored:
                     wire.slot = step.slot
-                    wire.kind = step.kind
+                    wire.kind = <Kind>step.kind
                     wire.is_element = step.is_element
                     if self._decode_value(type, p, stop, &wire) != OUTCOME_OK:
                         return OUTCOME_UNEXPECTED
             p = stop
             step += 1
-        if end - p != <Py_ssize_t>self._literals.size() - self._tail:
+        if end - p != <Py_ssize_t>template.literals.size() - template.tail:
             return OUTCOME_UNEXPECTED
-        if memcmp(p, literals + self._tail, end - p) != 0:
+        if memcmp(p, literals + template.tail, end - p) != 0:
             return OUTCOME_UNEXPECTED
-        self.record.commit()
-        self.num_learned += 1
         return OUTCOME_OK
 
     cdef int decode_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9:
-        """Take the members that `scan_frame` found, in whatever order, and learn it."""
-        cdef Py_ssize_t i, index
-        cdef Py_ssize_t num_members = scanner.members.size()
+        """Take the members that `scan_frame` found, in whatever order, and make a template."""
+        cdef Py_ssize_t i
+        cdef Py_ssize_t num_missing = 0
         cdef Member* member
-        cdef char name[MAX_NAME]
-        cdef Py_ssize_t name_length
         cdef int outcome
-        cdef list order = []
-        cdef object key
-        self._found.assign(self._found.size(), -1)
-        for i in range(num_members):
-            member = &scanner.members[i]
-            if member.key_length > MAX_NAME and not member.key_has_escape:
-                index = -1
-            else:
-                if member.key_has_escape:
-                    name_length = unescape_ascii(member[0], name, MAX_NAME)
-                    key = name[:name_length] if name_length >= 0 else None
-                else:
-                    key = member.key[:member.key_length]
-                found = self._index.get(key)
-                index = -1 if found is None else found
-            if index >= 0:
-                self._found[index] = i
-            if num_members <= MAX_LEARNED_MEMBERS:
-                order.append(index)
+        self._find_members(scanner)
         for i in range(<Py_ssize_t>self._wire.size()):
             self._failed = i
             if self._found[i] < 0:
-                return OUTCOME_MISSING
+                if not self.accept_incomplete:
+                    return OUTCOME_MISSING
+                self.record.spare[self._wire[i].slot] = self.record.slots[self._wire[i].slot]
+                num_missing += 1
+                continue
             member = &scanner.members[self._found[i]]
             outcome = self._decode_value(member.type, member.value, member.value_end, &self._wire[i])
             if outcome != OUTCOME_OK:
                 return outcome
         self.record.commit()
         self.num_general += 1
-        if num_members <= MAX_LEARNED_MEMBERS:
-            self._learn(scanner, frame, length, order)
+        if num_missing != 0 or self._num_missing != 0:
+            self._num_missing = num_missing
+            self._note_missing()
+        if self._fused and num_missing == 0:
+            self._learn(scanner, frame, length)
         return OUTCOME_OK
+
+    cdef dict load_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
+        """Make the dict of a frame that is as one of the templates; None if it is not."""
+        cdef size_t num_templates = self._templates.size()
+        cdef size_t _i
+        cdef size_t number = self._last_template
+        cdef dict data
+        for _i in range(num_templates):
+            data = self._load_steps(&self._templates[number], self._keys[number], scanner, frame, length)
+            if data is not None:
+                self.num_by_template += 1
+                self._templates[number].last_use = self.num_by_template
+                self._last_template = number
+                return data
+            number = number + 1 if number + 1 < num_templates else 0
+        return None
+
+    cdef dict _load_steps(
+        self, Template* template, tuple keys, JsonScanner* scanner, const char* frame, Py_ssize_t length
+    ):
+        cdef const char* p = frame
+        cdef const char* end = frame + length
+        cdef const char* stop
+        cdef const char* literals = template.literals.data()
+        cdef Step* step
+        cdef JsonType type = JSON_NULL
+        cdef Py_ssize_t i
+        cdef Py_ssize_t num_steps = template.steps.size()
+        cdef dict data = {}
+        scanner.open(frame, end)
+        for i in range(num_steps):
+            if i == template.topic_id_position:
+                PyDict_SetItem(data, TOPIC_ID_NAME, self.topic_id)
+            step = &template.steps[i]
+            if end - p < step.length + 2 or memcmp(p, literals + step.literal, step.length) != 0:
+                return None
+            p += step.length
+            stop = scanner.scan_value(p, &type, 1)
+            if stop == NULL or scanner.has_non_ascii:
+                return None
+            value = load_scalar(type, p, stop)
+            if value is NOT_SCALAR:
+                return None
+            PyDict_SetItem(data, keys[i], value)
+            p = stop
+        if num_steps == template.topic_id_position:
+            PyDict_SetItem(data, TOPIC_ID_NAME, self.topic_id)
+        if end - p != <Py_ssize_t>template.literals.size() - template.tail:
+            return None
+        if memcmp(p, literals + template.tail, end - p) != 0:
+            return None
+        return data
+
+    cdef dict load_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
+        """Make the dict of what `scan_frame` found, and a template.
+
+        None where that is for json.loads to say.
+        """
+        cdef Py_ssize_t i
+        cdef Member* member
+        cdef dict data = {}
+        self._find_members(scanner)
+        self.num_general += 1
+        for i in range(<Py_ssize_t>scanner.members.size()):
+            member = &scanner.members[i]
+            value = load_scalar(member.type, member.value, member.value_end)
+            if value is NOT_SCALAR:
+                return None
+            if self._order[i] >= 0:
+                PyDict_SetItem(data, self.members[self._order[i]], value)
+            else:
+                PyDict_SetItem(data, load_key(member), value)
+        if not self._fused:
+            self._learn(scanner, frame, length)
+        return data
+
+    cdef int _find_members(self, JsonScanner* scanner) except -1:
+        """Find the place of each wire member in a scanned frame, and the wire member of each place."""
+        cdef Py_ssize_t i, index
+        cdef Py_ssize_t num_members = scanner.members.size()
+        cdef Member* member
+        cdef char name[MAX_NAME]
+        cdef Py_ssize_t name_length
+        self._found.assign(self._found.size(), -1)
+        self._order.resize(num_members)
+        for i in range(num_members):
+            member = &scanner.members[i]
+            if member.key_has_escape:
+                name_length = unescape_ascii(member[0], name, MAX_NAME)
+                index = self._names.find(name, name_length) if name_length >= 0 else -1
+            elif member.key_length <= MAX_NAME:
+                index = self._names.find(member.key, member.key_length)
+            else:
+                index = -1
+            self._order[i] = index
+            if index >= 0:
+                self._found[index] = i
+            elif len(self._unknown) < MAX_UNKNOWN and not key_is(member[0], TOPIC_ID, len(TOPIC_ID)):
+                self._note_unknown(member.key[:min(member.key_length, MAX_UNKNOWN_NAME + 1)])
+        return 0
+
+    def _note_unknown(self, key: bytes) -> None:
+        """Remember a member that is not in the table, by the bytes of its name."""
+        if key in self._unknown:
+            return
+        name = key[:MAX_UNKNOWN_NAME].decode("utf-8", "replace")
+        self._unknown[key] = name
+        if self.news is None:
+            self.news = []
+        self.news.append((name, None))
+
+    cdef int _note_missing(self) except -1:
+        """Compare the members that a frame lacks with those that the one before lacked."""
+        cdef Py_ssize_t i
+        cdef bint is_missing
+        self.incomplete += self._num_missing != 0
+        for i in range(<Py_ssize_t>self._wire.size()):
+            is_missing = self._found[i] < 0
+            if is_missing == self._wire[i].is_missing:
+                continue
+            self._wire[i].is_missing = is_missing
+            if self.news is None:
+                self.news = []
+            self.news.append((self.members[i], is_missing))
+        if self._num_missing != 0:
+            # The next frame is looked at, too: it may have the member again.
+            self._forget_templates()
+        return 0
+
+    def _forget_templates(self) -> None:
+        self._templates.clear()
+        self._keys.clear()
+        self._last_template = 0
 
     cdef int _decode_value(
         self, JsonType type, const char* value, const char* value_end, WireMember* wire
@@ -402,35 +589,45 @@ cdef class TopicCodec:
             slot.i = integer
         return OUTCOME_OK
 
-    cdef int _learn(self, JsonScanner* scanner, const char* frame, Py_ssize_t length, list order) except -1:
-        """Keep the bytes of this frame between its values.
+    cdef int _learn(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except -1:
+        """Keep the bytes of this frame between its values, in place of the template used longest ago.
 
-        A member that is there twice, or spelled with escapes, teaches nothing:
-        what was learned before stays.
+        A frame of very many members, or with a known one that is missing,
+        there twice or spelled with escapes, makes none.
         """
         cdef Py_ssize_t i, index
+        cdef Py_ssize_t num_members = scanner.members.size()
         cdef const char* literal = frame
         cdef Member* member
         cdef Step step
-        cdef Py_ssize_t num_topic_ids = 0
-        for i in range(<Py_ssize_t>scanner.members.size()):
+        cdef Template template
+        cdef Py_ssize_t topic_id_place = -1
+        cdef size_t number
+        cdef list keys = []
+        if num_members > MAX_TEMPLATE_MEMBERS:
+            return 0
+        for i in range(<Py_ssize_t>self._found.size()):
+            if self._found[i] < 0:
+                return 0
+        for i in range(num_members):
             member = &scanner.members[i]
-            index = order[i]
+            index = self._order[i]
             if index >= 0 and (member.key_has_escape or self._found[index] != i):
                 return 0
             if index < 0 and key_is(member[0], TOPIC_ID, len(TOPIC_ID)):
-                num_topic_ids += 1
-        if num_topic_ids != 1:
+                if topic_id_place >= 0 or (member.type != JSON_INTEGER and not self._fused):
+                    return 0
+                topic_id_place = i
+        if topic_id_place < 0:
             return 0
-        self._steps.clear()
-        self._literals.clear()
-        for i in range(<Py_ssize_t>scanner.members.size()):
-            member = &scanner.members[i]
-            index = order[i]
-            if index < 0 and key_is(member[0], TOPIC_ID, len(TOPIC_ID)):
+        template.topic_id_position = topic_id_place
+        for i in range(num_members):
+            if i == topic_id_place:
                 # The topic ID is part of what is compared.
                 continue
-            step.literal = self._literals.size()
+            member = &scanner.members[i]
+            index = self._order[i]
+            step.literal = template.literals.size()
             step.length = member.value - literal
             step.is_ignored = index < 0
             if index >= 0:
@@ -441,11 +638,26 @@ cdef class TopicCodec:
                 step.slot = 0
                 step.kind = KIND_DOUBLE
                 step.is_element = False
-            self._literals.append(literal, step.length)
-            self._steps.push_back(step)
+            if not self._fused:
+                keys.append(self.members[index] if index >= 0 else load_key(member))
+            template.literals.append(literal, step.length)
+            template.steps.push_back(step)
             literal = member.value_end
-        self._tail = self._literals.size()
-        self._literals.append(literal, frame + length - literal)
+        template.tail = template.literals.size()
+        template.literals.append(literal, frame + length - literal)
+        template.last_use = self.num_by_template
+        if self._templates.size() < MAX_TEMPLATES:
+            number = self._templates.size()
+            self._templates.push_back(template)
+            self._keys.append(tuple(keys))
+        else:
+            number = 0
+            for i in range(1, MAX_TEMPLATES):
+                if self._templates[i].last_use < self._templates[number].last_use:
+                    number = i
+            self._templates[number] = template
+            self._keys[number] = tuple(keys)
+        self._last_template = number
         return 0
 
     cdef object error(self, int outcome, JsonScanner* scanner, const char* frame):

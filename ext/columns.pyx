@@ -2,14 +2,12 @@
 
 import sys
 
-import numpy
-
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
 
-from lsst.ts.mtmount.core.codec cimport OUTCOME_OK, JsonScanner, TopicCodec
+from lsst.ts.mtmount.core.codec cimport TopicCodec
 from lsst.ts.mtmount.core.record cimport (
     KIND_BOOLEAN,
     KIND_DOUBLE,
@@ -19,6 +17,7 @@ from lsst.ts.mtmount.core.record cimport (
     Kind,
     Slot,
 )
+from lsst.ts.mtmount.core.scanner cimport OUTCOME_OK, JsonScanner
 
 from lsst.ts.mtmount.core.errors import FrameError
 
@@ -72,6 +71,9 @@ cdef class ColumnDecoder:
     cdef Py_ssize_t _row_size
 
     def __cinit__(self, codec: TopicCodec, fields) -> None:
+        # Here, because NumPy takes 13 MB that most programs need not.
+        import numpy
+
         cdef Column column
         cdef list types = [(ARRIVAL_TIME, "<M8[ns]")]
         cdef Py_ssize_t i
@@ -135,7 +137,7 @@ cdef class ColumnDecoder:
 
     cdef bint _decode_frame(self, bytes frame) except -1:
         """Take the frame into the record; false if it is invalid."""
-        if self._codec.decode_learned(&self._scanner, frame, len(frame)) == OUTCOME_OK:
+        if self._codec.decode_by_template(&self._scanner, frame, len(frame)) == OUTCOME_OK:
             return True
         try:
             self._codec.decode_frame(frame)

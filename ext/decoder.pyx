@@ -1,28 +1,30 @@
 """From the received bytes to Kafka messages: every complete frame in one call."""
 
+import json
 import sys
 
+from lsst.ts.mtmount.core.decoder_state import DecoderState
 from lsst.ts.mtmount.core.errors import DropReason, FrameError
 
-from libc.math cimport isfinite
+from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp
 
-from lsst.ts.mtmount.core.codec cimport (
+from lsst.ts.mtmount.core.codec cimport TopicCodec
+from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, Block, FrameBuffer
+from lsst.ts.mtmount.core.scanner cimport (
     JSON_INTEGER,
     JSON_REAL,
     OUTCOME_OK,
     OUTCOME_UNEXPECTED,
     JsonScanner,
     Member,
-    TopicCodec,
     as_double,
     find_member,
     find_topic_id,
     scan_error,
     scan_frame,
 )
-from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, Block, FrameBuffer
 
 
 cdef extern from "<time.h>" nogil:
@@ -31,6 +33,7 @@ cdef extern from "<time.h>" nogil:
         long tv_sec
         long tv_nsec
     int clock_gettime(clockid_t, timespec*)
+    clockid_t CLOCK_MONOTONIC
     clockid_t CLOCK_REALTIME
 
 
@@ -53,23 +56,28 @@ cdef enum:
     # cannot fill the memory.
     MAX_UNSUPPORTED = 1000
 
-# What FrameDecoder.process returns.
-# All complete frames were taken.
-NEED_MORE = 0
-# The producer's queue is full: call again when there is room.
-QUEUE_FULL = 1
-# `pending_frame` needs the topic's handler; then call again.
-NEED_HANDLER = 2
-# `pending_clock` is the TMA's time stamp of the next frame; then call again.
-NEED_CLOCK = 3
-# The drop callback asked to end.
-STOPPED = 4
+# The values of DecoderState.
+cdef enum State:
+    NEED_MORE
+    QUEUE_FULL
+    NEED_HANDLER
+    NEED_CLOCK
+    STOPPED
+    YIELDED
 
+cdef tuple STATES = tuple(DecoderState)
 cdef const char* TOPIC_ID_KEY = b'"topicID"'
 cdef const char* TIMESTAMP = b"timestamp"
 cdef enum:
     TOPIC_ID_KEY_LENGTH = 9
     TIMESTAMP_LENGTH = 9
+
+
+cdef double monotonic_time() noexcept:
+    """Return what time.monotonic does [s]."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <double>now.tv_sec + 1e-9 * <double>now.tv_nsec
 
 
 cdef class FrameDecoder:
@@ -89,6 +97,12 @@ cdef class FrameDecoder:
         `process` ends with ``STOPPED``.
     on_unsupported : `Callable`
         Called with each new topic ID that no codec was added for.
+    on_unknown_member : `Callable` or `None`
+        Called with topic ID and name of each member that a topic's codec does
+        not have, once; see `TopicCodec.unknown_members`.
+    on_missing_member : `Callable` or `None`
+        Called with topic ID, name and True once a member of a codec that
+        accepts incomplete frames is missing, with False once it is back.
 
     Attributes
     ----------
@@ -96,7 +110,7 @@ cdef class FrameDecoder:
         The parameter; may be replaced.
     frames : `int`
         Frames received: published, dropped and of unsupported topics.
-    bytes : `int`
+    num_bytes : `int`
         Length of these frames, without terminators [bytes].
     published : `int`
         Frames whose record the producer took.
@@ -130,8 +144,10 @@ cdef class FrameDecoder:
     cdef readonly object on_delivery
     cdef readonly object on_drop
     cdef readonly object on_unsupported
+    cdef readonly object on_unknown_member
+    cdef readonly object on_missing_member
     cdef readonly int64_t frames
-    cdef readonly int64_t bytes
+    cdef readonly int64_t num_bytes
     cdef readonly int64_t published
     cdef readonly int64_t preprocessed
     cdef readonly int64_t handled
@@ -144,12 +160,16 @@ cdef class FrameDecoder:
     cdef readonly TopicCodec pending_codec
     cdef readonly double pending_clock
     cdef readonly dict codecs
+    # `pending_frame` as a dict, if it was made one already.
+    cdef dict _pending_data
     # A frame that waits for the clock offset to be written.
     cdef bytes _held_frame
     # A message that the producer had no room for, and the frame it was made of.
     cdef bytes _held_message
     cdef bytes _held_source
     cdef TopicCodec _held_codec
+    # Has user code run since `_pause` looked at the time?
+    cdef bint _called_back
     cdef bint _stopped
     cdef bint _is_processing
     cdef JsonScanner _scanner
@@ -158,11 +178,22 @@ cdef class FrameDecoder:
     cdef bint _clock_is_tai
     cdef list _by_id
 
-    def __cinit__(self, produce, on_delivery, *, on_drop, on_unsupported) -> None:
+    def __cinit__(
+        self,
+        produce,
+        on_delivery,
+        *,
+        on_drop,
+        on_unsupported,
+        on_unknown_member=None,
+        on_missing_member=None,
+    ) -> None:
         self.produce = produce
         self.on_delivery = on_delivery
         self.on_drop = on_drop
         self.on_unsupported = on_unsupported
+        self.on_unknown_member = on_unknown_member
+        self.on_missing_member = on_missing_member
         self.max_reported = FRAME_HEAD
         self.dropped = dict.fromkeys(DropReason, 0)
         self.unsupported_topic_ids = set()
@@ -198,14 +229,21 @@ cdef class FrameDecoder:
             self._by_id[topic_id] = None
         del self.codecs[topic_id]
 
-    def process(self, buffer: FrameBuffer) -> int:
+    def process(self, buffer: FrameBuffer, double deadline=INFINITY) -> DecoderState:
         """Take frames until none is complete, or something has to be done first.
+
+        Parameters
+        ----------
+        buffer : `FrameBuffer`
+            Received bytes.
+        deadline : `float`
+            When to return ``YIELDED`` (as of `time.monotonic`). Looked at only
+            after a callback other than ``produce`` has run.
 
         Returns
         -------
-        state : `int`
-            ``NEED_MORE``, ``QUEUE_FULL``, ``NEED_HANDLER``, ``NEED_CLOCK``
-            or ``STOPPED``.
+        state : `DecoderState`
+            Why it returned.
 
         Raises
         ------
@@ -216,17 +254,18 @@ cdef class FrameDecoder:
             raise RuntimeError("process was called by one of its own callbacks")
         self._is_processing = True
         try:
-            return self._process(buffer)
+            return STATES[self._process(buffer, deadline)]
         finally:
             self._is_processing = False
 
-    cdef int _process(self, FrameBuffer buffer) except -1:
+    cdef int _process(self, FrameBuffer buffer, double deadline) except -1:
         cdef const char* frame = NULL
         cdef Py_ssize_t length = 0
         cdef int state, code
         cdef bytes held
         cdef Block _block
         self._stopped = False
+        self._called_back = False
         if self.pending_frame is not None:
             return NEED_HANDLER
         if self._held_message is not None:
@@ -239,7 +278,11 @@ cdef class FrameDecoder:
             state = self._take(held, len(held), False)
             if state != NEED_MORE:
                 return state
-        while not self._stopped:
+        while True:
+            if self._called_back:
+                state = self._pause(deadline)
+                if state != NEED_MORE:
+                    return state
             # The frame lies there, even if a callback receives more bytes,
             # for which the buffer moves on.
             _block = buffer.block
@@ -247,10 +290,10 @@ cdef class FrameDecoder:
             if code == 0:
                 return NEED_MORE
             self.frames += 1
-            self.bytes += length
+            self.num_bytes += length
             if code == 2:
                 self._drop(
-                    FrameError(DropReason.TOO_LONG, f"{length} bytes, the limit is {buffer.limit}"),
+                    FrameError(DropReason.TOO_LONG, f"expected {buffer.limit} bytes at most, got {length}"),
                     frame,
                     min(length, FRAME_HEAD),
                 )
@@ -258,15 +301,31 @@ cdef class FrameDecoder:
             state = self._take(frame, length, True)
             if state != NEED_MORE:
                 return state
-        return STOPPED
+
+    cdef int _pause(self, double deadline) noexcept:
+        """Tell whether to return now that a callback has run."""
+        self._called_back = False
+        if self._stopped:
+            return STOPPED
+        return YIELDED if monotonic_time() >= deadline else NEED_MORE
 
     def finish_handler(self) -> None:
         """Say that a handler has dealt with `pending_frame` itself, if it is still pending."""
         if self.pending_frame is None:
             return
         self.handled += 1
+        self._forget_pending()
+
+    cdef void _forget_pending(self) noexcept:
         self.pending_frame = None
         self.pending_codec = None
+        self._pending_data = None
+
+    def load_pending(self) -> dict[str, object]:
+        """Return `pending_frame` as `json.loads` does."""
+        cdef dict data = self._pending_data
+        self._pending_data = None
+        return json.loads(self.pending_frame) if data is None else data
 
     @property
     def pending(self) -> int:
@@ -282,8 +341,7 @@ cdef class FrameDecoder:
         cdef bytes frame = self.pending_frame or self._held_frame or self._held_source or b""
         if not self.pending:
             return
-        self.pending_frame = None
-        self.pending_codec = None
+        self._forget_pending()
         self._held_frame = None
         self._held_message = None
         self._held_source = None
@@ -300,26 +358,36 @@ cdef class FrameDecoder:
         """
         cdef TopicCodec codec = self.pending_codec
         cdef bytes frame = self.pending_frame
+        cdef bint is_published
         try:
             codec.gather(data)
         except FrameError as error:
             self.drop_pending(error)
             return True
-        self.pending_frame = None
-        self.pending_codec = None
-        return self._publish(codec, self._encode(codec), frame, len(frame))
+        self._forget_pending()
+        is_published = self._publish(codec, self._encode(codec), frame, len(frame))
+        if codec.news is not None:
+            self._tell_news(codec)
+        return is_published
 
-    def drop_all(self, buffer: FrameBuffer, error: BaseException) -> None:
-        """Drop the frame that waits for something, and all complete ones."""
+    def drop_all(self, buffer: FrameBuffer, error: BaseException, double deadline=INFINITY) -> bool:
+        """Drop the frame that waits for something, and all complete ones.
+
+        Returns
+        -------
+        is_done : `bool`
+            False if the deadline (as of `process`) came first.
+        """
         cdef const char* frame = NULL
         cdef Py_ssize_t length = 0
         cdef int code
         self.drop_pending(error)
-        while True:
+        while monotonic_time() < deadline:
             code = buffer.next_frame_view(<const unsigned char**>&frame, &length)
             if code == 0:
-                return
+                return True
             self._drop_unread(code, error, frame, length)
+        return False
 
     def drop_rest(self, buffer: FrameBuffer, error: BaseException) -> None:
         """Drop the beginning of a frame that will not be completed, if there is one.
@@ -335,7 +403,7 @@ cdef class FrameDecoder:
     cdef int _drop_unread(self, int code, object error, const char* frame, Py_ssize_t length) except -1:
         """Count and drop a frame that was not looked at."""
         self.frames += 1
-        self.bytes += length
+        self.num_bytes += length
         return self._drop(error, frame, min(length, FRAME_HEAD) if code == 2 else length)
 
     cdef int _take(self, const char* frame, Py_ssize_t length, bint ask_clock) except -1:
@@ -344,8 +412,15 @@ cdef class FrameDecoder:
         cdef JsonScanner* scanner = &self._scanner
         cdef int outcome = OUTCOME_UNEXPECTED
         cdef bint clock_wanted = ask_clock and self.clock_is_due
-        if codec is not None and codec.fused and not (clock_wanted and codec.reports_clock):
-            outcome = codec.decode_learned(scanner, frame, length)
+        cdef dict data = None
+        cdef int state
+        if codec is not None and not (clock_wanted and codec.reports_clock):
+            if codec._fused:
+                outcome = codec.decode_by_template(scanner, frame, length)
+            else:
+                data = codec.load_by_template(scanner, frame, length)
+                if data is not None:
+                    return self._wait_for_handler(codec, frame, length, data)
         if outcome == OUTCOME_UNEXPECTED:
             if scan_frame(scanner, frame, length) != OUTCOME_OK:
                 return self._drop(scan_error(scanner, frame, length), frame, length)
@@ -361,24 +436,56 @@ cdef class FrameDecoder:
                     and len(self.unsupported_topic_ids) < MAX_UNSUPPORTED
                 ):
                     self.unsupported_topic_ids.add(topic_id)
+                    self._called_back = True
                     self.on_unsupported(topic_id)
                 return NEED_MORE
             if clock_wanted and codec.reports_clock and self._read_clock():
                 self._held_frame = frame[:length]
                 return NEED_CLOCK
-            if not codec.fused:
-                self.pending_frame = frame[:length]
-                self.pending_codec = codec
-                return NEED_HANDLER
-            outcome = codec.decode_members(scanner, frame, length)
-        if outcome != OUTCOME_OK:
-            return self._drop(codec.error(outcome, scanner, frame), frame, length)
+            if not codec._fused:
+                data = codec.load_members(scanner, frame, length)
+                state = self._wait_for_handler(codec, frame, length, data)
+            else:
+                outcome = codec.decode_members(scanner, frame, length)
+                if outcome == OUTCOME_OK:
+                    state = self._send(codec, frame, length)
+                else:
+                    state = self._drop(codec.error(outcome, scanner, frame), frame, length)
+            if codec.news is not None:
+                self._tell_news(codec)
+            return state
+        return self._send(codec, frame, length)
+
+    cdef int _send(self, TopicCodec codec, const char* frame, Py_ssize_t length) except -1:
         return NEED_MORE if self._publish(codec, self._encode(codec), frame, length) else QUEUE_FULL
+
+    cdef int _wait_for_handler(
+        self, TopicCodec codec, const char* frame, Py_ssize_t length, dict data
+    ) except -1:
+        self.pending_frame = frame[:length]
+        self.pending_codec = codec
+        self._pending_data = data
+        return NEED_HANDLER
+
+    cdef int _tell_news(self, TopicCodec codec) except -1:
+        """Tell of members that are new, missing or back; the frame has been dealt with."""
+        cdef list news = codec.news
+        codec.news = None
+        self._called_back = True
+        for name, is_missing in news:
+            callback = self.on_unknown_member if is_missing is None else self.on_missing_member
+            if callback is None:
+                continue
+            if is_missing is None:
+                callback(codec.topic_id, name)
+            else:
+                callback(codec.topic_id, name, is_missing)
+        return 0
 
     cdef TopicCodec _guess(self, const char* frame, Py_ssize_t length):
         """The codec of the topic whose ID the frame seems to have.
 
-        The learned order is then compared byte for byte, so a wrong guess
+        Templates are then compared byte for byte, so a wrong guess
         costs time only.
         """
         cdef const char* end = frame + length
@@ -443,13 +550,14 @@ cdef class FrameDecoder:
             self._drop(refusal, frame, length)
             return True
         self.published += 1
-        self.preprocessed += not codec.fused
+        self.preprocessed += not codec._fused
         return True
 
     cdef int _drop(self, object error, const char* frame, Py_ssize_t length) except -1:
         """Count and report a dropped frame."""
         reason = error.reason if isinstance(error, FrameError) else DropReason.HANDLER
         self.dropped[reason] += 1
+        self._called_back = True
         if self.on_drop(error, frame[:min(length, self.max_reported)]):
             self._stopped = True
         return NEED_MORE

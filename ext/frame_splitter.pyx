@@ -4,7 +4,8 @@ import sys
 
 from libc.math cimport NAN
 
-from lsst.ts.mtmount.core.codec cimport (
+from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, FrameBuffer
+from lsst.ts.mtmount.core.scanner cimport (
     JSON_INTEGER,
     JSON_REAL,
     OUTCOME_OK,
@@ -15,7 +16,6 @@ from lsst.ts.mtmount.core.codec cimport (
     find_topic_id,
     scan_frame,
 )
-from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, FrameBuffer
 
 from lsst.ts.mtmount.core.errors import FrameError
 

@@ -59,7 +59,7 @@ cdef class FrameBuffer:
     Raises
     ------
     TypeError
-        If ``terminator`` is no `bytes`.
+        If ``terminator`` is not `bytes`.
     ValueError
         If ``terminator`` is empty or ``limit`` is not positive.
 
@@ -73,9 +73,9 @@ cdef class FrameBuffer:
 
     def __cinit__(self, terminator: bytes = b"\r\n", Py_ssize_t limit=65536) -> None:
         if not terminator:
-            raise ValueError("terminator is empty")
+            raise ValueError("expected a terminator of one byte at least, got b''")
         if limit <= 0:
-            raise ValueError(f"limit={limit} is not positive")
+            raise ValueError(f"expected a positive limit, got {limit}")
         self.terminator = terminator
         self.limit = limit
         self.block = Block(SMALL_RECEIVE)
@@ -128,7 +128,7 @@ cdef class FrameBuffer:
             If that much was not offered, or `feed` was called since.
         """
         if not 0 <= nbytes <= self._offered:
-            raise ValueError(f"{nbytes} bytes received, {self._offered} offered")
+            raise ValueError(f"expected {self._offered} bytes at most, as offered, got {nbytes}")
         if nbytes == self._offered:
             self._receive_size = LARGE_RECEIVE
         self._offered = 0
@@ -174,7 +174,7 @@ cdef class FrameBuffer:
         cdef bint is_other = separator is not None and separator != self.terminator
         if is_other and separator != self._other:
             if not separator:
-                raise ValueError("separator is empty")
+                raise ValueError("expected a separator of one byte at least, got b''")
             self._other = separator
             self._scanned = self.start
         if is_other != self._scanned_is_other:
@@ -264,12 +264,12 @@ cdef class FrameBuffer:
         if code == 0:
             return None
         if code == 2:
-            raise FrameError(DropReason.TOO_LONG, f"{length} bytes, the limit is {self.limit}")
+            raise FrameError(DropReason.TOO_LONG, f"expected {self.limit} bytes at most, got {length}")
         return PyBytes_FromStringAndSize(<const char*>frame, length)
 
     def _check_unread(self, Py_ssize_t n) -> None:
         if not 0 <= n <= self.end - self.start:
-            raise ValueError(f"{n} bytes asked for, {self.end - self.start} are unread")
+            raise ValueError(f"expected 0 to {self.end - self.start} bytes, as unread, got {n}")
 
     cdef int next_frame_view(self, const unsigned char** frame, Py_ssize_t* length) noexcept nogil:
         """Consume the next frame.

@@ -1,4 +1,28 @@
-"""The prepared Avro record of one SAL topic: its state, and its encoding."""
+"""The prepared Avro record of one SAL topic: its state, and its encoding.
+
+A Kafka message value; all numbers but the schema id are little-endian:
+
+======================  ==========================  =================================
+part                    encoding                    written
+======================  ==========================  =================================
+magic byte, schema id   0x00, 4 bytes big-endian    from the prefix (none: no framing)
+private_sndStamp        double                      each time (TAI, unix s)
+private_rcvStamp        double                      each time: 0
+private_efdStamp        double                      each time (UTC, unix s)
+private_kafkaStamp      double                      each time: as private_sndStamp
+private_seqNum          int                         each time: 1, 2, ...
+private_revCode         string                      from the tail
+private_identity        string                      from the tail
+private_origin          int                         from the tail
+own fields              in the schema's order       by the operations, from the slots
+======================  ==========================  =================================
+
+double, float   8 or 4 bytes, IEEE 754
+int, long       zigzag varint: 1 to 5 or 10 bytes, 7 bits each, the lowest first
+boolean         1 byte, 0 or 1
+string          its length in bytes as a long, then UTF-8
+array           one block: its count as a long, the elements, 0x00
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -102,9 +126,9 @@ cdef class Record:
         self._strings = []
         for name, avro_type, count, *is_array in fields:
             if avro_type not in KINDS:
-                raise ValueError(f"field {name!r} has the unknown Avro type {avro_type!r}")
+                raise ValueError(f"field {name!r}: expected one of {sorted(KINDS)}, got {avro_type!r}")
             if count < 1:
-                raise ValueError(f"field {name!r} has the element count {count}")
+                raise ValueError(f"field {name!r}: expected one element at least, got {count}")
             if name in self._fields:
                 raise ValueError(f"field {name!r} is there twice")
             self._fields[name] = (<int>KINDS[avro_type], first, count)
@@ -193,7 +217,7 @@ cdef class Record:
     @seq_num.setter
     def seq_num(self, value: int) -> None:
         if not 0 <= value <= MAX_SEQ_NUM:
-            raise ValueError(f"seq_num={value} is not in [0, {MAX_SEQ_NUM}]")
+            raise ValueError(f"expected a seq_num of 0 to {MAX_SEQ_NUM}, got {value}")
         self._seq_num = value
 
     cpdef tuple locate(self, str field_name):
@@ -277,17 +301,17 @@ cdef class Record:
                 if count == 1 and (name not in self._arrays or not hasattr(value, "__len__")):
                     elements = (value,)
                 elif isinstance(value, (str, bytes, dict)):
-                    raise TypeError(f"{value!r} is no sequence of {count} values")
+                    raise TypeError(f"expected a sequence of {count} values, got {value!r}")
                 else:
                     elements = tuple(value)
                     if len(elements) != count:
-                        raise ValueError(f"{len(elements)} elements instead of {count}")
+                        raise ValueError(f"expected {count} elements, got {len(elements)}")
                 for i in range(count):
                     old = &self.slots[first + i]
                     new = &self.spare[first + i]
                     if kind == KIND_STRING:
                         if not isinstance(elements[i], str):
-                            raise TypeError(f"{elements[i]!r} is no str")
+                            raise TypeError(f"expected a str, got {elements[i]!r}")
                         try:
                             elements[i].encode()
                         except UnicodeEncodeError as error:
@@ -416,9 +440,13 @@ cdef class Record:
         """Store a Python number as a slot of that kind."""
         cdef double number
         cdef int64_t integer
+        if kind == KIND_DOUBLE and type(value) is float:
+            # What most values are.
+            slot.d = value
+            return 0
         if isinstance(value, (str, bytes, bytearray)):
             # float("1") would be a number, and numpy.str_ offers __float__.
-            raise TypeError(f"{value!r} is no number")
+            raise TypeError(f"expected a number, got {value!r}")
         if kind == KIND_DOUBLE:
             slot.d = value
         elif kind == KIND_FLOAT:
@@ -426,7 +454,7 @@ cdef class Record:
             slot.d = <float>number
         elif kind == KIND_BOOLEAN:
             if not hasattr(value, "__float__") and not hasattr(value, "__index__"):
-                raise TypeError(f"{value!r} is no number")
+                raise TypeError(f"expected a number, got {value!r}")
             slot.i = 1 if value else 0
         else:
             if hasattr(value, "__index__"):
@@ -434,13 +462,13 @@ cdef class Record:
             else:
                 number = value
                 if isnan(number):
-                    raise ValueError("NaN is no integer")
+                    raise ValueError(f"expected an integer, got {value!r}")
                 number = trunc(number)
                 if not -9223372036854775808.0 <= number < 9223372036854775808.0:
-                    raise OverflowError(f"{value!r} is beyond the range of an Avro long")
+                    raise OverflowError(f"expected an Avro long, got {value!r}")
                 integer = <int64_t>number
             if kind == KIND_INT and integer != <int32_t>integer:
-                raise OverflowError(f"{value!r} is beyond the range of an Avro int")
+                raise OverflowError(f"expected an Avro int, got {value!r}")
             slot.i = integer
         return 0
 

@@ -20,9 +20,12 @@ cdef dict KINDS = {
 }
 
 
+cdef tuple STRUCT_TYPES = (ctypes.Structure, ctypes.Union)
+
+
 cdef int check_struct(object struct) except -1:
-    if not isinstance(struct, (ctypes.Structure, ctypes.Union)):
-        raise TypeError(f"{type(struct).__name__} is no ctypes.Structure")
+    if not isinstance(struct, STRUCT_TYPES):
+        raise TypeError(f"expected a ctypes.Structure, got {type(struct).__name__}")
     return 0
 
 
@@ -39,7 +42,7 @@ def read_struct(buffer: FrameBuffer, struct: ctypes.Structure) -> None:
     Raises
     ------
     TypeError
-        If ``struct`` is no `ctypes.Structure`.
+        If ``struct`` is not a `ctypes.Structure`.
     ValueError
         If there are fewer bytes than ``ctypes.sizeof(struct)``; nothing is
         consumed.
@@ -52,7 +55,9 @@ def read_struct(buffer: FrameBuffer, struct: ctypes.Structure) -> None:
     try:
         unread = buffer.unread(&num_unread)
         if view.len > num_unread:
-            raise ValueError(f"{type(struct).__name__} has {view.len} bytes, {num_unread} are unread")
+            raise ValueError(
+                f"expected {view.len} bytes for {type(struct).__name__}, got {num_unread}"
+            )
         memcpy(view.buf, unread, view.len)
         buffer.consume(view.len)
     finally:
@@ -70,7 +75,7 @@ def encode_structs(structs: tuple[ctypes.Structure, ...]) -> bytes:
     Raises
     ------
     TypeError
-        If one is no `ctypes.Structure`.
+        If one is not a `ctypes.Structure`.
     """
     cdef Py_buffer view
     cdef Py_ssize_t size = 0
@@ -78,7 +83,9 @@ def encode_structs(structs: tuple[ctypes.Structure, ...]) -> bytes:
     cdef bytes data
     for struct in structs:
         check_struct(struct)
-        size += ctypes.sizeof(struct)
+        PyObject_GetBuffer(struct, &view, PyBUF_SIMPLE)
+        size += view.len
+        PyBuffer_Release(&view)
     data = PyBytes_FromStringAndSize(NULL, size)
     for struct in structs:
         PyObject_GetBuffer(struct, &view, PyBUF_SIMPLE)
@@ -176,8 +183,8 @@ cdef class StructArrayReader:
     cdef readonly Py_ssize_t itemsize
 
     def __cinit__(self, struct_type) -> None:
-        if not issubclass(struct_type, (ctypes.Structure, ctypes.Union)):
-            raise TypeError(f"{struct_type.__name__} is no ctypes.Structure")
+        if not issubclass(struct_type, STRUCT_TYPES):
+            raise TypeError(f"expected a subclass of ctypes.Structure, got {struct_type.__name__}")
         self.itemsize = ctypes.sizeof(struct_type)
         if self.itemsize == 0:
             raise ValueError(f"{struct_type.__name__} is empty")
@@ -227,4 +234,4 @@ cdef class StructArrayReader:
 
     def _check_complete(self, Py_ssize_t count, Py_ssize_t complete) -> None:
         if not 0 <= count <= complete:
-            raise ValueError(f"{count} structures asked for, {complete} are complete")
+            raise ValueError(f"expected 0 to {complete} structures, as complete, got {count}")

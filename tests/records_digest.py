@@ -64,8 +64,8 @@ def digest(frames: Iterator[tuple[int, bytes]]) -> str:
             num_refused += 1
             hashed.update(f"{error} {error.offset}".encode())
         hashed.update(codecs[topic_id].record.encode(STAMP, UTC))
-    num_learned = sum(codec.num_learned for codec in codecs.values())
-    return f"{hashed.hexdigest()} ({num_frames} frames, {num_learned} as learned, {num_refused} refused)"
+    num_by_template = sum(codec.num_by_template for codec in codecs.values())
+    return f"{hashed.hexdigest()} ({num_frames} frames, {num_by_template} by template, {num_refused} refused)"
 
 
 KINDS: dict[str, Callable[[], Iterator[tuple[int, bytes]]]] = {

@@ -1,4 +1,4 @@
-"""Frames to records, by the learned order and by the general decoder."""
+"""Frames to records, by templates and by the general decoder."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def test_golden_record(vector: dict[str, Any]) -> None:
         codec.decode_frame(vector["line"].encode())
         codec.record.seq_num = vector["seq_num"] - 1
         assert codec.record.encode(STAMP, UTC).hex() == vector["avro_hex"]
-    assert (codec.num_general, codec.num_learned) == (1, 2)
+    assert (codec.num_general, codec.num_by_template) == (1, 2)
 
 
 @pytest.mark.parametrize("vector", golden_records(), ids=record_id)
@@ -59,15 +59,15 @@ def test_order_and_spacing_may_change() -> None:
         codec.decode_frame(frame)
         expected = expected or codec.record.values()
         assert codec.record.values() == expected
-    # Each of them is learned anew, and then recognised.
+    # Each of them may be decoded anew, and is then recognised.
     for frame in frames:
         codec.decode_frame(frame)
-        learned = codec.num_learned
+        before = codec.num_by_template
         codec.decode_frame(frame)
-        assert codec.num_learned == learned + 1
+        assert codec.num_by_template == before + 1
 
 
-#: JSON text of a value that differs from what was learned, by field.
+#: JSON text of a value that differs from that of the template, by field.
 VALUES = [
     *["0", "-0", "-0.0", "0.0", "1e400", "-1e400", "1e-400", "5e-324", "2.2250738585072014e-308"],
     *["1.7976931348623157e+308", "1.7976931348623159e308", "1E5", "1e+5", "1e05", "123456789012345678"],
@@ -155,14 +155,14 @@ def test_undecodable_frame(frame: bytes, reason: DropReason) -> None:
     assert caught.value.reason is reason
     assert codec.record.values() == values
     codec.decode_frame(good)
-    assert codec.num_learned == 1
+    assert codec.num_by_template == 1
 
 
 def test_deepest_nesting_is_taken() -> None:
     codec = mixed_codec()
     codec.decode_frame(mixed_frame(unknown="[" * 511 + "]" * 511))
     codec.decode_frame(mixed_frame(unknown='{"a":' * 510 + "{}" + "}" * 510))
-    assert codec.num_general + codec.num_learned == 2
+    assert codec.num_general + codec.num_by_template == 2
 
 
 @pytest.mark.parametrize("topic_id", ["99", "99.0", "9.9e1", "990e-1"])
@@ -170,7 +170,7 @@ def test_topic_id_may_be_any_number_that_equals_it(topic_id: str) -> None:
     codec = mixed_codec()
     for _ in range(2):
         codec.decode_frame(mixed_frame(topicID=topic_id))
-    assert codec.num_learned == 1
+    assert codec.num_by_template == 1
 
 
 @pytest.mark.parametrize("member", sorted(set(mixed_data()) - {"topicID"}))
@@ -274,4 +274,4 @@ def test_truncated_frames_never_pass() -> None:
         with pytest.raises(FrameError):
             codec.decode_frame(frame[:stop])
     codec.decode_frame(frame)
-    assert codec.num_learned == 1
+    assert codec.num_by_template == 1

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.core import NEED_MORE, QUEUE_FULL, DropReason, FrameBuffer, FrameDecoder, FrameError
+from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, FrameError
 
 from .topics import mixed_codec, mixed_frame
 
@@ -48,22 +48,22 @@ CUT_OFF = FrameError(DropReason.CUT_OFF, "")
 @pytest.mark.parametrize("rest", [b"", b"{", mixed_frame(), mixed_frame() + b"\r"])
 def test_what_came_of_a_frame_is_dropped(rest: bytes) -> None:
     recorder = Recorder()
-    assert recorder.process(mixed_frame() + b"\r\n" + rest) == NEED_MORE
+    assert recorder.process(mixed_frame() + b"\r\n" + rest) == DecoderState.NEED_MORE
     for _ in range(2):
         recorder.decoder.drop_rest(recorder.buffer, CUT_OFF)
         assert len(recorder.buffer) == 0
         assert recorder.drops == ([(CUT_OFF, rest[:200])] if rest else [])
-        assert recorder.decoder.bytes == len(mixed_frame()) + len(rest)
+        assert recorder.decoder.num_bytes == len(mixed_frame()) + len(rest)
         recorder.check_sum()
 
 
 def test_what_came_of_an_over_long_frame_is_dropped() -> None:
     recorder = Recorder()
     for _ in range(3):
-        assert recorder.process(b"x" * LIMIT) == NEED_MORE
+        assert recorder.process(b"x" * LIMIT) == DecoderState.NEED_MORE
     recorder.decoder.drop_rest(recorder.buffer, CUT_OFF)
     assert recorder.drops == [(CUT_OFF, b"x" * 200)]
-    assert recorder.decoder.bytes == 3 * LIMIT
+    assert recorder.decoder.num_bytes == 3 * LIMIT
     # The buffer has forgotten it.
     recorder.process(mixed_frame() + b"\r\n")
     assert recorder.decoder.published == 1
@@ -105,8 +105,8 @@ def test_frame_that_waits_for_room_is_reported(is_fused: bool) -> None:
     if not is_fused:
         assert not recorder.decoder.publish_pending(dict.fromkeys(recorder.codec.members, 1))
         state = recorder.decoder.process(recorder.buffer)
-    assert state == QUEUE_FULL
-    assert recorder.decoder.process(recorder.buffer) == QUEUE_FULL
+    assert state == DecoderState.QUEUE_FULL
+    assert recorder.decoder.process(recorder.buffer) == DecoderState.QUEUE_FULL
     closed = FrameError(DropReason.CLOSED, "")
     recorder.decoder.drop_all(recorder.buffer, closed)
     assert recorder.drops == [(closed, mixed_frame()), (closed, b"rest")]
@@ -116,9 +116,9 @@ def test_frame_that_waits_for_room_is_reported(is_fused: bool) -> None:
 def test_frame_that_got_room_is_forgotten() -> None:
     recorder = Recorder()
     recorder.refusal = BufferError()
-    assert recorder.process(mixed_frame() + b"\r\n") == QUEUE_FULL
+    assert recorder.process(mixed_frame() + b"\r\n") == DecoderState.QUEUE_FULL
     recorder.refusal = None
-    assert recorder.decoder.process(recorder.buffer) == NEED_MORE
+    assert recorder.decoder.process(recorder.buffer) == DecoderState.NEED_MORE
     recorder.decoder.drop_pending(CUT_OFF)
     assert recorder.drops == []
     assert len(recorder.messages) == recorder.decoder.published == 1

@@ -122,7 +122,7 @@ class Drops:
     def note(self, error: BaseException, head: bytes) -> None:
         assert isinstance(error, FrameError)
         if error.reason is DropReason.TOO_LONG:
-            self.lengths.append(int(error.detail.split()[0]))
+            self.lengths.append(int(error.detail.split()[-1]))
             self.heads.append(head)
 
 
@@ -149,7 +149,7 @@ def test_over_long_frame_is_an_error() -> None:
     buffer = FrameBuffer(b"\n", limit=3)
     buffer.feed(b"abc\nabcd\nab\nabcde")
     assert buffer.next_frame() == b"abc"
-    with pytest.raises(FrameError, match="4 bytes, the limit is 3") as info:
+    with pytest.raises(FrameError, match="expected 3 bytes at most, got 4") as info:
         buffer.next_frame()
     assert info.value.reason is DropReason.TOO_LONG
     assert buffer.next_frame() == b"ab"
@@ -157,7 +157,7 @@ def test_over_long_frame_is_an_error() -> None:
     buffer.feed(b"fg")
     assert buffer.next_frame() is None
     buffer.feed(b"\n\n")
-    with pytest.raises(FrameError, match="7 bytes"):
+    with pytest.raises(FrameError, match="got 7$"):
         buffer.next_frame()
     assert buffer.next_frame() == b""
 
@@ -171,7 +171,7 @@ def test_endless_frame_takes_no_memory(put: Put) -> None:
         assert len(buffer) < 2
         assert sys.getsizeof(buffer) <= IDLE_SIZE
     put(buffer, b"\r\nnext\r\n")
-    with pytest.raises(FrameError, match=r"20000000 bytes"):
+    with pytest.raises(FrameError, match="got 20000000$"):
         buffer.next_frame()
     assert buffer.next_frame() == b"next"
 
@@ -222,14 +222,14 @@ def test_offered_memory_outlives_the_block() -> None:
 
 def test_wrong_number_of_received_bytes() -> None:
     buffer = FrameBuffer()
-    with pytest.raises(ValueError, match="0 offered"):
+    with pytest.raises(ValueError, match="expected 0 bytes at most, as offered"):
         buffer.buffer_updated(1)
     tail = buffer.get_buffer()
     for n in (-1, len(tail) + 1):
         with pytest.raises(ValueError, match="offered"):
             buffer.buffer_updated(n)
     buffer.feed(b"abc")
-    with pytest.raises(ValueError, match="0 offered"):
+    with pytest.raises(ValueError, match="expected 0 bytes at most, as offered"):
         buffer.buffer_updated(1)
     assert buffer.take(3) == b"abc"
 
@@ -260,7 +260,7 @@ def test_take_peek_skip_readinto() -> None:
     assert buffer.take(0) == b""
     for method in (buffer.take, buffer.peek, buffer.skip):
         for n in (-1, 1):
-            with pytest.raises(ValueError, match="0 are unread"):
+            with pytest.raises(ValueError, match="expected 0 to 0 bytes"):
                 method(n)
     with pytest.raises(BufferError):
         buffer.readinto(b"read only")
@@ -308,7 +308,7 @@ def test_bad_arguments(arguments: dict[str, object], error: type[Exception]) -> 
 
 
 def test_empty_separator() -> None:
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match="at least"):
         FrameBuffer().find(b"")
 
 

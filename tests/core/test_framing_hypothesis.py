@@ -71,7 +71,7 @@ class FrameBufferMachine(RuleBasedStateMachine):
         try:
             frame: bytes | int | None = self.buffer.next_frame()
         except FrameError as error:
-            frame = int(error.detail.split()[0])
+            frame = int(error.detail.split()[-1])
         assert frame == expected
 
     @rule(separator=st.none() | separators)

@@ -124,7 +124,7 @@ def test_read_struct_needs_all_bytes(struct_type: type[Any]) -> None:
         buffer = FrameBuffer()
         buffer.feed(b"\1" * n)
         struct = struct_type()
-        with pytest.raises(ValueError, match=f"{size} bytes, {n} are unread"):
+        with pytest.raises(ValueError, match=f"expected {size} bytes for .*, got {n}"):
             read_struct(buffer, struct)
         assert bytes(struct) == bytes(size)
         assert len(buffer) == n
@@ -148,9 +148,9 @@ def test_resized_struct_keeps_its_memory() -> None:
 def test_no_structs(wrong: Any) -> None:
     buffer = FrameBuffer()
     buffer.feed(bytes(100))
-    with pytest.raises(TypeError, match="no ctypes"):
+    with pytest.raises(TypeError, match="expected a .*ctypes.Structure, got"):
         read_struct(buffer, wrong)
-    with pytest.raises(TypeError, match="no ctypes"):
+    with pytest.raises(TypeError, match="expected a .*ctypes.Structure, got"):
         encode_structs((Little(), wrong))
     assert len(buffer) == 100
 
@@ -242,7 +242,7 @@ def test_array_reader_counts() -> None:
     buffer = FrameBuffer()
     buffer.feed(bytes(23))
     for count in (3, -2, sys.maxsize):
-        with pytest.raises(ValueError, match="2 are complete"):
+        with pytest.raises(ValueError, match="expected 0 to 2 structures"):
             reader.read(buffer, count)
     assert len(buffer) == 23
     assert reader.read(buffer, 0).shape == (0,)
@@ -276,7 +276,7 @@ def test_references_are_given_back() -> None:
         buffer.feed(encode_structs((struct, struct)))
         read_struct(buffer, struct)
         reader.read(buffer)
-        with pytest.raises(ValueError, match="unread"):
+        with pytest.raises(ValueError, match="expected 8 bytes"):
             read_struct(buffer, struct)
 
     use()

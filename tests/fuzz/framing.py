@@ -62,7 +62,7 @@ def check_frames(script: Script, receiver: Receiver) -> None:
             frame = buffer.next_frame()
         except FrameError as error:
             assert error.reason is DropReason.TOO_LONG
-            found.append(int(error.detail.split()[0]))
+            found.append(int(error.detail.split()[-1]))
             return True
         if frame is not None:
             found.append(frame)

@@ -5,17 +5,7 @@ from collections import Counter
 from itertools import cycle
 from typing import Any
 
-from lsst.ts.mtmount.core import (
-    NEED_CLOCK,
-    NEED_HANDLER,
-    NEED_MORE,
-    QUEUE_FULL,
-    STOPPED,
-    DropReason,
-    FrameBuffer,
-    FrameDecoder,
-    FrameError,
-)
+from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, FrameError
 
 from ..core.topics import MIXED_ID, ORIGIN, REV_CODE, make_codec, mixed_codec, mixed_frame, mixed_twin
 from ..hostile.corpus import HOSTILE_FRAMES
@@ -164,16 +154,16 @@ class CoreRun:
     def process(self) -> None:
         """Do what the shell does until there is no complete frame left."""
         decoder = self.decoder
-        while (state := decoder.process(self.buffer)) != NEED_MORE:
+        while (state := decoder.process(self.buffer)) != DecoderState.NEED_MORE:
             self.check_sum()
-            if state == NEED_HANDLER:
+            if state == DecoderState.NEED_HANDLER:
                 self.handle()
-            elif state == NEED_CLOCK:
+            elif state == DecoderState.NEED_CLOCK:
                 self.events.append(("clock", decoder.pending_clock))
                 assert not decoder.clock_is_due
                 decoder.clock_is_due = self.choices.wants_clock()
             else:
-                assert state in (QUEUE_FULL, STOPPED)
+                assert state in (DecoderState.QUEUE_FULL, DecoderState.STOPPED)
 
     def handle(self) -> None:
         frame = self.decoder.pending_frame
@@ -205,7 +195,7 @@ class CoreRun:
         self.check_sum()
         assert decoder.pending == 0
         assert decoder.frames == account.frames
-        assert decoder.bytes == account.bytes
+        assert decoder.num_bytes == account.bytes
         counts = Counter(event[0] for event in self.events)
         assert decoder.published == counts["publish"]
         assert sum(decoder.dropped.values()) == counts["drop"]

@@ -6,15 +6,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.core import (
-    NEED_HANDLER,
-    NEED_MORE,
-    QUEUE_FULL,
-    DropReason,
-    FrameBuffer,
-    FrameDecoder,
-    FrameError,
-)
+from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, FrameError
 
 from ..core.topics import MIXED_ID, make_codec, mixed_codec, mixed_frame
 
@@ -83,12 +75,12 @@ def test_call_of_process_is_refused(name: str, callbacks: Callbacks) -> None:
     callbacks.receive(EACH_KIND[name], mixed_frame())
     if name == "produce":
         # An exception of the producer is a refusal of the message.
-        assert callbacks.process() == NEED_MORE
+        assert callbacks.process() == DecoderState.NEED_MORE
         assert callbacks.decoder.dropped[DropReason.REFUSED] == 1
     else:
         with pytest.raises(RuntimeError, match="callbacks"):
             callbacks.process()
-        assert callbacks.process() == NEED_MORE
+        assert callbacks.process() == DecoderState.NEED_MORE
     assert callbacks.decoder.published == 1
     callbacks.check_sum()
 
@@ -103,7 +95,7 @@ def test_bytes_received_meanwhile_come_next(name: str, callbacks: Callbacks) -> 
 
     callbacks.acts[name] = feed
     callbacks.receive(EACH_KIND[name])
-    assert callbacks.process() == NEED_MORE
+    assert callbacks.process() == DecoderState.NEED_MORE
     assert callbacks.heads[-1] == b"y" * 200
     assert callbacks.heads[:-1] == ([BAD_FRAME[:200]] if name == "on_drop" else [])
     assert callbacks.decoder.codecs[MIXED_ID].record.get_field("d") == 2.5
@@ -138,7 +130,7 @@ def test_topics_may_go_meanwhile(name: str, callbacks: Callbacks) -> None:
 
     callbacks.acts[name] = remove
     callbacks.receive(EACH_KIND[name], mixed_frame(), OTHER_FRAME)
-    assert callbacks.process() == NEED_MORE
+    assert callbacks.process() == DecoderState.NEED_MORE
     assert callbacks.decoder.unsupported == 2 + (name == "on_unsupported")
     callbacks.check_sum()
 
@@ -150,21 +142,21 @@ def test_topics_may_be_replaced_meanwhile(name: str, callbacks: Callbacks) -> No
         gc.collect()
 
     callbacks.receive(mixed_frame())
-    assert callbacks.process() == NEED_MORE
+    assert callbacks.process() == DecoderState.NEED_MORE
     callbacks.acts[name] = replace
     callbacks.receive(EACH_KIND[name], mixed_frame(d=8.5))
-    assert callbacks.process() == NEED_MORE
+    assert callbacks.process() == DecoderState.NEED_MORE
     assert callbacks.decoder.codecs[MIXED_ID].record.get_field("d") == 8.5
     callbacks.check_sum()
 
 
 def test_codecs_taken_out_of_the_dict_are_not_used_after_they_are_gone(callbacks: Callbacks) -> None:
     callbacks.receive(mixed_frame(), OTHER_FRAME)
-    assert callbacks.process() == NEED_MORE
+    assert callbacks.process() == DecoderState.NEED_MORE
     callbacks.decoder.codecs.clear()
     gc.collect()
     callbacks.receive(mixed_frame(), OTHER_FRAME, BAD_FRAME)
-    assert callbacks.process() == NEED_MORE
+    assert callbacks.process() == DecoderState.NEED_MORE
     callbacks.check_sum()
 
 
@@ -177,12 +169,12 @@ def test_exceptions_lose_no_frame(name: str, error: Any, callbacks: Callbacks) -
     callbacks.acts[name] = fail
     callbacks.receive(EACH_KIND[name], mixed_frame())
     if name == "produce":
-        assert callbacks.process() == NEED_MORE
+        assert callbacks.process() == DecoderState.NEED_MORE
     else:
         with pytest.raises(error if isinstance(error, type) else type(error)):
             callbacks.process()
         callbacks.check_sum()
-        assert callbacks.process() == NEED_MORE
+        assert callbacks.process() == DecoderState.NEED_MORE
     callbacks.check_sum()
     assert callbacks.decoder.frames == 2
 
@@ -192,12 +184,12 @@ def test_fields_set_from_outside_keep_what_came_over_the_wire(callbacks: Callbac
     callbacks.acts["produce"] = lambda: record.set_field("unsent", [5, 6])
     for d in (1.5, 2.5, 3.5):
         callbacks.receive(mixed_frame(d=d))
-        assert callbacks.process() == NEED_MORE
+        assert callbacks.process() == DecoderState.NEED_MORE
         assert record.get_field("d") == d
         assert not record.set_field("s", "")
         assert record.get_field("d") == d
     callbacks.receive(mixed_frame(d=4.5, da2='"x"'))
-    assert callbacks.process() == NEED_MORE
+    assert callbacks.process() == DecoderState.NEED_MORE
     assert record.set_field("unsent", [7, 8])
     assert record.get_field("d") == 3.5
     assert record.get_field("unsent") == [7, 8]
@@ -211,11 +203,11 @@ def test_queue_that_stays_full(callbacks: Callbacks) -> None:
     callbacks.acts["produce"] = fill
     callbacks.receive(mixed_frame(), OTHER_FRAME)
     for _ in range(5):
-        assert callbacks.process() == QUEUE_FULL
+        assert callbacks.process() == DecoderState.QUEUE_FULL
         callbacks.check_sum()
         assert callbacks.decoder.frames == callbacks.decoder.pending == 1
     callbacks.acts.clear()
-    assert callbacks.process() == NEED_MORE
+    assert callbacks.process() == DecoderState.NEED_MORE
     callbacks.check_sum()
     assert callbacks.decoder.published == 2
 
@@ -223,7 +215,7 @@ def test_queue_that_stays_full(callbacks: Callbacks) -> None:
 def test_handler_that_ends_late_is_not_counted(callbacks: Callbacks) -> None:
     callbacks.decoder.codecs[OTHER_ID].fused = False
     callbacks.receive(OTHER_FRAME, mixed_frame())
-    assert callbacks.process() == NEED_HANDLER
+    assert callbacks.process() == DecoderState.NEED_HANDLER
     # The client is closed while the handler works.
     callbacks.decoder.drop_all(callbacks.buffer, FrameError(DropReason.CLOSED, ""))
     callbacks.decoder.finish_handler()

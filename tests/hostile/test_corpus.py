@@ -28,7 +28,7 @@ def test_frame_after_good_ones(group: dict[str, bytes]) -> None:
         try:
             assert comparison.take(GOOD)
             is_good = comparison.take(frame)
-            # What was learned of it, or was not, must not matter.
+            # Whether it became a template must not matter.
             assert comparison.take(frame) is is_good
             assert comparison.take(GOOD)
             assert comparison.take(frame) is is_good

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from lsst.ts.mtmount.core import NEED_HANDLER, NEED_MORE, DropReason, FrameBuffer, FrameDecoder, FrameError
+from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, FrameError
 
 from ..core.topics import MIXED_ID, mixed_codec, mixed_data, mixed_frame
 
@@ -87,13 +87,13 @@ def test_decoder_drops_the_frame_and_goes_on(value: Any) -> None:
     decoder.add_topic(codec)
     buffer = FrameBuffer()
     buffer.feed((mixed_frame() + b"\r\n") * 2)
-    assert decoder.process(buffer) == NEED_HANDLER
+    assert decoder.process(buffer) == DecoderState.NEED_HANDLER
     assert decoder.pending_frame is not None
     data = json.loads(decoder.pending_frame)
     assert decoder.publish_pending(data | {"da1": value})
-    assert decoder.process(buffer) == NEED_HANDLER
+    assert decoder.process(buffer) == DecoderState.NEED_HANDLER
     assert decoder.publish_pending(data)
-    assert decoder.process(buffer) == NEED_MORE
+    assert decoder.process(buffer) == DecoderState.NEED_MORE
     assert [error.reason for error in errors if isinstance(error, FrameError)] == [DropReason.BAD_VALUE]
     assert len(messages) == decoder.published == 1
     assert decoder.codecs[MIXED_ID].record.get_field("da") == [0.1, 0.2, 0.3]

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lsst.ts.mtmount.core import NEED_HANDLER, NEED_MORE, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import DecoderState, FrameBuffer, FrameDecoder
 
 from ..core.topics import golden_records, make_codec, mixed_codec, mixed_frame, packaged_codec
 from .corpus import HOSTILE_FRAMES
@@ -63,23 +63,26 @@ class Stream:
                 tail[:n] = chunk[:n]
                 self.buffer.buffer_updated(n)
                 chunk = chunk[n:]
-                while (state := self.decoder.process(self.buffer)) != NEED_MORE:
-                    assert state == NEED_HANDLER
+                while (state := self.decoder.process(self.buffer)) != DecoderState.NEED_MORE:
+                    assert state == DecoderState.NEED_HANDLER
                     self.decoder.publish_pending({"x": 1.5})
 
 
 def usual_frames() -> list[bytes]:
-    """A thousand frames: most as they were learned, some in another order, some bad, some for a handler."""
+    """A thousand frames: most as a template has them, some in another order, some bad, some for a handler."""
     lines = [record["line"].encode() for record in golden_records()]
     bad = [b"", b"x", b"\xff", b"{}", b"[1]", mixed_frame(d='"x"'), b'{"topicID": 1000}', b'{"topicID": 99}']
     frames = []
     for i in range(1000):
         if i % 50 == 0:
             frames.append(bad[i // 50 % len(bad)])
+        elif i % 50 == 2:
+            # As no template has it.
+            frames.append(lines[i % len(lines)][:-1] + b" " * i + b"}")
         elif i % 50 == 1:
             frames.append(b'{"topicID": %d, "x": 1}' % HANDLED_ID)
         else:
-            # Each topic's frames in a few orders: these are learned again and again.
+            # Each topic's frames in a few orders: each has a template.
             frames.append(lines[i * 7 // 20 % len(lines)])
     return frames
 
@@ -107,7 +110,7 @@ def check_flat(num_frames: int) -> None:
     assert stream.decoder.frames == (NUM_WARM_UP + num_passes) * len(frames)
     # Each way was taken often.
     for count in (
-        sum(codec.num_learned for codec in codecs),
+        sum(codec.num_by_template for codec in codecs),
         sum(codec.num_general for codec in codecs),
         stream.decoder.preprocessed,
         stream.decoder.unsupported,

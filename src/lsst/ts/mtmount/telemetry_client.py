@@ -18,7 +18,7 @@ from .constants import (
     TELEMETRY_PORT,
     TELEMETRY_TIMEOUT,
 )
-from .core import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL
+from .core import DecoderState
 from .pipeline.counters import Counters
 from .pipeline.telemetry_pipeline import DropCallback, TelemetryPipeline
 from .pipeline.topic_handler import Preprocessor
@@ -175,7 +175,7 @@ class TelemetryClient(Client):
         self._end_task: asyncio.Task[None] | None = None
         # Set when the read loop has something to do, and why.
         self._attention = asyncio.Event()
-        self._pipeline_state = NEED_MORE
+        self._pipeline_state = DecoderState.NEED_MORE
         self._last_frame_time = time.monotonic()
         self._num_frames_seen = 0
         self._num_published_at_serve = 0
@@ -375,7 +375,7 @@ class TelemetryClient(Client):
         while error is None:
             deadline = self._last_frame_time + TELEMETRY_TIMEOUT
             if await self._wait_for_attention(deadline - time.monotonic()):
-                if self._pipeline_state != NEED_MORE:
+                if self._pipeline_state != DecoderState.NEED_MORE:
                     error = await self._do_pending()
                 elif self.stream_ended.done():
                     error = ConnectionError("the TMA closed the connection")
@@ -434,7 +434,7 @@ class TelemetryClient(Client):
             # Reports that nobody collects take up room in the queue.
             self._num_published_at_serve = num_published
             self._sal.publisher.serve()
-        if self._pipeline_state == NEED_MORE:
+        if self._pipeline_state == DecoderState.NEED_MORE:
             return True
         self._attention.set()
         return False
@@ -464,22 +464,22 @@ class TelemetryClient(Client):
         error : `Exception` or `None`
             Why the client has to end.
         """
-        if self._pipeline_state == QUEUE_FULL:
+        if self._pipeline_state == DecoderState.QUEUE_FULL:
             self._pipeline.limited_log.log(
                 "Kafka queue full",
                 logging.WARNING,
                 "The Kafka producer's queue is full; reading telemetry is paused",
             )
             await self._sal.publisher.wait_for_room()
-        elif self._pipeline_state == NEED_HANDLER:
+        elif self._pipeline_state == DecoderState.NEED_HANDLER:
             await self._pipeline.handle_pending()
-        elif self._pipeline_state == NEED_CLOCK:
+        elif self._pipeline_state == DecoderState.NEED_CLOCK:
             await self._write_clock_offset(self._pipeline.decoder.pending_clock)
         else:
             return self._pipeline.fatal_error
         # The pause was this client's, not the TMA's.
         self._last_frame_time = time.monotonic()
-        self._pipeline_state = NEED_MORE
+        self._pipeline_state = DecoderState.NEED_MORE
         self.resume_frames()
         return None
 

@@ -8,7 +8,8 @@ try:
     from .arrays import ArrayFunctor, ScalarFunctor, member_names
     from .codec import TopicCodec
     from .columns import ColumnDecoder
-    from .decoder import NEED_CLOCK, NEED_HANDLER, NEED_MORE, QUEUE_FULL, STOPPED, FrameDecoder
+    from .decoder import FrameDecoder
+    from .decoder_state import DecoderState
     from .delivery_counter import DeliveryCounter
     from .errors import DropReason, FrameError
     from .frame_splitter import (
@@ -21,23 +22,19 @@ try:
     from .framing import FrameBuffer
     from .record import Record
     from .structs import StructArrayReader, encode_structs, make_dtype, read_struct
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ImportError(
-        f"the compiled core of lsst.ts.mtmount is missing ({error}); build it with 'pip install .'"
-    ) from error
+        f"the compiled core of lsst.ts.mtmount is missing ({_error}); build it with 'pip install .'"
+    ) from _error
 
 __all__ = [
     "FRAME_DECODABLE",
     "FRAME_TOO_LONG",
     "FRAME_UNDECODABLE",
     "FRAME_UNFINISHED",
-    "NEED_CLOCK",
-    "NEED_HANDLER",
-    "NEED_MORE",
-    "QUEUE_FULL",
-    "STOPPED",
     "ArrayFunctor",
     "ColumnDecoder",
+    "DecoderState",
     "DeliveryCounter",
     "DropReason",
     "FrameBuffer",

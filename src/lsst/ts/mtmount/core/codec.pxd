@@ -4,57 +4,29 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from lsst.ts.mtmount.core.record cimport Kind, Record
+from lsst.ts.mtmount.core.scanner cimport JsonScanner, JsonType
 
 
-cdef extern from "json.hpp" namespace "mtmount" nogil:
-    enum JsonType:
-        JSON_INTEGER
-        JSON_REAL
-        JSON_TRUE
-        JSON_FALSE
-        JSON_NULL
-        JSON_NAN
-        JSON_INFINITY
-        JSON_MINUS_INFINITY
-        JSON_STRING
-        JSON_OBJECT
-        JSON_ARRAY
+cdef extern from "template.hpp" namespace "mtmount" nogil:
+    # One step of a template: these bytes, then the value of this member.
+    cppclass Step:
+        Py_ssize_t literal
+        Py_ssize_t length
+        Py_ssize_t slot
+        int kind
+        cpp_bool is_element
+        cpp_bool is_ignored
 
-    enum JsonError:
-        JSON_OK
-        JSON_SYNTAX
-        JSON_NESTING
-        JSON_DIGITS
-        JSON_NOT_OBJECT
+    cppclass Template:
+        vector[Step] steps
+        string literals
+        Py_ssize_t tail
+        Py_ssize_t topic_id_position
+        int64_t last_use
 
-    cppclass Member:
-        const char* key
-        const char* value
-        const char* value_end
-        size_t key_length
-        cpp_bool key_has_escape
-        JsonType type
-
-    cppclass JsonScanner:
-        vector[Member] members
-        JsonError error
-        Py_ssize_t error_offset
-        cpp_bool has_non_ascii
-        Py_ssize_t max_integer_digits
-        cpp_bool scan_object(const char*, size_t) except +
-        void open(const char*, const char*)
-        const char* scan_value(const char*, JsonType*, int)
-
-    cpp_bool key_is(const Member&, const char*, size_t)
-    Py_ssize_t unescape_ascii(const Member&, char*, Py_ssize_t)
-
-
-# How a frame, or one of its values, was taken. Negative: not at all.
-cdef enum Outcome:
-    OUTCOME_OK = 0
-    OUTCOME_UNEXPECTED = 1  # not in the learned order: ask the general decoder
-    OUTCOME_MISSING = -1
-    OUTCOME_BAD_VALUE = -2
+    cppclass NameTable:
+        void add(const char*, size_t) except +
+        Py_ssize_t find(const char*, size_t)
 
 
 # What a wire member becomes.
@@ -62,16 +34,7 @@ cdef struct WireMember:
     Py_ssize_t slot
     Kind kind
     bint is_element  # of an array: null is an error
-
-
-# One step of the learned order: these bytes, then a value for this member.
-cdef struct Step:
-    Py_ssize_t literal  # offset of the bytes in the template's literals
-    Py_ssize_t length
-    Py_ssize_t slot
-    Kind kind
-    bint is_element
-    bint is_ignored
+    bint is_missing  # in the frame before
 
 
 cdef class TopicCodec:
@@ -79,29 +42,41 @@ cdef class TopicCodec:
     cdef readonly str kafka_topic
     cdef readonly Record record
     cdef readonly tuple members
-    cdef readonly int64_t num_learned
+    cdef readonly int64_t num_by_template
     cdef readonly int64_t num_general
-    # Does the topic take the path that builds no dict? See FrameDecoder.
-    cdef public bint fused
+    cdef readonly int64_t incomplete
     cdef public bint reports_clock
-    cdef dict _index
+    cdef public bint accept_incomplete
+    # What a decoder has to tell of members, see `_note_missing` and `_note_unknown`.
+    cdef list news
+    cdef bint _fused
+    cdef NameTable _names
     cdef vector[WireMember] _wire
     cdef vector[Py_ssize_t] _found
-    cdef vector[Step] _steps
-    cdef string _literals
-    cdef Py_ssize_t _tail
+    cdef vector[Py_ssize_t] _order
+    cdef vector[Template] _templates
+    # For each template the names of its members; None where no dict is wanted.
+    cdef list _keys
+    cdef size_t _last_template
+    cdef dict _unknown
+    cdef Py_ssize_t _num_missing
     cdef Py_ssize_t _failed
+    cdef JsonScanner _scanner
 
-    cdef int decode_learned(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9
+    cdef int decode_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9
+    cdef int _decode_steps(
+        self, Template* template, JsonScanner* scanner, const char* frame, Py_ssize_t length
+    ) except? -9
     cdef int decode_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9
+    cdef dict load_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length)
+    cdef dict _load_steps(
+        self, Template* template, tuple keys, JsonScanner* scanner, const char* frame, Py_ssize_t length
+    )
+    cdef dict load_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length)
+    cdef int _find_members(self, JsonScanner* scanner) except -1
     cdef int _decode_value(
         self, JsonType type, const char* value, const char* value_end, WireMember* wire
     ) except? -9
-    cdef int _learn(self, JsonScanner* scanner, const char* frame, Py_ssize_t length, list order) except -1
+    cdef int _note_missing(self) except -1
+    cdef int _learn(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except -1
     cdef object error(self, int outcome, JsonScanner* scanner, const char* frame)
-
-cdef int scan_frame(JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9
-cdef object scan_error(JsonScanner* scanner, const char* frame, Py_ssize_t length)
-cdef object find_topic_id(JsonScanner* scanner)
-cdef Py_ssize_t find_member(JsonScanner* scanner, const char* name, size_t length)
-cdef double as_double(const char* value, const char* value_end) except? -1.0

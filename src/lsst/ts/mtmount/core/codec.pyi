@@ -1,9 +1,13 @@
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import disjoint_base
 
 from .record import Record
 
+@disjoint_base
 class TopicCodec:
+    accept_incomplete: bool
     fused: bool
     reports_clock: bool
     @property
@@ -15,15 +19,22 @@ class TopicCodec:
     @property
     def members(self) -> tuple[str, ...]: ...
     @property
-    def num_learned(self) -> int: ...
+    def num_by_template(self) -> int: ...
     @property
     def num_general(self) -> int: ...
-    def __init__(
-        self,
+    @property
+    def incomplete(self) -> int: ...
+    @property
+    def missing_members(self) -> tuple[str, ...]: ...
+    @property
+    def unknown_members(self) -> tuple[str, ...]: ...
+    def __new__(
+        cls,
         topic_id: int,
         kafka_topic: str,
         record: Record,
         members: Mapping[str, tuple[str, int]],
-    ) -> None: ...
+    ) -> Self: ...
     def decode_frame(self, frame: bytes) -> None: ...
+    def load_frame(self, frame: bytes) -> dict[str, Any]: ...
     def gather(self, data: dict[str, Any]) -> None: ...

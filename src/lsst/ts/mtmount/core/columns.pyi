@@ -1,15 +1,17 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from .codec import TopicCodec
 
 ARRIVAL_TIME: str
 
+@disjoint_base
 class ColumnDecoder:
     @property
     def dtype(self) -> np.dtype[Any]: ...
-    def __init__(self, codec: TopicCodec, fields: Sequence[str]) -> None: ...
+    def __new__(cls, codec: TopicCodec, fields: Sequence[str]) -> Self: ...
     def decode(self, messages: Sequence[tuple[int, bytes]], rows: npt.NDArray[Any]) -> int: ...

@@ -1,6 +1,8 @@
 """Why a frame is dropped."""
 
 import enum
+from functools import partial
+from typing import Any
 
 
 class DropReason(enum.StrEnum):
@@ -52,3 +54,7 @@ class FrameError(ValueError):
         self.topic_id = topic_id
         self.field = field
         self.offset = offset
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = partial(type(self), topic_id=self.topic_id, field=self.field, offset=self.offset)
+        return make, (self.reason, self.detail), self.__dict__

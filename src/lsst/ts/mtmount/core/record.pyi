@@ -1,6 +1,9 @@
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
+from typing_extensions import disjoint_base
+
+@disjoint_base
 class Record:
     @property
     def field_names(self) -> tuple[str, ...]: ...
@@ -11,15 +14,15 @@ class Record:
     @property
     def efd_stamp(self) -> float: ...
     seq_num: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         fields: Iterable[tuple[str, str, int] | tuple[str, str, int, bool]],
         *,
         schema_id: int | None,
         rev_code: str,
         identity: str = "MTMount",
         origin: int,
-    ) -> None: ...
+    ) -> Self: ...
     def set_schema(self, schema_id: int | None, rev_code: str) -> None: ...
     def locate(self, field_name: str) -> tuple[int, int, int]: ...
     def holds_numbers(self, name: str, count: int) -> bool: ...

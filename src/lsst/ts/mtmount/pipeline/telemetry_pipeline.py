@@ -1,13 +1,12 @@
 """From the receive buffer to Kafka, with the detours that users may ask for."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ..constants import CLOCK_OFFSET_TOPICS, MAX_FRAME_LENGTH
 from ..core import (
-    NEED_HANDLER,
+    DecoderState,
     DeliveryCounter,
     DropReason,
     FrameBuffer,
@@ -158,7 +157,7 @@ class TelemetryPipeline:
         decoder = self.decoder
         return Counters(
             frames=decoder.frames,
-            bytes=decoder.bytes,
+            bytes=decoder.num_bytes,
             published=decoder.published,
             acknowledged=self.deliveries.acknowledged,
             failed=self.deliveries.failed,
@@ -169,17 +168,17 @@ class TelemetryPipeline:
             pending=decoder.pending,
         )
 
-    def take_frames(self, buffer: FrameBuffer) -> int:
+    def take_frames(self, buffer: FrameBuffer) -> DecoderState:
         """Publish what is whole in the buffer, as far as that needs no waiting.
 
         Returns
         -------
-        state : `int`
+        state : `DecoderState`
             As of `FrameDecoder.process`.
         """
         while True:
             state = self.decoder.process(buffer)
-            if state != NEED_HANDLER:
+            if state != DecoderState.NEED_HANDLER:
                 return state
             codec = self.decoder.pending_codec
             assert codec is not None
@@ -190,11 +189,10 @@ class TelemetryPipeline:
 
     async def handle_pending(self) -> None:
         """Give the pending frame to the handler that a user has put in place."""
-        codec, frame = self.decoder.pending_codec, self.decoder.pending_frame
+        codec = self.decoder.pending_codec
         assert codec is not None
-        assert frame is not None
         try:
-            await self.topic_handlers[codec.topic_id](json.loads(frame))
+            await self.topic_handlers[codec.topic_id](self.decoder.load_pending())
         except Exception as error:
             self.decoder.drop_pending(error)
         else:
@@ -246,11 +244,9 @@ class TelemetryPipeline:
             handler.on_change = lambda: self._choose_path(topic_id)
 
     def _preprocess_pending(self, handler: Handler) -> None:
-        frame = self.decoder.pending_frame
-        assert frame is not None
         assert isinstance(handler, TelemetryTopicHandler)
         try:
-            data = json.loads(frame)
+            data = self.decoder.load_pending()
             if handler.preprocessor is not None:
                 handler.preprocessor(data)
         except Exception as error:
