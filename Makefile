@@ -13,7 +13,7 @@ BENCH := $(VENV)/.group-bench $(TEST)
 
 .DEFAULT_GOAL := help
 .PHONY: help build test test-pythons test-clang test-slow test-kafka kafka docs wheels demo stress soak faults bench bench-quick \
-    bench-pace bench-growth bench-steps bench-guard debug sanitize fuzz lint lint-cpp clean
+    bench-pace bench-growth bench-steps bench-guard debug sanitize fuzz lint lint-cpp release-checks clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
 
@@ -158,6 +158,13 @@ lint-cpp:
 	    echo "#include \"$$header\"" | $(CXX) -std=c++17 -fsyntax-only -I. -x c++ - \
 	        -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wsign-compare -Wshadow -Werror || exit 1; \
 	done
+
+# What is slow or moves by itself; the rest is in .ci/run.
+release-checks:  ## other Pythons and compilers, wheels: before a release
+	$(MAKE) test-pythons
+	$(MAKE) test-clang
+	$(MAKE) wheels
+	tools/build_wheels --cross aarch64
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .venv-debug .venv-sanitize .venv-fuzz build dist src/*.egg-info
