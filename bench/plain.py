@@ -1,9 +1,8 @@
-"""The work of the core in plain Python: a dict for each frame, fastavro for each record."""
+"""The load test's plain pipeline on the benchmarks' frames, and the same with typed structures."""
 
 import asyncio
 import io
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from operator import attrgetter, itemgetter
@@ -15,8 +14,9 @@ from tests.core.topics import ORIGIN, REV_CODE, packaged_topics
 
 from lsst.ts.mtmount.constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
 from lsst.ts.mtmount.core import member_names
-from lsst.ts.mtmount.sal import TopicInfo
+from lsst.ts.mtmount.sal import TaiClock, TopicInfo
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
+from lsst.ts.mtmount.tools.load_test import plain_pipeline
 
 from .mix import SCHEMA_ID, read_topic_id
 from .stand_ins import ignore_delivery
@@ -40,8 +40,8 @@ Produce: TypeAlias = Callable[[str, bytes, bytes, int, Any], object]
 #: Name space of the Kafka topics.
 SUBNAME = "bench"
 
-#: TAI - UTC [s].
-TAI_MINUS_UTC = 37.0
+#: Of a message, before the record: a zero byte and the schema id [bytes].
+HEAD_SIZE = 5
 
 PYTHON_TYPES = {"boolean": bool, "int": int, "long": int, "float": float, "double": float}
 
@@ -65,7 +65,7 @@ def make_struct(topic_id: int) -> type[msgspec.Struct]:
     return msgspec.defstruct(f"Topic{topic_id}", [("topicID", int), *members])
 
 
-class PlainTopic:
+class PlainTopic(plain_pipeline.PlainTopic):
     """One topic's record, and its encoding.
 
     Parameters
@@ -79,57 +79,20 @@ class PlainTopic:
     """
 
     def __init__(self, topic_id: int, schema_id: int = SCHEMA_ID, *, is_struct: bool = False) -> None:
-        info = topic_info(topic_id)
-        getter: Callable[..., Callable[[Any], Any]] = attrgetter if is_struct else itemgetter
-        self.kafka_topic = info.kafka_topic(SUBNAME)
-        self.schema = fastavro.parse_schema(info.avro_schema())
-        self.record = {field.name: field.default for field in info.private_fields + info.fields}
-        self.record |= {
-            "private_revCode": REV_CODE,
-            "private_identity": "MTMount",
-            "private_origin": ORIGIN,
-        }
-        # A getter of one name returns the value, one of several a tuple.
-        self._getters = [(field, getter(*names)) for field, names in wire_members(topic_id).items()]
-        self._seq_num = 0
-        self._prefix = b"\0" + schema_id.to_bytes(4, "big")
-
-    def gather(self, data: Mapping[str, Any] | msgspec.Struct) -> None:
-        """Take the values of a decoded frame."""
-        record = self.record
-        for field, get in self._getters:
-            record[field] = get(data)
-
-    def stamp(self, tai: float, utc: float) -> dict[str, Any]:
-        """Fill in the stamps and the next sequence number; return the whole record."""
-        self._seq_num += 1
-        record = self.record
-        record["private_sndStamp"] = record["private_kafkaStamp"] = tai
-        record["private_efdStamp"] = utc
-        record["private_seqNum"] = self._seq_num
-        return record
-
-    def encode(self, tai: float, utc: float) -> bytes:
-        """Write the record as the value of a Kafka message."""
-        out = io.BytesIO()
-        out.write(self._prefix)
-        fastavro.schemaless_writer(out, self.schema, self.stamp(tai, utc))
-        return out.getvalue()
+        getter = attrgetter if is_struct else itemgetter
+        super().__init__(topic_info(topic_id), RAW_TELEMETRY_MAP[topic_id][1], SUBNAME, getter)
+        self.start(schema_id, REV_CODE)
+        self.record["private_origin"] = ORIGIN
 
     def decode(self, message: bytes) -> dict[str, Any]:
         """Read the record of a Kafka message."""
-        record = fastavro.schemaless_reader(io.BytesIO(message[len(self._prefix) :]), self.schema, None)
+        record = fastavro.schemaless_reader(io.BytesIO(message[HEAD_SIZE:]), self.schema, None)
         assert isinstance(record, dict)
         return record
 
-    def produce(self, produce: Produce) -> None:
-        """Hand the record to a producer."""
-        now = time.time()
-        produce(self.kafka_topic, self.encode(now + TAI_MINUS_UTC, now), b"", 0, ignore_delivery)
 
-
-class PlainPipeline:
-    """Frame by frame: decode, look the topic up, gather, encode, produce.
+class PlainPipeline(plain_pipeline.PlainPipeline):
+    """The load test's plain pipeline, and a producer.
 
     Parameters
     ----------
@@ -148,17 +111,11 @@ class PlainPipeline:
         schema_ids: Mapping[int, int] | None = None,
     ) -> None:
         ids = schema_ids or {}
-        self.topics = {
-            topic_id: PlainTopic(topic_id, ids.get(topic_id, SCHEMA_ID)) for topic_id in set(topic_ids)
-        }
-        self.decode = decode
+        super().__init__({i: PlainTopic(i, ids.get(i, SCHEMA_ID)) for i in set(topic_ids)}, decode)
 
     def take_frame(self, frame: bytes, produce: Produce) -> None:
         """Publish a frame."""
-        data = self.decode(frame)
-        topic = self.topics[data["topicID"]]
-        topic.gather(data)
-        topic.produce(produce)
+        produce(*self.encode_frame(frame), b"", 0, ignore_delivery)
 
 
 class TypedPipeline:
@@ -178,12 +135,16 @@ class TypedPipeline:
             )
             for topic_id in set(topic_ids)
         }
+        self._clock = TaiClock()
 
     def take_frame(self, frame: bytes, produce: Produce) -> None:
         """Publish a frame."""
         decode, topic = self.topics[read_topic_id(frame)]
         topic.gather(decode(frame))
-        topic.produce(produce)
+        tai = self._clock.now()
+        produce(
+            topic.kafka_topic, topic.encode(tai, tai - self._clock.tai_minus_utc), b"", 0, ignore_delivery
+        )
 
 
 def split_frames(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
-import json
 import logging
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import fastavro
 
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH, TELEMETRY_PORT
-from ...core import member_names
 from ...pipeline.counters import Counters
 from ...program.report_file import ReportFile
-from ...sal import KafkaPublisher, KafkaSettings, TaiClock, TopicInfo, load_interface
+from ...sal import KafkaPublisher, KafkaSettings, load_interface
 from ...telemetry_map import RAW_TELEMETRY_MAP
+from .plain_pipeline import PlainPipeline, PlainTopic
 
 __all__ = ["main"]
 
@@ -34,55 +28,6 @@ LOG = logging.getLogger("plain_client")
 
 #: How long to wait at the end for Kafka to take what is queued [s].
 FLUSH_TIMEOUT = 10.0
-
-
-class PlainTopic:
-    """Makes the records of one topic.
-
-    Parameters
-    ----------
-    topic : `TopicInfo`
-        The topic.
-    wire_fields : `dict` [`str`, `int`]
-        Fields that the TMA sends: SAL name and number of elements.
-    """
-
-    def __init__(self, topic: TopicInfo, wire_fields: dict[str, int]) -> None:
-        self.topic = topic
-        self._schema = fastavro.parse_schema(topic.avro_schema())
-        self._fields: list[tuple[str, list[str]]] = []
-        for field in topic.fields:
-            if (num_elements := wire_fields.get(field.name)) is not None:
-                members = [field.name] if num_elements == 1 else list(member_names(field.name, num_elements))
-                self._fields.append((field.name, members))
-        self._private = {
-            "private_rcvStamp": 0.0,
-            "private_identity": "MTMount",
-            "private_origin": os.getpid(),
-        }
-        self._seq_num = 0
-        self._head = b""
-
-    def start(self, schema_id: int, rev_code: str) -> None:
-        """Take what the schema registry knows of the topic."""
-        self._head = b"\0" + schema_id.to_bytes(4, "big")
-        self._private["private_revCode"] = rev_code
-
-    def encode(self, data: dict[str, Any], tai: float, tai_minus_utc: float) -> bytes:
-        """Make the payload of a message from a decoded frame."""
-        self._seq_num += 1
-        record = {
-            name: data[members[0]] if len(members) == 1 else [data[member] for member in members]
-            for name, members in self._fields
-        }
-        record |= self._private
-        record["private_sndStamp"] = record["private_kafkaStamp"] = tai
-        record["private_efdStamp"] = tai - tai_minus_utc
-        record["private_seqNum"] = self._seq_num
-        payload = io.BytesIO()
-        payload.write(self._head)
-        fastavro.schemaless_writer(payload, self._schema, record)
-        return payload.getvalue()
 
 
 class PlainClient:
@@ -97,14 +42,15 @@ class PlainClient:
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._settings = KafkaSettings.from_environment()
-        self._publisher = KafkaPublisher(self._settings, LOG)
+        settings = KafkaSettings.from_environment()
+        self._publisher = KafkaPublisher(settings, LOG)
         topics = load_interface(LOG).topics
-        self._topics = {
-            topic_id: PlainTopic(topics[f"tel_{name}"], wire_fields)
-            for topic_id, (name, wire_fields) in RAW_TELEMETRY_MAP.items()
-        }
-        self._clock = TaiClock()
+        self._pipeline = PlainPipeline(
+            {
+                topic_id: PlainTopic(topics[f"tel_{name}"], wire_fields, settings.subname)
+                for topic_id, (name, wire_fields) in RAW_TELEMETRY_MAP.items()
+            }
+        )
         self._frames = self._bytes = self._published = self._acknowledged = self._failed = 0
 
     @property
@@ -125,9 +71,10 @@ class PlainClient:
 
     async def start(self) -> None:
         """Get ready to publish."""
-        await self._publisher.start(topic.topic for topic in self._topics.values())
-        for topic in self._topics.values():
-            schema = self._publisher.schemas[topic.topic.attr_name]
+        topics = self._pipeline.topics.values()
+        await self._publisher.start(topic.info for topic in topics)
+        for topic in topics:
+            schema = self._publisher.schemas[topic.info.attr_name]
             topic.start(schema.schema_id, schema.rev_code)
 
     async def run(self) -> None:
@@ -150,10 +97,7 @@ class PlainClient:
     async def _publish(self, frame: bytes) -> None:
         self._frames += 1
         self._bytes += len(frame)
-        data = json.loads(frame)
-        topic = self._topics[data["topicID"]]
-        payload = topic.encode(data, self._clock.now(), self._clock.tai_minus_utc)
-        kafka_topic = topic.topic.kafka_topic(self._settings.subname)
+        kafka_topic, payload = self._pipeline.encode_frame(frame)
         while True:
             try:
                 self._publisher.produce(kafka_topic, payload, b"", 0, self._on_delivery)

@@ -1,0 +1,103 @@
+"""The client's work in pure Python: a dict for each frame, fastavro for each record."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any
+
+import fastavro
+
+from ...core import member_names
+from ...sal import TaiClock, TopicInfo
+
+__all__ = ["PlainPipeline", "PlainTopic"]
+
+
+class PlainTopic:
+    """One topic's record, and its encoding.
+
+    Parameters
+    ----------
+    info : `TopicInfo`
+        The topic.
+    wire_fields : `Mapping` [`str`, `int`]
+        Fields that the TMA sends: SAL name and number of elements.
+    subname : `str`
+        Name space of the Kafka topics.
+    getter : callable
+        Makes what gets some members of a decoded frame: `operator.itemgetter`, or
+        `operator.attrgetter` if frames are decoded into structures.
+    """
+
+    def __init__(
+        self,
+        info: TopicInfo,
+        wire_fields: Mapping[str, int],
+        subname: str,
+        getter: Callable[..., Callable[[Any], Any]] = itemgetter,
+    ) -> None:
+        self.info = info
+        self.kafka_topic = info.kafka_topic(subname)
+        self.schema = fastavro.parse_schema(info.avro_schema())
+        self.record = {field.name: field.default for field in info.private_fields + info.fields}
+        self.record |= {"private_identity": "MTMount", "private_origin": os.getpid()}
+        # A getter of one name returns the value, one of several a tuple.
+        self._getters = [(field, getter(*member_names(field, count))) for field, count in wire_fields.items()]
+        self._seq_num = 0
+        self._head = b""
+
+    def start(self, schema_id: int, rev_code: str) -> None:
+        """Take what the schema registry knows of the topic."""
+        self._head = b"\0" + schema_id.to_bytes(4, "big")
+        self.record["private_revCode"] = rev_code
+
+    def gather(self, data: Any) -> None:
+        """Take the values of a decoded frame."""
+        record = self.record
+        for field, get in self._getters:
+            record[field] = get(data)
+
+    def stamp(self, tai: float, utc: float) -> dict[str, Any]:
+        """Fill in the stamps and the next sequence number; return the whole record."""
+        self._seq_num += 1
+        record = self.record
+        record["private_sndStamp"] = record["private_kafkaStamp"] = tai
+        record["private_efdStamp"] = utc
+        record["private_seqNum"] = self._seq_num
+        return record
+
+    def encode(self, tai: float, utc: float) -> bytes:
+        """Stamp the record, and write it as the value of a Kafka message."""
+        out = io.BytesIO()
+        out.write(self._head)
+        fastavro.schemaless_writer(out, self.schema, self.stamp(tai, utc))
+        return out.getvalue()
+
+
+class PlainPipeline:
+    """Frame by frame: decode, look the topic up, gather, encode.
+
+    Parameters
+    ----------
+    topics : `Mapping` [`int`, `PlainTopic`]
+        By topic ID.
+    decode : callable
+        Decodes a frame into a dict.
+    """
+
+    def __init__(self, topics: Mapping[int, PlainTopic], decode: Callable[[bytes], Any] = json.loads) -> None:
+        self.topics = topics
+        self._decode = decode
+        self._clock = TaiClock()
+
+    def encode_frame(self, frame: bytes) -> tuple[str, bytes]:
+        """Return the Kafka topic and the value of a frame's message."""
+        data = self._decode(frame)
+        topic = self.topics[data["topicID"]]
+        topic.gather(data)
+        tai = self._clock.now()
+        return topic.kafka_topic, topic.encode(tai, tai - self._clock.tai_minus_utc)
