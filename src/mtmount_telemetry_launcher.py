@@ -120,6 +120,11 @@ def run_demo() -> int:
     return _run("demo")
 
 
+def run_record() -> int:
+    """Run ``record_tma_telemetry``."""
+    return _run("record_tma")
+
+
 def run_monitor() -> int:
     """Run ``monitor_mtmount_telemetry``."""
     return _run("monitor")

@@ -17,6 +17,7 @@ def make_stream(num_ticks: int = 40) -> bytes:
 def record(folder: Path, *chunks: bytes, **options: float) -> Recorder:
     """Record chunks of received bytes, and close."""
     recorder = Recorder(folder, logging.getLogger("test"), source="127.0.0.1:5", **options)  # type: ignore[arg-type]
+    recorder.open()
     for chunk in chunks:
         recorder.record(chunk)
     assert recorder.close(timeout=30)

@@ -252,4 +252,4 @@ time.sleep(60)
 def test_a_folder_that_cannot_be_written_is_an_error_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
-        Recorder(tmp_path / "file", logging.getLogger("test"))
+        Recorder(tmp_path / "file", logging.getLogger("test")).open()

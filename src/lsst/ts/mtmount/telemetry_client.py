@@ -18,15 +18,17 @@ from .constants import (
     TELEMETRY_PORT,
     TELEMETRY_TIMEOUT,
 )
-from .core import DecoderState
+from .core import DecoderState, FrameBuffer
 from .pipeline.counters import Counters
 from .pipeline.telemetry_pipeline import DropCallback, TelemetryPipeline
 from .pipeline.topic_handler import Preprocessor
 from .program.client_program import run_program
+from .recording import DEFAULT_LIMIT, Recorder
 from .resilience import Backoff, DeadLetterFile
 from .resilience.writer_thread import run_in_daemon_thread
 from .sal import make_sal_backend
 from .tcp.client import Client
+from .tcp.connection import TappedConnection, TcpConnection
 from .tma_interface import TmaInterface, choose_tma_interface, log_choice
 
 __all__ = ["TelemetryClient"]
@@ -85,6 +87,10 @@ class TelemetryClient(Client):
     tma_interface : `TmaInterface`, path or `None`
         What the TMA sends; see `choose_tma_interface`. By default the file
         that ``MTMOUNT_TMA_INTERFACE`` names, or else the packaged interface.
+    record : path or `None`
+        A folder for recordings of all that is received; see `Recorder`.
+    record_limit : `int`
+        Upper bound for all recordings there [bytes].
 
     Attributes
     ----------
@@ -97,6 +103,8 @@ class TelemetryClient(Client):
         Topic IDs seen that are none of the TMA's.
     counters : `Counters`
         What became of every frame so far.
+    recorder : `Recorder` or `None`
+        What records.
     failure : `Exception` or `None`
         Why the client ended by itself. ``done_task`` raises it if the client
         could not start, or failed; not if the telemetry ended.
@@ -140,6 +148,8 @@ class TelemetryClient(Client):
         dead_letter: str | os.PathLike[str] | None = None,
         wait_for_kafka: float = 0.0,
         tma_interface: TmaInterface | str | os.PathLike[str] | None = None,
+        record: str | os.PathLike[str] | None = None,
+        record_limit: int = DEFAULT_LIMIT,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.connection_timeout = connection_timeout
@@ -155,6 +165,11 @@ class TelemetryClient(Client):
         client_log = log.getChild(f"{type(self).__name__}(TelemetryClient)")
         log_choice(self._sal.tma_interface, client_log)
         self._dead_letter = None if dead_letter is None else DeadLetterFile(dead_letter, client_log)
+        self.recorder = (
+            None
+            if record is None
+            else Recorder(record, client_log, source=f"{host}:{port}", limit=record_limit)
+        )
         self._pipeline = TelemetryPipeline(
             interface=self._sal.tma_interface,
             topics={
@@ -262,6 +277,8 @@ class TelemetryClient(Client):
         try:
             if self._dead_letter is not None:
                 await run_in_daemon_thread(self._dead_letter.open)
+            if self.recorder is not None:
+                await run_in_daemon_thread(self.recorder.open)
             await self._sal.start_task
             self._pipeline.start()
             await self._sal.write_event("telemetryConnected", connected=False)
@@ -498,6 +515,11 @@ class TelemetryClient(Client):
         clock.refresh()
         self._pipeline.decoder.set_clock(clock.use_clock_tai, clock.tai_minus_utc)
 
+    def _make_connection(self, buffer: FrameBuffer) -> TcpConnection:
+        if self.recorder is None:
+            return super()._make_connection(buffer)
+        return TappedConnection(buffer, self._on_sink_error, self.recorder)
+
     def _on_sink_error(self, error: Exception) -> None:
         self.log.error("Taking frames failed", exc_info=error)
         self._begin_end(error, is_exception=True)
@@ -544,6 +566,8 @@ class TelemetryClient(Client):
         finally:
             if self._dead_letter is not None:
                 await run_in_daemon_thread(self._dead_letter.close)
+            if self.recorder is not None:
+                await run_in_daemon_thread(self.recorder.close)
             # Not before: a signal must not cut off the flush.
             for signal_number in HANDLED_SIGNALS:
                 loop.remove_signal_handler(signal_number)

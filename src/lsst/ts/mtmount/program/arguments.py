@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .._version import __version__
+from ..extras import MissingExtraError, import_extra
 from ..resilience.escape import escape
 from ..resilience.output_file import OutputFile, check_output_folder
 from ..tma_interface import TMA_INTERFACE_VARIABLE, TmaInterface, TmaInterfaceError, load_tma_interface
@@ -18,11 +19,13 @@ __all__ = [
     "ArgumentParser",
     "add_tma_interface_option",
     "check_distinct",
+    "check_extra",
     "parse_host",
     "parse_log_level",
     "parse_output_file",
     "parse_output_folder",
     "parse_port",
+    "parse_record_limit",
     "parse_seconds",
     "parse_server_port",
 ]
@@ -114,6 +117,17 @@ def parse_host(text: str) -> str:
     return text
 
 
+def parse_record_limit(text: str) -> int:
+    """Parse a size above 0 in GiB; return it in bytes."""
+    try:
+        size = float(text) * 2**30
+    except ValueError:
+        size = math.nan
+    if not 1 <= size < 2**63:
+        raise argparse.ArgumentTypeError(f"expected a number of GiB above 0, got {text!r}")
+    return int(size)
+
+
 def parse_seconds(text: str) -> float:
     """Parse a time above 0 [seconds]."""
     try:
@@ -132,6 +146,14 @@ def parse_log_level(text: str) -> int:
     return _parse_int(
         text, 0, MAX_LOG_LEVEL, f"a number from 0 to {MAX_LOG_LEVEL}, or one of {', '.join(LOG_LEVELS)}"
     )
+
+
+def check_extra(parser: argparse.ArgumentParser, module: str, extra: str, option: str) -> None:
+    """End with a usage error if an option needs an extra that is not installed; see `import_extra`."""
+    try:
+        import_extra(module, extra, option)
+    except MissingExtraError as error:
+        parser.error(str(error))
 
 
 def check_distinct(parser: argparse.ArgumentParser, files: Mapping[str, OutputFile | None]) -> None:

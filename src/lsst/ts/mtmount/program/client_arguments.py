@@ -7,6 +7,7 @@ import logging
 import math
 
 from ..constants import TELEMETRY_PORT
+from ..recording import DEFAULT_LIMIT
 from ..resilience import DeadLetterFile
 from ..resilience.output_file import OutputFile
 from ..sal import BACKENDS
@@ -14,11 +15,14 @@ from .arguments import (
     ArgumentParser,
     add_tma_interface_option,
     check_distinct,
+    check_extra,
     describe_error,
     parse_host,
     parse_log_level,
     parse_output_file,
+    parse_output_folder,
     parse_port,
+    parse_record_limit,
     parse_seconds,
 )
 from .pid_file import PidFile
@@ -64,6 +68,18 @@ def parse_arguments() -> argparse.Namespace:
         help="keep each dropped frame in this file, as JSON lines; it and three older ones take up to 64 MiB",
     )
     parser.add_argument(
+        "--record",
+        type=parse_output_folder,
+        metavar="FOLDER",
+        help="record all that is received in MCAP files in this folder",
+    )
+    parser.add_argument(
+        "--record-limit",
+        type=parse_record_limit,
+        metavar="GIB",
+        help=f"what all recordings there may take, in GiB; the oldest go (default: {DEFAULT_LIMIT >> 30})",
+    )
+    parser.add_argument(
         "--wait-for-kafka",
         type=_parse_wait,
         nargs="?",
@@ -104,6 +120,10 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("the following arguments are required: --host")
     if args.report_interval is not None and args.report is None:
         parser.error("argument --report-interval: expected --report beside it")
+    if args.record_limit is not None and args.record is None:
+        parser.error("argument --record-limit: expected --record beside it")
+    if args.record is not None:
+        check_extra(parser, "mcap.writer", "record", "--record")
     _check_files(parser, args)
     return args
 

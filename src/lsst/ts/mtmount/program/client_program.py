@@ -179,6 +179,10 @@ def _choose_options(args: argparse.Namespace) -> dict[str, Any]:
         options["tma_interface"] = args.tma_interface
     if args.wait_for_kafka:
         options["wait_for_kafka"] = args.wait_for_kafka
+    if args.record is not None:
+        options["record"] = args.record
+    if args.record_limit is not None:
+        options["record_limit"] = args.record_limit
     return options
 
 

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import time
+from pathlib import Path
 
 from ..constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
 from ..core import FrameSplitter
@@ -60,7 +61,7 @@ class Recorder:
         Where the stream comes from, ``host:port``; kept in the files.
     limit : `int`
         Upper bound for all recordings in the folder [bytes]: the oldest are
-        deleted, whichever program has made them.
+        deleted, whichever process has made them.
     max_file_size, max_file_age : `int`, `float`
         When another file is begun [bytes, s].
     capacity : `int`
@@ -77,8 +78,6 @@ class Recorder:
 
     Raises
     ------
-    OSError
-        If no files can be made in the folder.
     MissingExtraError
         If the library for MCAP files is not installed.
     ValueError
@@ -100,8 +99,7 @@ class Recorder:
         if limit <= 0:
             raise ValueError(f"expected a limit above 0 bytes, got {limit}")
         import_extra("mcap.writer", "record", needed_by)
-        self._folder = check_output_folder(folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(folder)
         self.num_recorded = 0
         self._num_refused = 0
         self._num_lost = 0
@@ -130,6 +128,17 @@ class Recorder:
     def num_dropped(self) -> int:
         """Frames that are missing in the files."""
         return self._num_refused + self._num_lost
+
+    def open(self) -> None:
+        """Make the folder, if need be. May wait: to be called in a thread.
+
+        Raises
+        ------
+        OSError
+            If no files can be made in it.
+        """
+        check_output_folder(self._folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     def record(self, data: bytes) -> None:
         """Record received bytes. Never waits; to be called from one thread."""

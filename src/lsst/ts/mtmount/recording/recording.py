@@ -6,10 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core import ColumnDecoder, Record, TopicCodec
 from ..sal.interface import load_packaged_interface
@@ -17,6 +14,10 @@ from ..telemetry_map import TELEMETRY_MAP, TelemetryTopicId
 from .channels import TOPIC_PREFIX
 from .reader import Message, find_files, read_messages
 from .times import parse_time
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["Recording"]
 
@@ -26,7 +27,7 @@ LOG = logging.getLogger(__name__)
 BATCH = 4096
 
 #: A time: ISO 8601 (UTC, unless it has a zone), or a `numpy.datetime64` in UTC.
-Time = str | np.datetime64
+Time: TypeAlias = "str | np.datetime64"
 
 
 class Recording:
@@ -69,6 +70,8 @@ class Recording:
     @property
     def times(self) -> tuple[np.datetime64, np.datetime64]:
         """When the first and the last frame were received (UTC); not-a-time if there is none."""
+        import numpy as np
+
         if not self._read_overview():
             return np.datetime64("NaT"), np.datetime64("NaT")
         return np.datetime64(self._start, "ns"), np.datetime64(self._end, "ns")
@@ -137,6 +140,8 @@ class Recording:
         -----
         A frame whose values cannot be read has no row; see `invalid_frames`.
         """
+        import numpy as np
+
         decoder = _make_decoder(topic, fields)
         parts: list[npt.NDArray[Any]] = []
         batch: list[tuple[int, bytes]] = []
@@ -197,6 +202,8 @@ def _to_ns(time: Time) -> int:
     """Return a time as UTC [unix ns]."""
     if isinstance(time, str):
         return parse_time(time)
+    import numpy as np
+
     if np.isnat(time):
         raise ValueError("expected a time, got not-a-time")
     return int(time.astype("datetime64[ns]").astype(np.int64))

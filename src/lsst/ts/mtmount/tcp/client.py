@@ -630,9 +630,12 @@ class Client:
         """Get ready to connect, with nothing received yet."""
         self._is_disconnecting = False
         self._buffer = FrameBuffer(self.terminator, self._limit)
-        self._connection = TcpConnection(self._buffer, self._on_sink_error)
+        self._connection = self._make_connection(self._buffer)
         self._reader = self._connection.reader
         self._writer = self._connection.writer
+
+    def _make_connection(self, buffer: FrameBuffer) -> TcpConnection:
+        return TcpConnection(buffer, self._on_sink_error)
 
     async def _monitor_connection(self) -> None:
         """Wait for the end of the connection and report it."""

@@ -4,12 +4,13 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from ..core import FrameBuffer
 from .stream_reader import TcpStreamReader
 from .stream_writer import TcpStreamWriter
 
-__all__ = ["FrameSink", "TcpConnection", "enable_keep_alive"]
+__all__ = ["FrameSink", "ReceiveTap", "TappedConnection", "TcpConnection", "enable_keep_alive"]
 
 #: Takes frames from the buffer; returns whether it can take more.
 FrameSink = Callable[[], bool]
@@ -313,3 +314,49 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def _note_change(self) -> None:
         self.state_changed.set()
+
+
+class ReceiveTap(Protocol):
+    """Takes a copy of all bytes that a connection receives."""
+
+    def record(self, data: bytes) -> object:
+        """Take received bytes, at once."""
+
+    def end_stream(self) -> object:
+        """Take note that the connection has ended."""
+
+
+class TappedConnection(TcpConnection):
+    """A connection that hands a copy of what it receives to a tap.
+
+    A class of its own, so that a connection without a tap costs nothing more.
+
+    Parameters
+    ----------
+    buffer, on_sink_error
+        As of `TcpConnection`.
+    tap : `ReceiveTap`
+        Takes the copy.
+    """
+
+    def __init__(
+        self, buffer: FrameBuffer, on_sink_error: Callable[[Exception], object], tap: ReceiveTap
+    ) -> None:
+        super().__init__(buffer, on_sink_error)
+        self._tap = tap
+        self._offered = memoryview(b"")
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Offer memory to receive into."""
+        self._offered = super().get_buffer(sizehint)
+        return self._offered
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass on what was received."""
+        self._tap.record(bytes(self._offered[:nbytes]))
+        super().buffer_updated(nbytes)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the connection is gone."""
+        self._tap.end_stream()
+        super().connection_lost(exc)

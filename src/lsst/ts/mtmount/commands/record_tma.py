@@ -1,0 +1,142 @@
+"""Program ``record_tma_telemetry``: records the TMA's telemetry, without Kafka."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from ..constants import LINE_TERMINATOR, TELEMETRY_PORT
+from ..program.arguments import (
+    ArgumentParser,
+    check_extra,
+    parse_host,
+    parse_output_folder,
+    parse_port,
+    parse_record_limit,
+    parse_seconds,
+)
+from ..recording import DEFAULT_LIMIT, Recorder
+from ..resilience.escape import escape
+from ..resilience.writer_thread import run_in_daemon_thread
+from ..tcp.client import Client
+
+__all__ = ["main"]
+
+NAME = "record_tma_telemetry"
+
+#: What is received at once [bytes].
+RECEIVE_SIZE = 256 * 1024
+
+#: How long connecting may take [s].
+CONNECTION_TIMEOUT = 10.0
+
+
+def make_parser() -> ArgumentParser:
+    """Make the parser of the command line."""
+    parser = ArgumentParser(
+        NAME,
+        description="Record the telemetry of the TMA in MCAP files, as the client's --record does, "
+        "but publish nothing.",
+        epilog="SIGTERM and SIGINT end the program.",
+    )
+    parser.add_argument(
+        "--host", type=parse_host, required=True, help="name or IP address of the TMA's telemetry server"
+    )
+    parser.add_argument(
+        "--port", type=parse_port, default=TELEMETRY_PORT, help="its port (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--output", type=parse_output_folder, required=True, metavar="FOLDER", help="folder for the files"
+    )
+    parser.add_argument(
+        "--duration", type=parse_seconds, metavar="SECONDS", help="end after this time (default: never)"
+    )
+    parser.add_argument(
+        "--record-limit",
+        type=parse_record_limit,
+        default=DEFAULT_LIMIT,
+        metavar="GIB",
+        help=f"what all recordings there may take, in GiB; the oldest go (default: {DEFAULT_LIMIT >> 30})",
+    )
+    return parser
+
+
+async def record(host: str, port: int, recorder: Recorder) -> None:
+    """Record until the TMA closes the connection.
+
+    Raises
+    ------
+    OSError
+        If there is no connection, or it breaks.
+    """
+    client = Client(host, port, logging.getLogger(NAME), name="", terminator=LINE_TERMINATOR)
+    try:
+        async with asyncio.timeout(CONNECTION_TIMEOUT):
+            await client.start_task
+        print(f"{NAME}: recording {host}:{port}", flush=True)
+        with contextlib.suppress(ConnectionError):
+            while client.connected:
+                recorder.record(await client.read(RECEIVE_SIZE))
+    except TimeoutError:
+        raise ConnectionError(f"no connection within {CONNECTION_TIMEOUT:g} s") from None
+    finally:
+        await client.close()
+
+
+async def amain(args: argparse.Namespace) -> int:
+    """Run the program; return its exit status."""
+    log = logging.getLogger(NAME)
+    recorder = Recorder(
+        args.output, log, source=f"{args.host}:{args.port}", limit=args.record_limit, needed_by="--output"
+    )
+    loop = asyncio.get_running_loop()
+    status = 0
+    try:
+        recorder.open()
+        task = asyncio.create_task(record(args.host, args.port, recorder))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        done, _ = await asyncio.wait([task], timeout=args.duration)
+        if not done:
+            task.cancel()
+            await asyncio.wait([task])
+        elif not task.cancelled():
+            task.result()
+            print(f"{NAME}: the TMA closed the connection", file=sys.stderr)
+            status = 1
+    except OSError as error:
+        print(escape(f"{NAME}: failed: {args.host}:{args.port}: {error}"), file=sys.stderr)
+        status = 1
+    is_written = await run_in_daemon_thread(recorder.close)
+    print(f"{NAME}: recorded {recorder.num_recorded} frames in {args.output}, dropped {recorder.num_dropped}")
+    return status if is_written and not recorder.num_dropped else 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program ``record_tma_telemetry``.
+
+    Parameters
+    ----------
+    argv : `Sequence` [`str`], optional
+        Arguments; those of the command line by default.
+
+    Returns
+    -------
+    status : `int`
+        Exit status: 0 after the duration or a signal; 1 if the connection failed or ended, or frames were
+        not recorded.
+    """
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    check_extra(parser, "mcap.writer", "record", "--output")
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s: %(message)s", level=logging.INFO)
+    return asyncio.run(amain(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

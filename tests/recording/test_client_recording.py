@@ -1,0 +1,100 @@
+"""The client's ``record=``, and the program ``record_tma_telemetry``."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+from lsst.ts.mtmount import TelemetryClient
+from lsst.ts.mtmount.tools.simulator import TmaSimulator
+
+from ..kafka_reader import KafkaReader
+from ..tma import ScriptedTma
+from .frames import read_back
+
+FRAME = b'{"topicID": 99, "timestamp": 1732400000.5}'
+
+
+async def test_the_client_records_what_it_receives(tmp_path: Path, kafka_reader: KafkaReader) -> None:
+    sent = bytearray()
+    async with TmaSimulator(rate=10, max_ticks=40, record=sent.extend, stay_open=True) as simulator:
+        client = TelemetryClient("127.0.0.1", simulator.port, record=tmp_path)
+        async with asyncio.timeout(60):
+            await client.start_task
+            while simulator.ticks < 40 or client.counters.frames < simulator.frames_sent:
+                await asyncio.sleep(0.01)
+        await client.close()
+    assert client.recorder is not None
+    messages = read_back(tmp_path)
+    assert b"".join(message.data + b"\r\n" for message in messages) == bytes(sent)
+    assert client.recorder.num_recorded == client.counters.frames == len(messages)
+
+
+async def test_each_connection_begins_a_frame(tmp_path: Path, kafka_reader: KafkaReader) -> None:
+    async with ScriptedTma() as tma:
+        client = TelemetryClient("127.0.0.1", tma.port, record=tmp_path, reconnect=True)
+        async with asyncio.timeout(60):
+            await client.start_task
+            await tma.send(FRAME)
+            await tma.send(FRAME[:10], terminator=b"")
+            tma.close_connection()
+            await tma.wait_disconnected()
+            await tma.send(FRAME)
+            while client.counters.unsupported < 2:
+                await asyncio.sleep(0.01)
+        await client.close()
+    assert [(message.topic, message.data) for message in read_back(tmp_path)] == [
+        ("tma_other/unknown_topic", FRAME),
+        ("tma_other/unfinished", FRAME[:10]),
+        ("tma_other/unknown_topic", FRAME),
+    ]
+
+
+async def test_without_it_the_connection_has_no_tap(sal_environment: str) -> None:
+    async with ScriptedTma() as tma:
+        client = TelemetryClient("127.0.0.1", tma.port)
+        assert type(client._connection).__name__ == "TcpConnection"
+        assert client.recorder is None
+        await client.close()
+
+
+async def run(*arguments: str) -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "lsst.ts.mtmount.commands.record_tma", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        output, errors = await process.communicate()
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_record_tma_telemetry_needs_no_kafka(tmp_path: Path) -> None:
+    sent = bytearray()
+    async with TmaSimulator(rate=5, max_ticks=100, record=sent.extend) as simulator:
+        status, output, errors = await run(
+            *("--host", "127.0.0.1", "--port", str(simulator.port), "--output", str(tmp_path))
+        )
+    assert status == 1
+    assert "the TMA closed the connection" in errors
+    assert b"".join(message.data + b"\r\n" for message in read_back(tmp_path)) == bytes(sent)
+    assert f"recorded {simulator.frames_sent} frames in {tmp_path}, dropped 0" in output
+
+
+async def test_record_tma_telemetry_ends_after_its_duration(tmp_path: Path) -> None:
+    async with TmaSimulator() as simulator:
+        status, output, _ = await run(
+            *("--host", "127.0.0.1", "--port", str(simulator.port)),
+            *("--output", str(tmp_path / "new"), "--duration", "1"),
+        )
+    assert status == 0, output
+    assert read_back(tmp_path / "new")
+
+
+async def test_record_tma_telemetry_tells_what_it_cannot_reach(tmp_path: Path) -> None:
+    async with ScriptedTma() as tma:
+        port = tma.port
+    status, _, errors = await run("--host", "127.0.0.1", "--port", str(port), "--output", str(tmp_path))
+    assert status == 1
+    assert f"failed: 127.0.0.1:{port}" in errors
