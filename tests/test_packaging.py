@@ -1,5 +1,6 @@
 """The recipes for other packagers say the same as pyproject.toml."""
 
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -12,7 +13,10 @@ ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "packaging" / "conda"
 
 #: Packages that conda-forge knows by another name.
-CONDA_NAMES = {"confluent-kafka": "python-confluent-kafka"}
+CONDA_NAMES = {
+    "confluent-kafka": "python-confluent-kafka",
+    "prometheus-client": "prometheus_client",
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,13 @@ def test_conda_requirements(project: dict[str, Any], recipe: dict[str, Any]) -> 
     assert wanted["run"] == ["python", *map(as_conda, project["project"]["dependencies"])]
     assert wanted["host"] == ["python", "pip", *map(as_conda, project["build-system"]["requires"])]
     assert "<compiler('cxx')>" in wanted["build"]
+
+
+def test_conda_names_the_extras(project: dict[str, Any], recipe: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"]
+    constraints = recipe["requirements"]["run_constrained"]
+    for requirement in itertools.chain(*extras.values()):
+        assert as_conda(requirement) in constraints
 
 
 def test_conda_metadata(project: dict[str, Any], recipe: dict[str, Any]) -> None:

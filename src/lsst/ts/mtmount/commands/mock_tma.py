@@ -9,7 +9,8 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..constants import TELEMETRY_PORT
@@ -17,23 +18,28 @@ from ..program.arguments import (
     ArgumentParser,
     add_tma_interface_option,
     check_distinct,
+    check_extra,
     parse_host,
     parse_output_file,
     parse_seconds,
     parse_server_port,
 )
+from ..recording import RecordingError, find_files
+from ..recording.channels import TOPIC_PREFIX
+from ..recording.times import parse_time
 from ..resilience.escape import escape
 from ..resilience.output_file import OutputFile, write_all
 from ..tma_interface import choose_tma_interface
 from ..tools.simulator import TmaSimulator
 from ..tools.simulator.options import parse_rate, parse_seed, parse_topics
+from ..tools.simulator.replay import Replay, ReplayServer
 
 __all__ = ["main"]
 
 NAME = "run_mock_tma_telemetry"
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> ArgumentParser:
     """Make the parser of the command line."""
     parser = ArgumentParser(
         NAME,
@@ -70,9 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="with --duration: end when no client was there for this time (default: that of --duration)",
     )
-    parser.add_argument(
-        "--seed", type=parse_seed, default=0, help="seed of all values (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=parse_seed, help="seed of all values (default: 0)")
     parser.add_argument(
         "--report",
         type=parse_output_file,
@@ -83,12 +87,107 @@ def make_parser() -> argparse.ArgumentParser:
         "--record", type=parse_output_file, metavar="FILE", help="file to write everything to that is sent"
     )
     parser.add_argument(
+        "--replay",
+        type=Path,
+        metavar="PATH",
+        help="stream a recording, or all of a folder, instead; --rate 1 is as recorded",
+    )
+    parser.add_argument(
+        "--shift-time",
+        action="store_true",
+        help="with --replay: add the time of sending less the recorded arrival to all time stamps",
+    )
+    for option, what in (("--from", "at or after"), ("--to", "before")):
+        parser.add_argument(
+            option,
+            type=_parse_time,
+            dest="first" if option == "--from" else "stop",
+            metavar="TIME",
+            help=f"with --replay: only what was received {what} this time (ISO 8601, UTC)",
+        )
+    parser.add_argument(
         "--stay-open",
         action="store_true",
         help="at the end of a stream, let the client close the connection",
     )
     add_tma_interface_option(parser)
     return parser
+
+
+def _parse_time(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def make_replay(args: argparse.Namespace) -> Replay:
+    """Make the replay that the command line asks for.
+
+    Raises
+    ------
+    RecordingError
+        If there is no recording.
+    ValueError
+        If a topic is unknown.
+    OSError
+        If the recording cannot be read.
+    """
+    files = find_files(args.replay)
+    replay = Replay(
+        files,
+        rate=args.rate,
+        shift_time=args.shift_time,
+        first=args.first or 0,
+        stop=2**64 if args.stop is None else args.stop,
+        topics=args.topics,
+    )
+    if next(replay.read(), None) is None:
+        raise RecordingError(f"{args.replay}: expected frames that are asked for, got none")
+    return replay
+
+
+def make_simulator(
+    args: argparse.Namespace, record: Callable[[memoryview], object] | None
+) -> TmaSimulator | ReplayServer:
+    """Make what the command line asks for.
+
+    Raises
+    ------
+    ValueError
+        If an argument cannot be used.
+    OSError
+        If a recording cannot be read.
+    """
+    if args.replay is not None:
+        return ReplayServer(
+            make_replay(args), host=args.host, port=args.port, record=record, stay_open=args.stay_open
+        )
+    return TmaSimulator(
+        host=args.host,
+        port=args.port,
+        rate=args.rate,
+        topics=args.topics,
+        duration=args.duration,
+        seed=args.seed or 0,
+        record=record,
+        stay_open=args.stay_open,
+        interface=choose_tma_interface(args.tma_interface),
+    )
+
+
+def make_replay_report(server: ReplayServer, seconds: float) -> dict[str, Any]:
+    """Describe what was sent of a recording, ready for JSON."""
+    return {
+        "clients": server.num_clients,
+        "seconds": seconds,
+        "rate": "max" if math.isinf(server.rate) else server.rate,
+        "frames": server.frames_sent,
+        "bytes": server.bytes_sent,
+        "frames_by_topic": {
+            channel.removeprefix(TOPIC_PREFIX): count for channel, count in sorted(server.sent.items())
+        },
+    }
 
 
 def make_report(simulator: TmaSimulator, seconds: float) -> dict[str, Any]:
@@ -118,14 +217,15 @@ def print_report(report: dict[str, Any]) -> None:
     """Print what was sent, for people."""
     for name, frames in report["frames_by_topic"].items():
         print(f"{name:24}{frames:12}")
+    ticks = f"in {report['ticks']} ticks ({report['late_ticks']} late) " if "ticks" in report else ""
     print(
-        f"{NAME}: sent {report['frames']} frames ({report['bytes']} bytes) in {report['ticks']} ticks "
-        f"({report['late_ticks']} late) to {report['clients']} clients in {report['seconds']:.1f} s",
+        f"{NAME}: sent {report['frames']} frames ({report['bytes']} bytes) {ticks}"
+        f"to {report['clients']} clients in {report['seconds']:.1f} s",
         flush=True,
     )
 
 
-class Recording:
+class SentFile:
     """Writes what was sent to a file, until that fails.
 
     Parameters
@@ -163,8 +263,8 @@ def print_error(message: str) -> None:
     print(f"{NAME}: failed: {escape(message)}", file=sys.stderr)
 
 
-async def run(simulator: TmaSimulator, idle_timeout: float | None) -> dict[str, Any]:
-    """Run a simulator until its streams are complete, no client is there, or a signal comes."""
+async def run(simulator: TmaSimulator | ReplayServer, idle_timeout: float | None) -> dict[str, Any]:
+    """Run a simulator, or a replay, until its streams are complete, no client is there, or a signal comes."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     signals = (signal.SIGTERM, signal.SIGINT)
@@ -179,26 +279,19 @@ async def run(simulator: TmaSimulator, idle_timeout: float | None) -> dict[str, 
         finally:
             for signum in signals:
                 loop.remove_signal_handler(signum)
-    return make_report(simulator, loop.time() - start)
+    seconds = loop.time() - start
+    if isinstance(simulator, ReplayServer):
+        return make_replay_report(simulator, seconds)
+    return make_report(simulator, seconds)
 
 
-async def amain(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+async def amain(args: argparse.Namespace, parser: ArgumentParser) -> int:
     """Run the program; return its exit status."""
     recording = None
     try:
         if args.record is not None:
-            recording = Recording(args.record)
-        simulator = TmaSimulator(
-            host=args.host,
-            port=args.port,
-            rate=args.rate,
-            topics=args.topics,
-            duration=args.duration,
-            seed=args.seed,
-            record=None if recording is None else recording.write,
-            stay_open=args.stay_open,
-            interface=choose_tma_interface(args.tma_interface),
-        )
+            recording = SentFile(args.record)
+        simulator = make_simulator(args, None if recording is None else recording.write)
         report = await run(simulator, args.wait or args.duration)
     except ValueError as error:
         parser.error(str(error))
@@ -219,7 +312,17 @@ async def amain(args: argparse.Namespace, parser: argparse.ArgumentParser) -> in
         except OSError as error:
             print_error(f"--report {args.report.path}: {error.strerror}")
             return 1
+    if isinstance(simulator, ReplayServer) and simulator.error is not None:
+        print_error(f"--replay: {simulator.error}")
+        return 1
     return 1 if recording is not None and recording.error is not None else 0
+
+
+def check_none(parser: ArgumentParser, options: Mapping[str, object], where: str) -> None:
+    """End with a usage error if an option is given where it means nothing."""
+    for option, value in options.items():
+        if value is not None:
+            parser.error(f"argument {option}: expected none {where}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -240,6 +343,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.wait is not None and args.duration is None:
         parser.error("expected --duration beside --wait")
+    if args.replay is None:
+        given = {"--shift-time": args.shift_time or None, "--from": args.first, "--to": args.stop}
+        check_none(parser, given, "without --replay")
+    else:
+        check_none(parser, {"--duration": args.duration, "--seed": args.seed}, "beside --replay")
+        check_extra(parser, "zstandard", "record", "--replay")
     check_distinct(parser, {"--report": args.report, "--record": args.record})
     return asyncio.run(amain(args, parser))
 

@@ -1,0 +1,120 @@
+"""Replays of recordings: the same bytes, at the pace that is asked for."""
+
+import asyncio
+import json
+import logging
+import math
+import time
+from pathlib import Path
+
+import pytest
+
+from lsst.ts.mtmount.recording import Recorder, Recording, find_files
+from lsst.ts.mtmount.tools.simulator.replay import Replay, ReplayServer
+
+from ...recording.frames import make_stream, read_back, record
+from .helpers import read_to_end
+from .test_mock_tma import running, start
+
+AZIMUTH = (
+    b'{"topicID": 6, "timestamp": 1732400000.5, "actualPosition": 1.5, '
+    b'"actualPositionTimestamp":1732400000.25 , "text": "\\"timestamp\\": 5, "}'
+)
+BAD = b"{bad\r\n\xff\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def stream() -> bytes:
+    return make_stream(40) + BAD + b"x" * (1 << 20) + b"y\r\n" + make_stream(1) + AZIMUTH[:20]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, stream: bytes) -> Path:
+    folder = tmp_path_factory.mktemp("replay")
+    record(folder, *[stream[i : i + 10_000] for i in range(0, len(stream), 10_000)])
+    return folder
+
+
+@pytest.mark.parametrize("rate", [100.0, math.inf])
+async def test_every_byte_comes_back(folder: Path, stream: bytes, rate: float) -> None:
+    sent = bytearray()
+    async with ReplayServer(Replay(find_files(folder), rate=rate), record=sent.extend) as server:
+        data = await read_to_end(server.port)
+        await server.wait_complete()
+    # Of an over-long frame only the head and the length are known.
+    assert data.replace(b"~", b"x") == stream.replace(b"y\r\n", b"x\r\n")
+    assert bytes(sent) == data
+    assert server.bytes_sent == len(data)
+    assert server.frames_sent == len(read_back(folder))
+
+
+async def test_the_pace_is_as_recorded(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, logging.getLogger("test"))
+    recorder.open()
+    for _ in range(3):
+        recorder.record(AZIMUTH + b"\r\n")
+        await asyncio.sleep(0.2)
+    assert recorder.close(30)
+    first, _, last = [message.log_time / 1e9 for message in read_back(tmp_path)]
+    for rate in (1.0, 4.0):
+        async with ReplayServer(Replay(find_files(tmp_path), rate=rate)) as server:
+            begin = time.monotonic()
+            await read_to_end(server.port)
+            # Never earlier; how much later depends on the machine.
+            assert time.monotonic() - begin >= (last - first) / rate - 0.01
+
+
+async def test_times_can_be_shifted(tmp_path: Path) -> None:
+    record(tmp_path, AZIMUTH + b"\r\n" + BAD)
+    arrival = read_back(tmp_path)[0].log_time / 1e9
+    async with ReplayServer(Replay(find_files(tmp_path), shift_time=True)) as server:
+        before = time.time()
+        data = await read_to_end(server.port)
+        after = time.time()
+    assert data.endswith(BAD)
+    sent = json.loads(data.split(b"\r\n")[0])
+    original = json.loads(AZIMUTH)
+    shift = sent["timestamp"] - original["timestamp"]
+    assert before - arrival - 0.001 <= shift <= after - arrival + 0.001
+    assert sent["actualPositionTimestamp"] - original["actualPositionTimestamp"] == pytest.approx(
+        shift, abs=1e-5
+    )
+    assert {key: sent[key] for key in ("topicID", "actualPosition", "text")} == {
+        key: original[key] for key in ("topicID", "actualPosition", "text")
+    }
+
+
+async def test_the_program_selects_topics_and_times(folder: Path) -> None:
+    arrivals = Recording(folder).read_columns("azimuth", [])["arrival_time"]
+    begin, end = str(arrivals[5]), str(arrivals[10])
+    report = folder.parent / "report.json"
+    arguments = ("--replay", str(folder), "--topics", "azimuth,5", "--rate", "max", "--report", str(report))
+    times = ("--from", begin[:-3], "--to", end[:-3])
+    async with running(*arguments, *times) as (process, port):
+        data = await read_to_end(port)
+        await process.communicate()
+    assert process.returncode == 0
+    topics = [json.loads(frame)["topicID"] for frame in data.split(b"\r\n")[:-1]]
+    assert set(topics) == {5, 6}
+    written = json.loads(report.read_text())
+    assert written["frames"] == len(topics)
+    assert written["frames_by_topic"].keys() == {"azimuth", "azimuthDrives"}
+    assert written["bytes"] == len(data)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--replay", "{folder}", "--duration", "1"), "argument --duration: expected none beside --replay"),
+        (("--shift-time",), "argument --shift-time: expected none without --replay"),
+        (("--replay", "{folder}", "--from", "soon"), "expected a time such as"),
+        (("--replay", "{folder}", "--topics", "x"), "expected topics of the TMA, got 'x'"),
+        (("--replay", "{folder}", "--to", "2000-01-01"), "expected frames that are asked for, got none"),
+        (("--replay", "{folder}/.."), "expected recordings"),
+    ],
+)
+async def test_usage_errors(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    process = await start("--port", "0", *[argument.format(folder=folder) for argument in arguments])
+    _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert message in errors.decode()
