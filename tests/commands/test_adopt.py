@@ -74,8 +74,6 @@ def test_an_earlier_version_is_replaced_by_one_that_runs(tmp_path: Path) -> None
         make_program_folder(tmp_path, python="/no/such/python")
     assert program.read_text() == earlier
     assert [path.name for path in tmp_path.iterdir()] == [PROGRAM]
-    # Also over what an interrupted attempt leaves behind.
-    (tmp_path / f".{PROGRAM}.new").write_text("#!")
     make_program_folder(tmp_path)
     assert "# earlier" not in program.read_text()
     assert [path.name for path in tmp_path.iterdir()] == [PROGRAM]
@@ -131,8 +129,21 @@ def test_command_cannot_write(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(sys, "argv", ["adopt_mtmount_telemetry_client", str(tmp_path / "file")])
-    assert main() == 1
-    assert "cannot be used" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as raised:
+        main()
+    assert raised.value.code == 2
+    assert f"argument DIR: {tmp_path / 'file'}: expected a folder, got a file" in capsys.readouterr().err
+
+
+def test_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    make_program_folder(tmp_path / "elsewhere")
+    program = tmp_path / "folder" / PROGRAM
+    program.parent.mkdir()
+    program.symlink_to(tmp_path / "elsewhere" / PROGRAM)
+    make_program_folder(program.parent, ["--sal-backend=builtin"])
+    assert program.is_symlink()
+    assert "--sal-backend=builtin" in (tmp_path / "elsewhere" / PROGRAM).read_text()
 
 
 def test_command_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:

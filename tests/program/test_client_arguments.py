@@ -63,5 +63,8 @@ def test_files_are_not_made_by_checking_them(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == []
 
 
-def test_which_needs_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    parse(monkeypatch, "--which")
+def test_which_needs_no_host_and_may_be_asked_while_a_client_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pid").write_text(f"{os.getppid()}\n")
+    parse(monkeypatch, "--which", f"--pid-file={tmp_path / 'pid'}")

@@ -6,12 +6,14 @@ the one program.
 """
 
 import argparse
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..program.arguments import ArgumentParser
+from ..program.arguments import ArgumentParser, parse_output_folder
 
 __all__ = ["AdoptionError", "main", "make_program_folder"]
 
@@ -80,37 +82,42 @@ def make_program_folder(
     if not launcher.is_file():
         raise AdoptionError(f"{launcher} is missing: ts-mtmount-telemetry is not installed as a whole")
     program = folder / PROGRAM
-    draft = folder / f".{PROGRAM}.new"
+    draft: Path | None = None
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        others = sorted(path.name for path in folder.iterdir() if path not in (program, draft))
+        others = sorted(path.name for path in folder.iterdir() if path != program)
         if others:
             raise AdoptionError(
                 f"{folder} also holds {', '.join(others[:5])}: on the PATH, that would shadow other programs"
             )
         if program.exists() and MARK not in program.read_text(encoding="utf-8", errors="replace"):
             raise AdoptionError(f"{program} was not {MARK}; it is left as it is")
-        draft.write_text(
-            TEMPLATE.format(shebang=_make_shebang(python), launcher=str(launcher), options=list(options)),
-            encoding="utf-8",
-        )
+        # Beside the file itself, where the program is a link.
+        target = Path(os.path.realpath(program))
+        descriptor, name = tempfile.mkstemp(prefix=f".{PROGRAM}-", dir=target.parent)
+        draft = Path(name)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            text = TEMPLATE.format(
+                shebang=_make_shebang(python), launcher=str(launcher), options=list(options)
+            )
+            file.write(text)
         draft.chmod(0o755)
         check = subprocess.run(
             [str(draft), "--which"], capture_output=True, text=True, timeout=CHECK_TIMEOUT, check=False
         )
         if check.returncode != 0:
             raise AdoptionError(f"the program would not run: {check.stderr.strip() or check.stdout.strip()}")
-        draft.replace(program)
+        draft.replace(target)
     except OSError as error:
-        raise AdoptionError(f"{folder} cannot be used: {error}") from None
+        raise AdoptionError(f"{folder} cannot be used: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise AdoptionError(f"the program did not answer within {CHECK_TIMEOUT} s") from None
     finally:
-        if folder.is_dir():
+        if draft is not None:
             draft.unlink(missing_ok=True)
-            if is_new and not program.exists():
-                folder.rmdir()
+        if is_new and folder.is_dir() and not program.exists():
+            folder.rmdir()
     return check.stdout
 
 
@@ -120,14 +127,17 @@ def main() -> int:
     Returns
     -------
     status : `int`
-        0, or 1 if the folder cannot be used.
+        0, or 1 if anything else is in the folder, or the program does not run; a usage error ends with 2.
     """
     parser = ArgumentParser(
         "adopt_mtmount_telemetry_client",
         description=f"Make a folder for the PATH that holds one program, {PROGRAM} of this environment.",
     )
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="folder to make; anything else must not be in it"
+        "folder",
+        type=parse_output_folder,
+        metavar="DIR",
+        help="folder to make; anything else must not be in it",
     )
     parser.add_argument(
         "options",

@@ -103,7 +103,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--pid-file",
-        type=_parse_pid_file,
+        type=parse_output_file,
         metavar="FILE",
         help="keep the process ID in this file, as long as the program runs",
     )
@@ -125,12 +125,16 @@ def parse_arguments() -> argparse.Namespace:
     if args.record is not None:
         check_extra(parser, "mcap.writer", "record", "--record")
     _check_files(parser, args)
+    if args.pid_file is not None and not args.which:
+        try:
+            args.pid_file = PidFile(args.pid_file)
+        except OSError as error:
+            parser.error(f"argument --pid-file: {describe_error(error, str(error.filename))}")
     return args
 
 
 def _check_files(parser: ArgumentParser, args: argparse.Namespace) -> None:
-    pid_output: OutputFile | None = None if args.pid_file is None else args.pid_file.output
-    files = {"--report": args.report, "--pid-file": pid_output}
+    files: dict[str, OutputFile | None] = {"--report": args.report, "--pid-file": args.pid_file}
     check_distinct(parser, {**files, "--dead-letter": args.dead_letter})
     if args.dead_letter is None:
         return
@@ -143,14 +147,6 @@ def _check_files(parser: ArgumentParser, args: argparse.Namespace) -> None:
 def _parse_dead_letter(text: str) -> OutputFile:
     try:
         return DeadLetterFile.check(text)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
-
-
-def _parse_pid_file(text: str) -> PidFile:
-    output = parse_output_file(text)
-    try:
-        return PidFile(output)
     except OSError as error:
         raise argparse.ArgumentTypeError(describe_error(error, text)) from None
 
