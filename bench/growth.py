@@ -22,7 +22,7 @@ from rich.console import Console
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
-from lsst.ts.mtmount.core import NEED_MORE, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import DecoderState, FrameBuffer, FrameDecoder
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
 from .charts import OUR_COLOUR, save
@@ -77,7 +77,7 @@ def measure_frame(size: int) -> tuple[int, float]:
         start = time.process_time()
         for _ in range(-(-num_frames // per_feed)):
             buffer.feed(data)
-            assert decoder.process(buffer) == NEED_MORE
+            assert decoder.process(buffer) == DecoderState.NEED_MORE
         times.append((time.process_time() - start) / (-(-num_frames // per_feed) * per_feed))
     return len(frame), median(times[1:])
 

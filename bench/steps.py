@@ -2,8 +2,8 @@
 
 Run as ``python -m bench.steps``, or ``make bench-steps``. Each row does the same work as the one
 above it, with one thing changed. All figures are the processor's time of all threads for a frame of
-the 1x mix, the least of several rounds: the noise of a machine only ever adds. The rounds of the rows
-alternate, so that a slow minute of the machine meets all of them.
+the 1x mix, the median of several rounds and its range. The rounds of the rows alternate, so that a slow
+minute of the machine meets all of them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from statistics import median
 from typing import TypeAlias
 
 from confluent_kafka import Producer
@@ -145,26 +146,28 @@ def make_producer_steps(services: Services) -> dict[str, Work]:
     }
 
 
-def measure(steps: dict[str, Work]) -> dict[str, float]:
-    """Return the processor's time for a frame [s]: the least of all rounds."""
-    least = dict.fromkeys(steps, float("inf"))
+def measure(steps: dict[str, Work]) -> dict[str, list[float]]:
+    """Return the processor's time for a frame [s] in each round, in which all steps take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(NUM_ROUNDS):
         for name, work in steps.items():
             start = time.process_time()
             num_frames = work()
-            least[name] = min(least[name], (time.process_time() - start) / num_frames)
-    return least
+            seconds[name].append((time.process_time() - start) / num_frames)
+    return seconds
 
 
-def make_table(title: str, seconds: dict[str, float]) -> Table:
-    """Make a table of the steps."""
+def make_table(title: str, seconds: dict[str, list[float]]) -> Table:
+    """Make a table of the steps: medians, their ranges, and the medians of the ratios of each round."""
     table = Table(title=title, title_justify="left")
     table.add_column("step")
-    table.add_column("us a frame", justify="right")
-    table.add_column("of the first", justify="right")
+    for head in ("us a frame", "from - to", "of the first"):
+        table.add_column(head, justify="right")
     first = next(iter(seconds.values()))
-    for name, value in seconds.items():
-        table.add_row(name, f"{1e6 * value:.2f}", f"{100 * value / first:.0f} %")
+    for name, values in seconds.items():
+        ratio = median(value / other for value, other in zip(values, first, strict=True))
+        low, high = 1e6 * min(values), 1e6 * max(values)
+        table.add_row(name, f"{1e6 * median(values):.2f}", f"{low:.2f} - {high:.2f}", f"{100 * ratio:.0f} %")
     return table
 
 
