@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 PACKAGE = "lsst.ts.mtmount"
@@ -84,7 +85,8 @@ def _import_parent() -> types.ModuleType:
         return importlib.import_module("lsst.ts")
 
 
-def _run(command: str, *arguments: int) -> int:
+def _run(command: str, *arguments: int, is_queued: bool = False) -> int:
+    """Run a command; what it prints is queued where it streams telemetry, which must not wait for that."""
     _load_alone("startup").open_standard_descriptors()
     try:
         load_package()
@@ -94,8 +96,11 @@ def _run(command: str, *arguments: int) -> int:
             raise
         print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)  # noqa: PTH119
         return 1
-    status: int = importlib.import_module(f"{PACKAGE}.commands.{command}").main(*arguments)
-    return status
+    main: Callable[..., int] = importlib.import_module(f"{PACKAGE}.commands.{command}").main
+    if not is_queued:
+        return main(*arguments)
+    with importlib.import_module(f"{PACKAGE}.program.output").QueuedOutput():
+        return main(*arguments)
 
 
 def run_client() -> int:
@@ -107,17 +112,17 @@ def run_client() -> int:
 
 def run_mock_tma() -> int:
     """Run ``run_mock_tma_telemetry``."""
-    return _run("mock_tma")
+    return _run("mock_tma", is_queued=True)
 
 
 def run_stress() -> int:
     """Run ``stress_mtmount_telemetry``."""
-    return _run("stress")
+    return _run("stress", is_queued=True)
 
 
 def run_demo() -> int:
     """Run ``demo_mtmount_telemetry``."""
-    return _run("demo")
+    return _run("demo", is_queued=True)
 
 
 def run_record() -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ..tma import ScriptedTma
-from .client import ClientProgram, wait_until
+from .client import ClientProgram, reserve_port, wait_until
 from .frames import azimuth_frame
 from .outcome import Outcome, RecordOutcome
 from .read_back import read_back
@@ -97,6 +97,30 @@ async def test_dead_letters_and_report_to_a_pipe_that_nobody_reads(
             seconds=seconds,
         )
     )
+
+
+async def test_simulator_whose_output_nobody_reads(full_pipe: int) -> None:
+    port = reserve_port()
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("run_mock_tma_telemetry")), f"--port={port}"),
+        stdout=full_pipe,
+        stderr=full_pipe,
+    )
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    break
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.01)
+            assert (await reader.readline()).endswith(b"\r\n")
+            process.terminate()
+            assert await process.wait() == 0
+        writer.close()
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 async def test_halted_terminal(
