@@ -121,14 +121,8 @@ def make_program_folder(
     return check.stdout
 
 
-def main() -> int:
-    """Make the folder that the command line names, and show what runs there.
-
-    Returns
-    -------
-    status : `int`
-        0, or 1 if anything else is in the folder, or the program does not run; a usage error ends with 2.
-    """
+def make_parser() -> ArgumentParser:
+    """Make the parser of the command line."""
     parser = ArgumentParser(
         "adopt_mtmount_telemetry_client",
         description=f"Make a folder for the PATH that holds one program, {PROGRAM} of this environment.",
@@ -146,6 +140,18 @@ def main() -> int:
         help="option that the program shall have besides those that the CSC gives it, "
         "such as --sal-backend=builtin",
     )
+    return parser
+
+
+def main() -> int:
+    """Make the folder that the command line names, and show what runs there.
+
+    Returns
+    -------
+    status : `int`
+        0, or 1 if anything else is in the folder, or the program does not run; a usage error ends with 2.
+    """
+    parser = make_parser()
     args = parser.parse_args()
     folder = args.folder.absolute()
     try:

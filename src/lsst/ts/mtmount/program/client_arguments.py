@@ -27,11 +27,11 @@ from .arguments import (
 )
 from .pid_file import PidFile
 
-__all__ = ["parse_arguments"]
+__all__ = ["make_parser", "parse_arguments"]
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Parse `sys.argv`; a usage error ends the program with status 2."""
+def make_parser() -> ArgumentParser:
+    """Make the parser of the program's command line."""
     parser = ArgumentParser(
         "run_mtmount_telemetry_client",
         description="Read telemetry from the TMA and publish it as SAL messages.",
@@ -115,6 +115,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--which", action="store_true", help="tell which package this program runs, and end; needs no --host"
     )
+    return parser
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Parse `sys.argv`; a usage error ends the program with status 2."""
+    parser = make_parser()
     args = parser.parse_args()
     if args.host is None and not args.which:
         parser.error("the following arguments are required: --host")
