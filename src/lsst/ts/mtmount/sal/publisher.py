@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,12 +11,13 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..core import DeliveryCounter
-from ..resilience import Backoff
+from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.rate_limited_log import RateLimitedLog
-from .kafka_topics import KafkaNotReadyError, KafkaSetupError, create_missing_topics, describe_error
+from .kafka_topics import KafkaSetupError, describe_error
 from .schema import TopicInfo
-from .schema_registry import RegisteredSchema, RegistryNotReadyError, SchemaRegistry
+from .schema_registry import RegisteredSchema
 from .settings import KafkaSettings
+from .start_up import StartUp
 
 __all__ = ["PRODUCER_DEFAULTS", "KafkaPublisher", "Produce"]
 
@@ -69,7 +69,7 @@ class KafkaPublisher:
     settings : `KafkaSettings`
         Where Kafka and the schema registry are.
     wait_for_kafka : `float`
-        How long `start` tries again while Kafka or the registry cannot be
+        How long `start` is retried while Kafka or the registry cannot be
         reached, or is not ready [s]. May be set before.
     produce : `Callable`
         The producer's own ``produce``, once started; to be called as
@@ -159,8 +159,14 @@ class KafkaPublisher:
         """
         if self._producer is not None:
             raise RuntimeError("The publisher is started already")
-        producer = await asyncio.to_thread(self._make_producer)
-        await self._prepare_with_retries(producer, list(topics), is_exact)
+        start_up = StartUp(
+            self.settings,
+            list(topics),
+            is_exact=is_exact,
+            answer_timeout=self._start_timeout,
+            log=self.log,
+        )
+        producer, self.schemas = await start_up.run(self._make_producer, self.wait_for_kafka)
         self._producer = producer
         self.produce = producer.produce
         self._serve_again()
@@ -173,46 +179,6 @@ class KafkaPublisher:
         except (KafkaException, TypeError, ValueError) as error:
             reason = self.settings.redact(describe_error(error))
             raise KafkaSetupError(f"The Kafka producer settings are refused: {reason}") from None
-
-    async def _prepare_with_retries(
-        self, producer: Producer, topics: list[TopicInfo], is_exact: bool
-    ) -> None:
-        """Prepare Kafka and the registry, in so many attempts as `wait_for_kafka` allows."""
-        deadline = time.monotonic() + self.wait_for_kafka
-        backoff = Backoff()
-        stop = threading.Event()
-        try:
-            while True:
-                try:
-                    await asyncio.to_thread(self._prepare, producer, topics, is_exact, stop)
-                except (KafkaNotReadyError, RegistryNotReadyError) as error:
-                    left = deadline - time.monotonic()
-                    if left <= 0:
-                        raise
-                    self._limited_log.log(
-                        "not ready", logging.WARNING, f"Waiting, because this may pass: {error}"
-                    )
-                    await asyncio.sleep(min(backoff.next_delay(), left))
-                else:
-                    return
-        finally:
-            # If this task was cancelled, the thread is still at work.
-            stop.set()
-
-    def _prepare(
-        self, producer: Producer, topics: list[TopicInfo], is_exact: bool, stop: threading.Event
-    ) -> None:
-        """Do the part of the start that blocks; called in a thread."""
-        create_missing_topics(
-            self.settings, topics, producer, self.log, timeout=self._start_timeout, stop=stop
-        )
-        with SchemaRegistry(self.settings.registry_url, timeout=self._start_timeout) as registry:
-            for topic in topics:
-                if stop.is_set():
-                    break
-                self.schemas[topic.attr_name] = registry.provide_schema(
-                    topic, topic.subject(self.settings.subname), is_exact=is_exact
-                )
 
     async def send(
         self, kafka_topic: str, payload: bytes, key: bytes, deliveries: DeliveryCounter | None = None
@@ -302,7 +268,7 @@ class KafkaPublisher:
         if self._producer is None:
             return False
         try:
-            metadata = await asyncio.to_thread(self._producer.list_topics, kafka_topic, timeout)
+            metadata = await run_in_daemon_thread(self._producer.list_topics, kafka_topic, timeout)
         except KafkaException:
             return False
         partitions = metadata.topics[kafka_topic].partitions.values()
@@ -334,7 +300,7 @@ class KafkaPublisher:
         """
         if self._producer is None:
             return 0
-        return await asyncio.to_thread(self._producer.flush, max(timeout, 0.0))
+        return await run_in_daemon_thread(self._producer.flush, max(timeout, 0.0))
 
     async def close(self, timeout: float) -> int:  # noqa: ASYNC109
         """Flush, and stop. What cannot be delivered in time is given up, reported and counted.
@@ -359,7 +325,7 @@ class KafkaPublisher:
         self._waiters.clear()
         if producer is None:
             return 0
-        num_lost = await asyncio.to_thread(self._end, producer, max(timeout, 0.0))
+        num_lost = await run_in_daemon_thread(self._end, producer, max(timeout, 0.0))
         self._limited_log.flush(force=True)
         if num_lost:
             self.log.error(
