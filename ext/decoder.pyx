@@ -545,7 +545,11 @@ cdef class FrameDecoder:
             self._held_codec = codec
             return False
         except Exception as error:
-            refusal = FrameError(DropReason.REFUSED, str(error), topic_id=codec.topic_id)
+            text = str(error)
+            # By its name, so that the core needs no Kafka library.
+            is_forbidden = "TOPIC_AUTHORIZATION_FAILED" in text
+            reason = DropReason.NOT_AUTHORIZED if is_forbidden else DropReason.REFUSED
+            refusal = FrameError(reason, text, topic_id=codec.topic_id)
             refusal.__cause__ = error
             self._drop(refusal, frame, length)
             return True

@@ -19,6 +19,7 @@ class DropReason(enum.StrEnum):
     BAD_VALUE = "bad value"
     HANDLER = "handler failed"
     REFUSED = "refused by the producer"
+    NOT_AUTHORIZED = "not authorized by Kafka"
     CLOSED = "client closed"
 
 

@@ -7,7 +7,6 @@ from typing import Protocol
 from ..constants import CLOCK_OFFSET_TOPICS, MAX_FRAME_LENGTH
 from ..core import (
     DecoderState,
-    DeliveryCounter,
     DropReason,
     FrameBuffer,
     FrameDecoder,
@@ -102,7 +101,7 @@ class TelemetryPipeline:
         self.limited_log = RateLimitedLog(log)
         self.strict = strict
         self.fatal_error: FrameError | None = None
-        self.deliveries = DeliveryCounter(publisher.report_failure)
+        self.deliveries = publisher.make_delivery_counter()
         self.decoder = FrameDecoder(
             publisher.produce,
             self.deliveries,
@@ -268,7 +267,8 @@ class TelemetryPipeline:
             f"Dropped a frame, {text}; it starts with {head!r}",
             exc_info=error if reason is DropReason.HANDLER else False,
         )
-        if self._dead_letter is not None:
+        # A frame that Kafka's permissions keep out is no bad frame.
+        if self._dead_letter is not None and reason is not DropReason.NOT_AUTHORIZED:
             self._dead_letter.write(error, reason, frame)
         if self._on_drop is not None:
             self._on_drop(error, head)

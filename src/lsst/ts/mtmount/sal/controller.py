@@ -145,6 +145,7 @@ class Controller:
             await self.evt_logLevel.set_write_known(
                 level=self.log.getEffectiveLevel(), subsystem="", force_output=True
             )
+        await self.publisher.confirm_permission()
         if "evt_logMessage" in self.topics:
             self._log_handler.start(self.evt_logMessage.set_write_known)
 

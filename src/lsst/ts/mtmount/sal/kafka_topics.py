@@ -8,10 +8,13 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.cimpl import NewTopic
 
+from ..resilience.escape import escape
+from .readiness import does_kafka_error_pass
 from .schema import TopicInfo
 from .settings import KafkaSettings
 
@@ -23,16 +26,6 @@ __all__ = ["KafkaNotReadyError", "KafkaSetupError", "create_missing_topics", "de
 #: How long one question to the brokers may block [s]; after each, it is
 #: looked whether to give up.
 SLICE = 0.5
-
-#: Refusals that a cluster of which not all brokers run yet may give.
-NOT_READY = frozenset(
-    {
-        KafkaError._TIMED_OUT,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.NOT_CONTROLLER,
-        KafkaError.INVALID_REPLICATION_FACTOR,
-    }
-)
 
 
 class KafkaSetupError(RuntimeError):
@@ -94,6 +87,7 @@ def create_missing_topics(
     controller (such as librdkafka's mock cluster) cannot be asked to create
     topics; there, and only there, being asked about them has to do.
     """
+    topics = list(topics)
     deadline = time.monotonic() + timeout
     admin = _AdminConnection(settings, log)
     metadata = admin.list_topics(deadline, timeout, stop)
@@ -102,11 +96,12 @@ def create_missing_topics(
         for topic in topics
         if (name := topic.kafka_topic(settings.subname)) not in metadata.topics
     }
-    if not missing:
-        return
     if metadata.controller_id in metadata.brokers:
-        admin.create_topics(missing, max(deadline - time.monotonic(), SLICE))
-    else:
+        if missing:
+            admin.create_topics(missing, metadata, max(deadline - time.monotonic(), SLICE))
+        names = [topic.kafka_topic(settings.subname) for topic in topics]
+        admin.check_permission(names, max(deadline - time.monotonic(), SLICE))
+    elif missing:
         log.info(
             f"Kafka at {settings.broker_addr} names no controller: "
             f"{len(missing)} missing topics are left to its automatic creation"
@@ -142,18 +137,20 @@ class _AdminConnection:
             except KafkaException as error:
                 reason = error.args[0]
             self._client.poll(0)
-            is_refused = self._error is not None and self._error.code() in (
-                KafkaError._AUTHENTICATION,
-                KafkaError.SASL_AUTHENTICATION_FAILED,
-            )
+            is_refused = self._error is not None and not does_kafka_error_pass(self._error)
             if is_refused or stop.is_set() or time.monotonic() >= deadline:
-                detail = self._settings.redact((self._error or reason).str())
+                detail = self._show((self._error or reason).str())
                 where = f"Kafka at {self._settings.broker_addr}"
+                if "Invalid response size" in detail:
+                    raise KafkaSetupError(
+                        f"expected Kafka at {self._settings.broker_addr}, got {_name_protocol(detail)}: "
+                        "is LSST_KAFKA_BROKER_ADDR Kafka's?"
+                    )
                 if is_refused:
                     raise KafkaSetupError(f"{where} refused the connection: {detail}")
                 raise KafkaNotReadyError(f"{where} did not answer within {timeout:g} s: {detail}")
 
-    def create_topics(self, missing: dict[str, TopicInfo], timeout: float) -> None:
+    def create_topics(self, missing: dict[str, TopicInfo], metadata: ClusterMetadata, timeout: float) -> None:
         """Create topics, which another process may be doing at the same moment."""
         requests = [
             NewTopic(
@@ -165,17 +162,64 @@ class _AdminConnection:
             for name, topic in missing.items()
         ]
         futures = self._client.create_topics(requests, operation_timeout=timeout, request_timeout=timeout)
+        num_created = 0
         for name, future in futures.items():
             try:
                 future.result()
-            except KafkaException as error:
-                code = error.args[0].code()
-                if code == KafkaError.TOPIC_ALREADY_EXISTS:
+            except KafkaException as exception:
+                error = exception.args[0]
+                if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                     continue
-                reason = self._settings.redact(describe_error(error))
-                kind = KafkaNotReadyError if code in NOT_READY else KafkaSetupError
-                raise kind(f"Kafka did not create the topic {name}: {reason}") from None
-            self._log.info(f"Created the Kafka topic {name}")
+                kind = KafkaNotReadyError if does_kafka_error_pass(error) else KafkaSetupError
+                raise kind(
+                    f"Kafka did not create the topic {name}: {self._show(error.str())}"
+                    f"{self._explain(error, metadata)}"
+                ) from None
+            num_created += 1
+        if num_created:
+            self._log.info(f"Created {num_created} Kafka topics, such as {next(iter(missing))}")
+
+    def _explain(self, error: KafkaError, metadata: ClusterMetadata) -> str:
+        """Say more of why a topic was not created, as far as that is known."""
+        if error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
+            return f" (operation CREATE, principal {self._settings.principal})"
+        self._client.poll(0)
+        controller = metadata.brokers[metadata.controller_id]
+        if self._error is None or error.code() not in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
+            return ""
+        return (
+            f"; Kafka at {self._settings.broker_addr} advertises the address {controller.host}:"
+            f"{controller.port} of its controller: {self._show(self._error.str())}"
+        )
+
+    def check_permission(self, names: list[str], timeout: float) -> None:
+        """Raise an error if Kafka says that topics may not be written."""
+        forbidden = []
+        try:
+            futures = self._client.describe_topics(
+                TopicCollection(names), include_authorized_operations=True, request_timeout=timeout
+            )
+            for name, future in futures.items():
+                operations = future.result().authorized_operations
+                if operations and not {AclOperation.WRITE, AclOperation.ALL} & set(operations):
+                    forbidden.append(name)
+        except KafkaException as error:
+            # The first messages will tell.
+            self._log.debug(f"Kafka does not tell what is authorized: {self._show(describe_error(error))}")
+            return
+        if forbidden:
+            raise KafkaSetupError(
+                f"Kafka at {self._settings.broker_addr} does not authorize WRITE to {', '.join(forbidden)} "
+                f"for {self._settings.principal}"
+            )
+
+    def _show(self, text: str) -> str:
+        return escape(self._settings.redact(text))
+
+
+def _name_protocol(error: str) -> str:
+    """Name what answered in Kafka's place, from librdkafka's complaint about the length of a message."""
+    return "HTTP" if str(int.from_bytes(b"HTTP")) in error else "another protocol"
 
 
 def _ask_about_topic(settings: KafkaSettings, producer: Producer, name: str, timeout: float) -> None:
@@ -186,5 +230,5 @@ def _ask_about_topic(settings: KafkaSettings, producer: Producer, name: str, tim
         error = exception.args[0]
     # A topic that was just created may have no leader yet.
     if error is not None and error.code() != KafkaError.LEADER_NOT_AVAILABLE:
-        reason = settings.redact(error.str())
+        reason = escape(settings.redact(error.str()))
         raise KafkaSetupError(f"Kafka has no topic {name} and did not create it: {reason}")

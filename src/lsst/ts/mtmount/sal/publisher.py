@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..core import DeliveryCounter
 from ..resilience.daemon_thread import run_in_daemon_thread
-from ..resilience.rate_limited_log import RateLimitedLog
+from .kafka_health import KafkaHealth, LibrdkafkaLog
 from .kafka_topics import KafkaSetupError, describe_error
 from .schema import TopicInfo
 from .schema_registry import RegisteredSchema
@@ -42,6 +42,9 @@ BUSY_SERVE_INTERVAL = 0.005
 #: A full queue must shrink to this part before it counts as having room, so
 #: that those who wait do not stop again at once.
 ROOM_FRACTION = 0.75
+
+#: How long the first messages are waited for, to know that Kafka takes them [s].
+CONFIRM_TIMEOUT = 5.0
 
 #: Upper bound for serving the reports of messages that were given up [s].
 PURGE_TIMEOUT = 2.0
@@ -81,11 +84,11 @@ class KafkaPublisher:
     schemas : `dict` [`str`, `RegisteredSchema`]
         Schema id and revision code by attribute name of the topic.
     num_failed : `int`
-        Messages given up, over all delivery counters that call `report_failure`.
+        Messages given up, over all delivery counters.
     max_queued : `int`
         The largest length seen.
-    fatal_error : `KafkaError` or None
-        An error after which the producer cannot be used any more.
+    health : `KafkaHealth`
+        Logs what is wrong with Kafka.
     """
 
     def __init__(
@@ -104,12 +107,12 @@ class KafkaPublisher:
         self.schemas: dict[str, RegisteredSchema] = {}
         self.num_failed = 0
         self.max_queued = 0
-        self.fatal_error: KafkaError | None = None
         self._configuration = settings.producer_configuration(
             {**PRODUCER_DEFAULTS, **(producer_defaults or {})}
         )
         self._start_timeout = start_timeout
-        self._limited_log = RateLimitedLog(self.log)
+        self.health = KafkaHealth(settings, self.log, min_stall=_read_linger(self._configuration))
+        self._counters = [self.deliveries]
         self._producer: Producer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_serving = False
@@ -130,6 +133,11 @@ class KafkaPublisher:
     def is_running(self) -> bool:
         """Whether messages can be produced."""
         return self._producer is not None
+
+    @property
+    def fatal_error(self) -> KafkaError | None:
+        """An error after which the producer cannot be used any more."""
+        return self.health.fatal_error
 
     @property
     def schema_ids(self) -> dict[str, int]:
@@ -174,7 +182,8 @@ class KafkaPublisher:
     def _make_producer(self) -> Producer:
         try:
             return Producer(
-                self._configuration | {"error_cb": self._report_error}, logger=_LibrdkafkaLog(self)
+                self._configuration | {"error_cb": self.health.report_error},
+                logger=LibrdkafkaLog(self.settings, self.health.limited_log),
             )
         except (KafkaException, TypeError, ValueError) as error:
             reason = self.settings.redact(describe_error(error))
@@ -211,6 +220,35 @@ class KafkaPublisher:
             else:
                 return
 
+    def make_delivery_counter(self) -> DeliveryCounter:
+        """Make a counter of deliveries, for messages to be counted apart."""
+        counter = DeliveryCounter(self.report_failure)
+        self._counters.append(counter)
+        return counter
+
+    async def confirm_permission(self, timeout: float = CONFIRM_TIMEOUT) -> None:  # noqa: ASYNC109
+        """Wait until the first messages are delivered, to know that Kafka permits it.
+
+        Parameters
+        ----------
+        timeout
+            Upper bound; without an answer by then, this returns [s].
+
+        Raises
+        ------
+        KafkaSetupError
+            If Kafka refuses them for want of a permission.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wait_until_queued(0)
+        except TimeoutError:
+            self.log.debug(f"Kafka has not acknowledged the first messages within {timeout:g} s")
+        if self.health.missing_permission is not None:
+            raise KafkaSetupError(
+                f"Kafka at {self.settings.broker_addr} does not authorize {self.health.missing_permission}"
+            )
+
     async def wait_for_room(self) -> None:
         """Wait until a queue that was found full has shrunk.
 
@@ -219,10 +257,14 @@ class KafkaPublisher:
         RuntimeError
             If the publisher is closed meanwhile.
         """
+        await self._wait_until_queued(int(self.num_queued * ROOM_FRACTION))
+
+    async def _wait_until_queued(self, num_queued: int) -> None:
+        """Wait until no more messages than these wait for their delivery report."""
         if self._producer is None:
             raise RuntimeError("The Kafka publisher is not running")
         room = asyncio.get_running_loop().create_future()
-        self._waiters.append((int(self.num_queued * ROOM_FRACTION), room))
+        self._waiters.append((num_queued, room))
         self._serve_again()
         await room
 
@@ -237,12 +279,13 @@ class KafkaPublisher:
             num_served = self._producer.poll(0)
         finally:
             self._is_serving = False
-        self._limited_log.flush()
+        self.health.limited_log.flush()
         num_queued = len(self._producer)
         if num_served or not num_queued:
             self._stalled_since = None
         elif self._stalled_since is None:
             self._stalled_since = time.monotonic()
+        self.health.update(sum(counter.acknowledged for counter in self._counters), num_queued)
         self.max_queued = max(self.max_queued, num_queued)
         if self._waiters:
             for level, room in self._waiters:
@@ -326,7 +369,7 @@ class KafkaPublisher:
         if producer is None:
             return 0
         num_lost = await run_in_daemon_thread(self._end, producer, max(timeout, 0.0))
-        self._limited_log.flush(force=True)
+        self.health.limited_log.flush(force=True)
         if num_lost:
             self.log.error(
                 f"{num_lost} messages were not delivered to Kafka within {timeout:.3g} s, and are lost"
@@ -346,33 +389,15 @@ class KafkaPublisher:
     def report_failure(self, error: KafkaError, message: Message) -> None:
         """Count and report a message that was given up; called by `DeliveryCounter`."""
         self.num_failed += 1
-        self._limited_log.log(
-            "delivery failed",
-            logging.ERROR,
-            self.settings.redact(f"A message for {message.topic()} was not delivered: {error.str()}"),
-        )
-
-    def _report_error(self, error: KafkaError) -> None:
-        """Report an error that concerns no single message."""
-        if error.fatal():
-            self.fatal_error = error
-        self._limited_log.log(
-            f"Kafka error {error.name()}",
-            logging.CRITICAL if error.fatal() else logging.ERROR,
-            self.settings.redact(f"Kafka: {error.str()}"),
-        )
+        self.health.report_failure(error, message)
 
     def _refuse(self, *arguments: object) -> None:
         raise RuntimeError("The Kafka publisher is not running")
 
 
-class _LibrdkafkaLog:
-    """Takes librdkafka's own log lines, as its ``logger``."""
-
-    def __init__(self, publisher: KafkaPublisher) -> None:
-        self._redact = publisher.settings.redact
-        self._limited_log = publisher._limited_log
-
-    def log(self, level: int, message: str, facility: str, client: str, text: str) -> None:
-        """Log a line; librdkafka's facility is a fixed word such as FAIL."""
-        self._limited_log.log(f"librdkafka {facility}", level, self._redact(f"librdkafka {facility}: {text}"))
+def _read_linger(configuration: Mapping[str, Any]) -> float:
+    """Return how long messages gather [s]; 0 if that is no number, which librdkafka will tell."""
+    try:
+        return float(configuration.get("linger.ms", 0)) / 1000
+    except (TypeError, ValueError):
+        return 0.0

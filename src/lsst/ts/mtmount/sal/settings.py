@@ -177,6 +177,16 @@ class KafkaSettings:
             configuration["acks"] = "all" if is_idempotent else DEFAULT_ACKS
         return configuration | overrides
 
+    @property
+    def principal(self) -> str:
+        """Who this is for Kafka, as far as the settings tell."""
+        configuration = self.client_configuration()
+        protocol = str(configuration.get("security.protocol", "plaintext")).upper()
+        if "SASL" in protocol:
+            return f"User:{configuration.get('sasl.username', '?')}"
+        has_certificate = any(name.startswith(("ssl.certificate", "ssl.keystore")) for name in configuration)
+        return "the client certificate's subject" if has_certificate else "User:ANONYMOUS"
+
     def redact(self, text: str) -> str:
         """Return a text without the passwords that are in the settings."""
         for secret in self._list_secrets():

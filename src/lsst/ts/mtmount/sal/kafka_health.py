@@ -1,0 +1,153 @@
+"""What is logged of Kafka's health while messages are published."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError, Message
+
+from ..resilience.escape import escape
+from ..resilience.rate_limited_log import RateLimitedLog
+from .settings import KafkaSettings
+
+__all__ = ["KafkaHealth", "LibrdkafkaLog"]
+
+#: Without an acknowledgement for so long, while messages wait, Kafka is told to stall [s],
+STALL_TIME = 5.0
+
+#: and again after each such interval [s].
+STALL_INTERVAL = 30.0
+
+#: Kafka's answers to a client that lacks a permission, and what that is.
+MISSING_PERMISSIONS = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "WRITE",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "IDEMPOTENT_WRITE",
+}
+
+
+class KafkaHealth:
+    """Log failed deliveries, errors, missing permissions, and stalls with their end.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka is.
+    log
+        Logger.
+    min_stall
+        As long without an acknowledgement is usual [s], as with a large ``linger.ms``.
+    clock
+        A monotonic clock [s].
+
+    Attributes
+    ----------
+    fatal_error : `KafkaError` or None
+        An error after which the producer cannot be used any more.
+    missing_permission : `str` or None
+        The last permission that was found missing.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        log: logging.Logger,
+        *,
+        min_stall: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.fatal_error: KafkaError | None = None
+        self.missing_permission: str | None = None
+        self.limited_log = RateLimitedLog(log)
+        self._log = log
+        self._settings = settings
+        self._clock = clock
+        self._stall_time = STALL_TIME + min_stall
+        self._num_acknowledged = 0
+        # Since when messages wait and none was acknowledged; when that is told next.
+        self._since: float | None = None
+        self._next_warning = 0.0
+        self._was_told = False
+
+    def update(self, num_acknowledged: int, num_waiting: int) -> None:
+        """Take note of how many messages were acknowledged so far, and how many wait for that.
+
+        Called about once a second.
+        """
+        now = self._clock()
+        if num_acknowledged != self._num_acknowledged:
+            self._num_acknowledged = num_acknowledged
+            if self._was_told and self._since is not None:
+                self._log.info(f"Kafka acknowledges messages again, after {now - self._since:.0f} s")
+            self._since, self._was_told = None, False
+        if not num_waiting:
+            if not self._was_told:
+                self._since = None
+            return
+        if self._since is None:
+            self._since = now
+            self._next_warning = now + self._stall_time
+        elif now >= self._next_warning:
+            self._was_told = True
+            self._next_warning = now + STALL_INTERVAL
+            stall = now - self._since
+            start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - stall))
+            self._log.warning(
+                f"Kafka at {self._settings.broker_addr} has acknowledged nothing for {stall:.0f} s "
+                f"(since {start}); {num_waiting} messages wait"
+            )
+
+    def report_failure(self, error: KafkaError, message: Message) -> None:
+        """Log a message that was given up."""
+        topic = message.topic()
+        if error.code() in MISSING_PERMISSIONS:
+            self.report_missing_permission(error, topic or "?")
+            return
+        self.limited_log.log(
+            "delivery failed",
+            logging.ERROR,
+            self._show(f"A message for {topic} was not delivered: {error.str()}"),
+        )
+
+    def report_missing_permission(self, error: KafkaError, topic: str) -> None:
+        """Log that a message was refused for want of a permission."""
+        operation = MISSING_PERMISSIONS[error.code()]
+        self.missing_permission = f"{operation} to {topic} for {self._settings.principal}"
+        self.limited_log.log(
+            "not authorized",
+            logging.ERROR,
+            self._show(f"Kafka does not authorize {self.missing_permission}: a message was not delivered"),
+        )
+
+    def report_error(self, error: KafkaError) -> None:
+        """Log an error that concerns no single message."""
+        if error.fatal():
+            self.fatal_error = error
+        self.limited_log.log(
+            f"Kafka error {error.name()}",
+            logging.CRITICAL if error.fatal() else logging.ERROR,
+            self._show(f"Kafka: {error.str()}"),
+        )
+
+    def _show(self, text: str) -> str:
+        return escape(self._settings.redact(text))
+
+
+class LibrdkafkaLog:
+    """Takes librdkafka's own log lines, as its ``logger``."""
+
+    def __init__(self, settings: KafkaSettings, limited_log: RateLimitedLog) -> None:
+        self._settings = settings
+        self._limited_log = limited_log
+
+    def log(self, level: int, message: str, facility: str, client: str, text: str) -> None:
+        """Log a line; librdkafka's facility is a fixed word such as FAIL.
+
+        What librdkafka calls information is of interest to its developers.
+        """
+        self._limited_log.log(
+            f"librdkafka {facility}",
+            logging.DEBUG if level == logging.INFO else level,
+            escape(self._settings.redact(f"librdkafka {facility}: {text}")),
+        )
