@@ -484,7 +484,9 @@ async def test_lost_connection_ends_the_client(tma: ScriptedTma, kafka_reader: K
 async def test_useless_producer_ends_the_client(tma: ScriptedTma, kafka_reader: KafkaReader) -> None:
     async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
         client.heartbeat_interval = 0.01
-        client.controller.publisher._report_error(KafkaError(KafkaError._FATAL, "it is over", fatal=True))
+        client.controller.publisher.health.report_error(
+            KafkaError(KafkaError._FATAL, "it is over", fatal=True)
+        )
         with pytest.raises(KafkaException, match="it is over"):
             await client.done_task
 

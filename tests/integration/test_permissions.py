@@ -37,7 +37,8 @@ def set_permission(
     rule = AclBinding(
         ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, settings.principal, "*", operation, kind
     )
-    for future in AdminClient(settings.client_configuration()).create_acls([rule]).values():
+    admin = AdminClient(settings.client_configuration())
+    for future in admin.create_acls([rule]).values():
         future.result(TIMEOUT)
 
 

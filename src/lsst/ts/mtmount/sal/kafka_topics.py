@@ -195,18 +195,24 @@ class _AdminConnection:
     def check_permission(self, names: list[str], timeout: float) -> None:
         """Raise an error if Kafka says that topics may not be written."""
         forbidden = []
-        try:
-            futures = self._client.describe_topics(
-                TopicCollection(names), include_authorized_operations=True, request_timeout=timeout
-            )
-            for name, future in futures.items():
+        futures = self._client.describe_topics(
+            TopicCollection(names), include_authorized_operations=True, request_timeout=timeout
+        )
+        for name, future in futures.items():
+            try:
                 operations = future.result().authorized_operations
-                if operations and not {AclOperation.WRITE, AclOperation.ALL} & set(operations):
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    # Whoever may write a topic may also ask about it.
                     forbidden.append(name)
-        except KafkaException as error:
-            # The first messages will tell.
-            self._log.debug(f"Kafka does not tell what is authorized: {self._show(describe_error(error))}")
-            return
+                    continue
+                # The first messages will tell.
+                self._log.debug(
+                    f"Kafka does not tell what is authorized: {self._show(describe_error(error))}"
+                )
+                return
+            if operations and not {AclOperation.WRITE, AclOperation.ALL} & set(operations):
+                forbidden.append(name)
         if forbidden:
             raise KafkaSetupError(
                 f"Kafka at {self._settings.broker_addr} does not authorize WRITE to {', '.join(forbidden)} "

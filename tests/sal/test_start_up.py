@@ -1,0 +1,90 @@
+"""A start that hangs, and what is told of it."""
+
+import asyncio
+import logging
+import socket
+import threading
+
+import pytest
+
+from lsst.ts.mtmount.sal import KafkaPublisher, KafkaSettings, KafkaSetupError, TopicInfo, start_up
+
+LOG = logging.getLogger("test.start_up")
+TOPICS = [TopicInfo("brake", ()), TopicInfo("logevent_brake", ())]
+TIMEOUT = 20
+
+
+async def test_an_attempt_is_bounded_as_a_whole(
+    settings: KafkaSettings,
+    silent_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A registry's answer may take a minute here, all that is needed may not."""
+    monkeypatch.setattr(start_up, "ATTEMPT_TIMEOUT", 1.0)
+    monkeypatch.setattr(start_up, "PROGRESS_INTERVAL", 0.3)
+    caplog.set_level(logging.INFO)
+    url = f"http://127.0.0.1:{silent_port}"
+    publisher = KafkaPublisher(
+        KafkaSettings(settings.subname, settings.broker_addr, url), LOG, start_timeout=60.0
+    )
+    step = f"asking the schema registry {url} for schema 1 of 2"
+    async with asyncio.timeout(TIMEOUT):
+        with pytest.raises(KafkaSetupError, match=f"The start took over 1 s, and was still {step}"):
+            await publisher.start(TOPICS)
+    assert f"Starting for 0 s: {step}" in caplog.text
+
+
+async def test_a_name_that_hangs(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver has no time-out; nobody waits for its thread."""
+    monkeypatch.setattr(start_up, "ATTEMPT_TIMEOUT", 1.0)
+    release = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def hang(host: str, *args: object, **kwargs: object) -> object:
+        if host == "registry.example":
+            release.wait(TIMEOUT)
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return resolve(host, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    publisher = KafkaPublisher(
+        KafkaSettings(settings.subname, settings.broker_addr, "http://registry.example"), LOG
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT / 2):
+            with pytest.raises(KafkaSetupError, match="asking the schema registry http://registry.example"):
+                await publisher.start(TOPICS)
+    finally:
+        release.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "protocol"),
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP"), (b'{"topicID": 6}\r\n', "another protocol")],
+)
+async def test_something_else_in_the_place_of_kafka(
+    settings: KafkaSettings, answer: bytes, protocol: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        publisher = KafkaPublisher(KafkaSettings(settings.subname, address), LOG)
+        async with asyncio.timeout(TIMEOUT):
+            with pytest.raises(
+                KafkaSetupError,
+                match=f"expected Kafka at {address}, got {protocol}: is LSST_KAFKA_BROKER_ADDR",
+            ):
+                await publisher.start(TOPICS)
+        listener.shutdown(socket.SHUT_RDWR)
