@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from lsst.ts.mtmount.sal import KafkaSettings, SettingsError
 
@@ -159,9 +160,9 @@ def test_idempotence_without_explicit_acks_means_all(
     ("text", "expected"),
     [
         ("- 1\n- 2\n", "does not hold a mapping"),
-        ("linger.ms: [1]\n", "'linger.ms' has no plain value"),
-        ("linger.ms:\n", "'linger.ms' has no plain value"),
-        ("1: 2\n", "property 1 has no plain value"),
+        ("linger.ms: [1]\n", "a plain value for each property, not so 'linger.ms'"),
+        ("linger.ms:\n", "a plain value for each property, not so 'linger.ms'"),
+        ("1: 2\n", "a plain value for each property, not so 1"),
         ("linger.ms: 1\nsasl.password: 'pa55-yaml\n", r"is no YAML \(line 3\)"),
         ("sasl.password: !pa55-yaml x\n", r"is no YAML \(line 1\)"),
         ("sasl.password: pa55-yaml\x00\n", "is no YAML"),
@@ -260,3 +261,34 @@ def test_registry_url_that_may_hide_a_password(url: str) -> None:
 def test_registry_url_with_a_path() -> None:
     found = settings(LSST_SCHEMA_REGISTRY_URL="https://user:s3cr3t@[::1]:8081/apis/ccompat/v7/")
     assert "registry_url='https://[::1]:8081/apis/ccompat/v7'" in repr(found)
+
+
+@pytest.mark.parametrize(("name", "missing"), [("USERNAME", "PASSWORD"), ("PASSWORD", "USERNAME")])
+def test_half_a_login_is_told(name: str, missing: str) -> None:
+    found = settings(**{f"LSST_KAFKA_SECURITY_{name}": "pa55"})
+    assert found.list_warnings() == [f"SASL is off, because LSST_KAFKA_SECURITY_{missing} is not set"]
+
+
+def test_settings_that_falsify_the_counters_are_overruled(tmp_path: Path) -> None:
+    path = yaml_file(tmp_path, "{delivery.report.only.error: true, acks: 0, enabled_events: 0}")
+    found = settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
+    assert found.producer_configuration()["delivery.report.only.error"] == "false"
+    assert "enabled_events" not in found.producer_configuration()
+    assert [warning.partition(":")[0] for warning in found.list_warnings()] == [
+        "The Kafka property delivery.report.only.error=True is ignored",
+        "The Kafka property enabled_events=0 is ignored",
+        "acks=0",
+    ]
+    assert settings().list_warnings() == []
+
+
+def test_transactions_are_refused(tmp_path: Path) -> None:
+    path = yaml_file(tmp_path, "transactional.id: x")
+    with pytest.raises(SettingsError, match="expected no transactional.id"):
+        settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
+
+
+def test_the_culprit_of_a_file_is_named(tmp_path: Path) -> None:
+    path = yaml_file(tmp_path, "{linger.ms: fast, acks: 1, sasl.password: pa55, retries: 3}")
+    found = settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
+    assert found.explain_refusal(Producer) == f"{path}: linger.ms: 'fast'"

@@ -167,6 +167,8 @@ class KafkaPublisher:
         """
         if self._producer is not None:
             raise RuntimeError("The publisher is started already")
+        for warning in self.settings.list_warnings():
+            self.log.warning(warning)
         start_up = StartUp(
             self.settings,
             list(topics),
@@ -187,7 +189,8 @@ class KafkaPublisher:
             )
         except (KafkaException, TypeError, ValueError) as error:
             reason = self.settings.redact(describe_error(error))
-            raise KafkaSetupError(f"The Kafka producer settings are refused: {reason}") from None
+            culprits = self.settings.explain_refusal(Producer)
+            raise KafkaSetupError(f"The Kafka producer settings are refused: {culprits or reason}") from None
 
     async def send(
         self, kafka_topic: str, payload: bytes, key: bytes, deliveries: DeliveryCounter | None = None

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from confluent_kafka import KafkaException
 
 from .registry_url import RegistryUrl
 
@@ -35,6 +37,12 @@ ALIASES = {
     "queue.buffering.max.ms": "linger.ms",
     "sasl.mechanism": "sasl.mechanisms",
 }
+
+#: What would take the ground from under the counters of deliveries: each message must be reported.
+OVERRULED = {"delivery.report.only.error": "false", "enabled_events": None}
+
+#: What cannot work here, and why.
+REFUSED = {"transactional.id": "messages are not sent in transactions"}
 
 #: What is hidden in a configuration that is shown.
 SECRET_PROPERTY = re.compile(r"password|secret|token|jaas|key\.pem|oauthbearer\.config", re.IGNORECASE)
@@ -71,6 +79,8 @@ class KafkaSettings:
         How to log in with SASL.
     producer_overrides, client_overrides
         Further librdkafka properties: of the producer, of all clients.
+    producer_file, client_file
+        The files that these are from.
 
     Raises
     ------
@@ -89,6 +99,8 @@ class KafkaSettings:
     security_mechanism: str = DEFAULT_SECURITY_MECHANISM
     producer_overrides: Configuration = field(default_factory=dict)
     client_overrides: Configuration = field(default_factory=dict)
+    producer_file: str = field(default="", compare=False)
+    client_file: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not SUBNAME.fullmatch(self.subname):
@@ -99,6 +111,9 @@ class KafkaSettings:
             raise SettingsError(f"LSST_KAFKA_REPLICATION_FACTOR={self.replication_factor} is less than 1")
         if self.acks is not None and self.acks != "all" and not re.fullmatch(r"-?\d+", self.acks):
             raise SettingsError(f"LSST_KAFKA_PRODUCER_WAIT_ACKS={self.acks!r} is neither a number nor 'all'")
+        for name, reason in REFUSED.items():
+            if name in self.producer_overrides or name in self.client_overrides:
+                raise SettingsError(f"expected no {name} in the Kafka configuration: {reason}")
         try:
             RegistryUrl.parse(self.registry_url)
         except ValueError as error:
@@ -145,6 +160,8 @@ class KafkaSettings:
             security_mechanism=get("LSST_KAFKA_SECURITY_MECHANISM", DEFAULT_SECURITY_MECHANISM),
             producer_overrides=_read_yaml(environ, "LSST_KAFKA_PRODUCER_CONFIGURATION"),
             client_overrides=_read_yaml(environ, "LSST_KAFKA_BROKER_CLIENT_CONFIGURATION"),
+            producer_file=environ.get("LSST_KAFKA_PRODUCER_CONFIGURATION", ""),
+            client_file=environ.get("LSST_KAFKA_BROKER_CLIENT_CONFIGURATION", ""),
         )
 
     def client_configuration(self) -> Configuration:
@@ -175,7 +192,55 @@ class KafkaSettings:
             # librdkafka refuses an idempotent producer with fewer acknowledgements.
             is_idempotent = _is_true(overrides.get("enable.idempotence", False))
             configuration["acks"] = "all" if is_idempotent else DEFAULT_ACKS
-        return configuration | overrides
+        configuration |= overrides
+        for name, value in OVERRULED.items():
+            if value is None:
+                configuration.pop(name, None)
+            elif name in configuration:
+                configuration[name] = value
+        return configuration
+
+    def list_warnings(self) -> list[str]:
+        """Return what is odd about the settings, a sentence each."""
+        warnings = []
+        if bool(self.username) != bool(self.password):
+            missing = "PASSWORD" if self.username else "USERNAME"
+            warnings.append(f"SASL is off, because LSST_KAFKA_SECURITY_{missing} is not set")
+        overrides = self.producer_overrides | self.client_overrides
+        warnings += [
+            f"The Kafka property {name}={overrides[name]} is ignored: each delivery must be reported"
+            for name, value in OVERRULED.items()
+            if name in overrides and str(overrides[name]).lower() != value
+        ]
+        if str(self.producer_configuration()["acks"]) == "0":
+            warnings.append("acks=0: acknowledged means sent, and what Kafka loses is not noticed")
+        return warnings
+
+    def explain_refusal(self, make: Callable[[Configuration], object]) -> str:
+        """Find the properties of the YAML files that librdkafka refuses alone.
+
+        Parameters
+        ----------
+        make
+            Makes a client of a configuration, or raises an exception.
+
+        Returns
+        -------
+        explanation : `str`
+            Names file and property of each; empty if there is none.
+        """
+        refused = []
+        for path, overrides in (
+            (self.producer_file, self.producer_overrides),
+            (self.client_file, self.client_overrides),
+        ):
+            for name, value in overrides.items():
+                try:
+                    make({name: value, "log_level": 0})
+                except (KafkaException, TypeError, ValueError):
+                    shown = HIDDEN if SECRET_PROPERTY.search(name) else repr(value)
+                    refused.append(f"{path or 'overrides'}: {name}: {shown}")
+        return "; ".join(refused)
 
     @property
     def principal(self) -> str:
@@ -259,5 +324,7 @@ def _read_yaml(environ: Mapping[str, str], variable: str) -> Configuration:
         raise SettingsError(f"{variable}={path} does not hold a mapping of properties")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, str | int | float | bool):
-            raise SettingsError(f"{variable}={path}: property {name!r} has no plain value")
+            raise SettingsError(
+                f"{variable}={path}: expected a name and a plain value for each property, not so {name!r}"
+            )
     return content
