@@ -4,15 +4,22 @@ Run as ``python -m bench.guard_work WORK FRAMES``. The passes lie between two ca
 of `os.getppid`, at which valgrind can be told to begin a new count.
 """
 
+import ctypes
 import gc
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
-from lsst.ts.mtmount.core import DecoderState, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import (
+    DecoderState,
+    FrameBuffer,
+    FrameDecoder,
+    StructArrayReader,
+    encode_structs,
+)
 
-from .mix import CHUNK_SIZE, Workload, alternate_order, golden_mix
+from .mix import CHUNK_SIZE, Workload, alternate_order, cycle_orders, golden_mix
 from .stand_ins import ignore_delivery, refuse_frame, refuse_topic, take_message
 
 __all__ = ["WORKS", "Pass", "main"]
@@ -103,14 +110,76 @@ def make_encode_pass(workload: Workload) -> Pass:
     return run
 
 
-#: Kind of work: what makes a pass, and does each topic keep its order of members?
-WORKS: dict[str, tuple[Callable[[Workload], Pass], bool]] = {
-    "core": (make_core_pass, True),
-    "core, order alternates": (make_core_pass, False),
-    "framing": (make_framing_pass, True),
-    "decode": (make_decode_pass, True),
-    "decode, order alternates": (make_decode_pass, False),
-    "encode": (make_encode_pass, True),
+def make_dict_pass(workload: Workload) -> Pass:
+    """From frames to dicts and then to the values of records: the way of preprocessors."""
+    codecs = workload.make_codecs()
+    for codec in codecs.values():
+        codec.fused = False
+    jobs = [
+        (codecs[topic_id], frame) for topic_id, frame in zip(workload.topic_ids, workload.frames, strict=True)
+    ]
+
+    def run() -> None:
+        for codec, frame in jobs:
+            codec.gather(codec.load_frame(frame))
+
+    return run
+
+
+class Sample(ctypes.Structure):
+    """A structure as others send it: counters, a time and readings."""
+
+    _fields_ = [
+        ("counter", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+        ("time", ctypes.c_double),
+        ("position", ctypes.c_double * 6),
+        ("status", ctypes.c_uint16 * 6),
+    ]
+
+
+def make_read_structs_pass(workload: Workload) -> Pass:
+    """Structures into an array, as many at once as the workload has frames."""
+    count = len(workload.frames)
+    data = bytes(count * ctypes.sizeof(Sample))
+    buffer = FrameBuffer()
+    reader = StructArrayReader(Sample)
+
+    def run() -> None:
+        buffer.feed(data)
+        reader.read(buffer, count)
+
+    return run
+
+
+def make_write_structs_pass(workload: Workload) -> Pass:
+    """Structures into bytes, one for each frame of the workload."""
+    samples = [Sample(counter) for counter in range(len(workload.frames))]
+
+    def run() -> None:
+        for sample in samples:
+            encode_structs((sample,))
+
+    return run
+
+
+def keep_order(workload: Workload) -> Workload:
+    """Leave each topic's members in their order."""
+    return workload
+
+
+#: Kind of work: what makes a pass, and what becomes of the order of the members.
+WORKS: dict[str, tuple[Callable[[Workload], Pass], Callable[[Workload], Workload]]] = {
+    "core": (make_core_pass, keep_order),
+    "core, order alternates": (make_core_pass, alternate_order),
+    "framing": (make_framing_pass, keep_order),
+    "decode": (make_decode_pass, keep_order),
+    "decode, order alternates": (make_decode_pass, alternate_order),
+    "decode, general path": (make_decode_pass, cycle_orders),
+    "dict": (make_dict_pass, keep_order),
+    "encode": (make_encode_pass, keep_order),
+    "read structs": (make_read_structs_pass, keep_order),
+    "write structs": (make_write_structs_pass, keep_order),
 }
 
 
@@ -121,8 +190,8 @@ def main(work: str, num_frames: int) -> None:
     """
     gc.disable()
     mix = golden_mix("six")
-    make_pass, keeps_order = WORKS[work]
-    workload = mix if keeps_order else alternate_order(mix)
+    make_pass, arrange = WORKS[work]
+    workload = arrange(mix)
     run = make_pass(workload)
     # Warms up.
     run()

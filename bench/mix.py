@@ -24,6 +24,7 @@ __all__ = [
     "TOPIC_NAMES",
     "Workload",
     "alternate_order",
+    "cycle_orders",
     "find_workload",
     "golden_mix",
 ]
@@ -49,6 +50,9 @@ START = 1732400000.0
 
 #: Fewest frames of a workload of one topic.
 MIN_TOPIC_FRAMES = 40
+
+#: Orders of members that `cycle_orders` makes; decoders remember fewer.
+NUM_ORDERS = 5
 
 #: What one receive brings at most under load [bytes].
 CHUNK_SIZE = 64 * 1024
@@ -138,6 +142,19 @@ def alternate_order(workload: Workload) -> Workload:
         counts[topic_id] += 1
         frames.append(frame if counts[topic_id] % 2 else reverse_members(frame))
     return Workload(ALTERNATING, tuple(frames), workload.topic_ids * 2)
+
+
+def cycle_orders(workload: Workload) -> Workload:
+    """Rotate the members of each topic's frames: more orders than decoders remember."""
+    counts: Counter[int] = Counter()
+    frames = []
+    # So that a whole number of cycles of each topic is there.
+    for frame, topic_id in zip(workload.frames * NUM_ORDERS, workload.topic_ids * NUM_ORDERS, strict=True):
+        counts[topic_id] += 1
+        members = frame.removeprefix(b"{").removesuffix(b"}").split(b", ")
+        start = counts[topic_id] % NUM_ORDERS
+        frames.append(b"{%s}" % b", ".join(members[start:] + members[:start]))
+    return Workload(f"{workload.name}, {NUM_ORDERS} orders", tuple(frames), workload.topic_ids * NUM_ORDERS)
 
 
 def reverse_members(frame: bytes) -> bytes:
