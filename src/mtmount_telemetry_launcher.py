@@ -127,7 +127,7 @@ def run_demo() -> int:
 
 def run_record() -> int:
     """Run ``record_tma_telemetry``."""
-    return _run("record_tma")
+    return _run("record_tma", is_queued=True)
 
 
 def run_monitor() -> int:

@@ -181,6 +181,8 @@ async def test_closed_descriptors(
         "demo_mtmount_telemetry",
         "monitor_mtmount_telemetry",
         "adopt_mtmount_telemetry_client",
+        "record_tma_telemetry",
+        "compare_mtmount_interfaces",
     ],
 )
 def test_every_program_with_closed_descriptors_and_its_version(program: str, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ..program.arguments import (
     parse_record_limit,
     parse_seconds,
 )
+from ..program.log_format import LogFormatter
 from ..recording import DEFAULT_LIMIT, Recorder
 from ..resilience.escape import escape
 from ..resilience.writer_thread import run_in_daemon_thread
@@ -134,7 +135,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     check_extra(parser, "mcap.writer", "record", "--output")
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s: %(message)s", level=logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     return asyncio.run(amain(args))
 
 
