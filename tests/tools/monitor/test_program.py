@@ -259,9 +259,11 @@ class Terminal:
 
 
 @asynccontextmanager
-async def on_terminal(terminal: Terminal, *arguments: str) -> AsyncIterator[Process]:
+async def on_terminal(
+    terminal: Terminal, *arguments: str, term: str = "xterm-256color"
+) -> AsyncIterator[Process]:
     """Run the program on a terminal; it must end before this does."""
-    environment = {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+    environment = {"TERM": term, "PYTHONIOENCODING": "utf-8"}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "lsst.ts.mtmount.commands.monitor"),
@@ -326,3 +328,40 @@ async def test_plain_lines_on_a_terminal(streaming: Streaming) -> None:
             await terminal.read_until("summary=azimuth ")
         assert process.returncode == 0
         assert "\x1b[" not in terminal.shown
+
+
+async def test_check_of_what_is_live(streaming: Streaming) -> None:
+    async with streaming():
+        status, output, errors = await run("--check", "azimuth", "evt_telemetryConnected")
+    assert (status, output, errors) == (0, "all 2 topics are as they should be\n", "")
+
+
+async def test_check_of_what_is_not_there(sal_environment: str) -> None:
+    status, output, _ = await run("--check", "azimuth", "-d", "1.5")
+    assert (status, output) == (1, "azimuth: expected live, got no topic\n")
+
+
+async def test_the_last_event_is_shown_though_nobody_publishes(streaming: Streaming) -> None:
+    async with streaming():
+        pass
+    status, output, errors = await run("evt_telemetryConnected", "-d", "1.5")
+    _, summaries = parse_lines(output)
+    assert (status, errors) == (0, "")
+    assert summaries["evt_telemetryConnected"]["connected"] == "false"
+
+
+def test_list(sal_environment: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "azimuth"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split()[:3] == ["azimuth.actualPosition", "double", "deg"] for line in lines)
+
+
+async def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
+    streaming: Streaming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Terminal() as terminal:
+        async with streaming(), on_terminal(terminal, "-d", "2", "azimuth", term="dumb") as process:
+            await terminal.read_until("time=.* topic=azimuth ")
+            await terminal.read_until("summary=azimuth ")
+        assert process.returncode == 0
+        assert "\x1b" not in terminal.shown

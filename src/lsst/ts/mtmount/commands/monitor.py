@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 
@@ -22,6 +22,7 @@ from ..sal.schema import COMPONENT
 from ..sal.settings import KafkaSettings, SettingsError
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from ..tools.monitor import (
+    Check,
     FieldName,
     LiveView,
     MessageList,
@@ -29,9 +30,14 @@ from ..tools.monitor import (
     PlainLines,
     Selection,
     SelectionError,
+    list_field_names,
+    list_fields,
 )
 from ..tools.reader import Arrival, LiveConsumer, SettingsRefusedError
 from ..tools.simulator.options import parse_topics
+
+if TYPE_CHECKING:
+    from ..tools.monitor.web_view import WebView
 
 __all__ = ["main"]
 
@@ -52,6 +58,15 @@ DEFAULT_SKIP = 9
 
 #: Longest wait for a record [s], so that keys and signals are noticed.
 READ_WAIT = 0.1
+
+#: Longest check [s]: the TMA's slowest topic is late after 15 s.
+CHECK_DURATION = 20.0
+
+LOOPBACK = "127.0.0.1"
+
+
+class WebError(RuntimeError):
+    """The page for web browsers cannot be served."""
 
 
 class View(Protocol):
@@ -110,6 +125,20 @@ def parse_fields(text: str) -> list[FieldName]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def parse_address(text: str) -> tuple[str, int]:
+    """Parse ``[HOST:]PORT``; the host is loopback unless it is there.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is of another form.
+    """
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise argparse.ArgumentTypeError(f"expected [HOST:]PORT with a port from 1 to 65535, got {text!r}")
+    return host or LOOPBACK, int(port)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = ArgumentParser(
@@ -155,7 +184,21 @@ def make_parser() -> argparse.ArgumentParser:
         "axes; in plain lines: all fields)",
     )
     add_tma_interface_option(parser)
-    parser.add_argument("--plain", action="store_true", help="write plain lines to a terminal, too")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--plain", action="store_true", help="write plain lines to a terminal, too")
+    how.add_argument("--list", action="store_true", help="list topics and fields with their units, and end")
+    how.add_argument(
+        "--check",
+        action="store_true",
+        help="write what is not as it should be, and end: status 0 as soon as all telemetry is live, 1 if "
+        f"it is not within DURATION (default: {CHECK_DURATION:g} s)",
+    )
+    how.add_argument(
+        "--web",
+        type=parse_address,
+        metavar="[HOST:]PORT",
+        help=f"serve a page for web browsers instead (default host: {LOOPBACK}); needs the extra [web]",
+    )
     return parser
 
 
@@ -235,8 +278,28 @@ def run(
         view.show(arrivals)
 
 
-def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: Console) -> None:
-    """Run the program.
+def make_web_view(
+    address: tuple[str, int], state: MonitorState, consumer: LiveConsumer, title: str, log: logging.Logger
+) -> WebView:
+    """Make the page for web browsers.
+
+    Raises
+    ------
+    WebError
+        If the extra ``[web]`` is not installed.
+    """
+    try:
+        from ..tools.monitor.web_view import WebView
+    except ModuleNotFoundError as error:
+        raise WebError(
+            f"--web needs the extra [web], {error.name} is missing: pip install 'ts-mtmount-telemetry[web]'"
+        ) from None
+    choices = list_field_names(load_interface(log), state.topics)
+    return WebView(state, lambda: consumer.trouble, title, choices, *address)
+
+
+def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: Console) -> int:
+    """Run the program; return its exit status.
 
     Parameters
     ----------
@@ -253,17 +316,25 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
         If Kafka cannot be used with these settings.
     InterfaceError
         If the SAL interface cannot be understood.
+    WebError
+        If the page for web browsers cannot be served.
     """
-    is_plain = args.plain or not console.is_terminal or console.is_dumb_terminal
+    is_without_screen = args.plain or not console.is_terminal or console.is_dumb_terminal
+    is_plain = is_without_screen and not (args.web or args.check or args.list)
+    has_screen = not (is_without_screen or args.web or args.check or args.list)
     messages = MessageList()
     log = logging.getLogger(NAME)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(handle_signals())
-        stack.enter_context(log_to(logging.StreamHandler() if is_plain else messages))
+        stack.enter_context(log_to(messages if has_screen else logging.StreamHandler()))
         try:
             selection = make_selection(args, log, is_plain=is_plain)
         except SelectionError as error:
             parser.error(str(error))
+        if args.list:
+            for line in list_fields(load_interface(log), selection.topics):
+                print(line)
+            return 0
         settings = KafkaSettings.from_environment()
         prefix = f"lsst.{settings.subname}.{COMPONENT}."
         consumer = stack.enter_context(
@@ -271,16 +342,30 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
         )
         state = MonitorState(selection, prefix, time.monotonic(), choose_tma_interface(args.tma_interface))
         duration = args.duration
+        title = f"{COMPONENT} in Kafka: {prefix}* at {settings.broker_addr}"
         view: View
         if is_plain:
             view = PlainLines(state, sys.stdout, args.skip)
             duration = PLAIN_DURATION if duration is None else duration
             run(consumer, state, view, duration, stop)
+        elif args.check:
+            view = Check(state, lambda: consumer.trouble, sys.stdout)
+            run(consumer, state, view, CHECK_DURATION if duration is None else duration, stop)
+            view.show_summary(time.monotonic())
+            return 0 if view.is_over else 1
+        elif args.web:
+            view = web_view = make_web_view(args.web, state, consumer, title, log)
+            try:
+                stack.enter_context(web_view)
+            except OSError as error:
+                raise WebError(f"--web {args.web[0]}:{args.web[1]}: {error.strerror or error}") from None
+            print(f"Open {web_view.url} in a web browser", flush=True)
+            run(consumer, state, view, math.inf if duration is None else duration, stop)
         else:
-            title = f"{COMPONENT} in Kafka: {prefix}* at {settings.broker_addr}"
             with LiveView(state, lambda: consumer.trouble, messages.lines, title, console) as view:
                 run(consumer, state, view, math.inf if duration is None else duration, stop)
         view.show_summary(time.monotonic())
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -295,13 +380,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     status : `int`
         Exit status: 0 at the end, also after SIGINT or SIGTERM; 1 if Kafka
-        cannot be used with the settings there are.
+        cannot be used with the settings there are, or a check fails.
     """
     parser = make_parser()
     args = parser.parse_args(argv)
     try:
-        monitor(args, parser, Console())
-    except (SettingsError, SettingsRefusedError, InterfaceError, TmaInterfaceError) as error:
+        return monitor(args, parser, Console())
+    except (SettingsError, SettingsRefusedError, InterfaceError, TmaInterfaceError, WebError) as error:
         print(f"{NAME}: failed: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:

@@ -5,13 +5,16 @@
 it. The observatory's ``lsst.ts.salobj`` is not needed, and not used if it is there.
 """
 
+from .check import Check, find_problems
 from .live_view import LiveView
 from .message_list import MessageList
 from .monitor_state import MonitorState, Status
 from .plain_lines import PlainLines
 from .selection import FieldName, Selection, SelectionError
+from .topic_list import list_field_names, list_fields
 
 __all__ = [
+    "Check",
     "FieldName",
     "LiveView",
     "MessageList",
@@ -20,4 +23,7 @@ __all__ = [
     "Selection",
     "SelectionError",
     "Status",
+    "find_problems",
+    "list_field_names",
+    "list_fields",
 ]

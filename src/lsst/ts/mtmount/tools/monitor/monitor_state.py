@@ -304,6 +304,13 @@ class MonitorState:
                 if field.name.topic == topic.name:
                     field.take(arrival, now)
 
+    def add_fields(self, names: Iterable[FieldName], now: float) -> None:
+        """Keep further fields from now on; those of topics that are not read are left out."""
+        kept = {field.name for field in self.fields}
+        self.fields += [
+            FieldState(name, now) for name in names if name not in kept and name.topic in self.topics
+        ]
+
     def get_topic(self, arrival: Arrival) -> TopicState:
         """Return the topic of something that was read."""
         return self.topics[arrival.topic.removeprefix(self.prefix)]

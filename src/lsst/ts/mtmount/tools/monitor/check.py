@@ -1,0 +1,83 @@
+"""Whether all is as it should be, for scripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TextIO
+
+from ..reader import Arrival
+from .monitor_state import MonitorState, Status
+
+__all__ = ["Check", "find_problems"]
+
+#: Event and field that tell whether the TMA is connected.
+CONNECTED_EVENT, CONNECTED_FIELD = "logevent_telemetryConnected", "connected"
+
+#: What is wrong with an event, too: it need not come.
+EVENT_PROBLEMS = (Status.MISSING, Status.BAD, Status.NO_SCHEMA)
+
+
+def find_problems(state: MonitorState, trouble: str, now: float) -> list[str]:
+    """Find what is not as it should be, a line each; none if all telemetry is live.
+
+    Parameters
+    ----------
+    state : `MonitorState`
+        What was read.
+    trouble : `str`
+        Why Kafka cannot be read; empty if it can.
+    now : `float`
+        Current time of the state's clock [s].
+    """
+    problems = [f"Kafka cannot be read: {trouble}"] if trouble else []
+    publishers = state.publishers.list_at_once(now)
+    if len(publishers) > 1:
+        problems.append(f"expected one publisher, got {len(publishers)}: {', '.join(map(str, publishers))}")
+    for topic in state.topics.values():
+        status = topic.get_status(now)
+        if status in EVENT_PROBLEMS or (not topic.is_event and status is not Status.LIVE):
+            problems.append(f"{topic.label}: expected live, got {status}")
+        if topic.name == CONNECTED_EVENT and topic.values.get(CONNECTED_FIELD) is False:
+            problems.append(f"{topic.label}: expected {CONNECTED_FIELD}=true, got false")
+    return problems
+
+
+class Check:
+    """Waits until all is as it should be, and tells at the end.
+
+    Parameters
+    ----------
+    state : `MonitorState`
+        What is read.
+    get_trouble : callable
+        Returns why Kafka cannot be read at the moment; empty if it can.
+    output : `TextIO`
+        Where to write.
+
+    Attributes
+    ----------
+    is_over : `bool`
+        Is all as it should be?
+    """
+
+    def __init__(self, state: MonitorState, get_trouble: Callable[[], str], output: TextIO) -> None:
+        self.is_over = False
+        self._state = state
+        self._get_trouble = get_trouble
+        self._output = output
+
+    def show(self, arrivals: Iterable[Arrival]) -> None:
+        """See whether all is as it should be by now."""
+        self.is_over = not self._find_problems(time.monotonic())
+
+    def show_summary(self, now: float) -> None:
+        """Write a line for each problem, or one that there is none."""
+        problems = self._find_problems(now)
+        self._output.writelines(f"{problem}\n" for problem in problems)
+        if not problems:
+            self._output.write(f"all {len(self._state.topics)} topics are as they should be\n")
+        self._output.flush()
+
+    def _find_problems(self, now: float) -> list[str]:
+        return find_problems(self._state, self._get_trouble(), now)

@@ -1,0 +1,365 @@
+"""The state of the telemetry as a page for web browsers, by Bokeh's server (the extra ``[web]``)."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from bokeh.application import Application
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.document import Document
+from bokeh.layouts import column
+from bokeh.models.sources import ColumnDataSource
+from bokeh.models.widgets.inputs import MultiChoice
+from bokeh.models.widgets.markups import Div
+from bokeh.palettes import Category10
+from bokeh.plotting import figure
+from bokeh.server.server import Server
+from tornado.ioloop import IOLoop
+
+from ...resilience.escape import escape
+from ..reader import Arrival
+from .monitor_state import SPAN, FieldState, MonitorState, Status
+from .selection import FieldName
+from .text import format_value, format_values
+from .timeline import LENGTH
+
+__all__ = ["WebView"]
+
+#: Most pages that are served at once.
+MAX_SESSIONS = 8
+
+#: Most fields that one page plots, and that all pages together do.
+MAX_PLOTTED = 8
+MAX_FIELDS = 64
+
+#: Time between two updates of a page [s].
+UPDATE_INTERVAL = 1.0
+
+#: A page that lost its connection may come back for so long, also to a new server [s].
+TOKEN_LIFETIME = 7 * 86400
+
+#: Upper bound for the server to start [s].
+START_TIMEOUT = 30.0
+
+TABLE = '<table style="text-align:left;border-spacing:1em 0">'
+
+COLORS = {
+    Status.BAD: "red",
+    Status.LATE: "red",
+    Status.MISSING: "red",
+    Status.NO_SCHEMA: "red",
+    Status.WAITING: "gray",
+    Status.SEEN: "green",
+    Status.LIVE: "green",
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the pages show: made by the thread that reads, shown by the server's.
+
+    Parameters
+    ----------
+    status : `str`
+        Title, totals and the table of topics, as HTML.
+    curves : `dict` [`FieldName`, `dict` [`str`, `list`]]
+        Time [UTC unix ms] and value of the fields.
+    """
+
+    status: str
+    curves: dict[FieldName, dict[str, list[float]]]
+
+
+class WebView:
+    """Serves pages that are always up to date. A context manager.
+
+    Parameters
+    ----------
+    state : `MonitorState`
+        What is to be seen. Fields that a page plots are added to it.
+    get_trouble : callable
+        Returns why Kafka cannot be read at the moment; empty if it can.
+    title : `str`
+        First line.
+    choices : `Sequence` [`FieldName`]
+        Fields that a page may plot.
+    host : `str`
+        Address to listen at, as browsers name it.
+    port : `int`
+        Port.
+
+    Attributes
+    ----------
+    is_over : `bool`
+        False: somebody else decides when it is enough.
+    url : `str`
+        Where the page is.
+
+    Notes
+    -----
+    Entering it raises `OSError` if the address cannot be used.
+    """
+
+    def __init__(
+        self,
+        state: MonitorState,
+        get_trouble: Callable[[], str],
+        title: str,
+        choices: Sequence[FieldName],
+        host: str,
+        port: int,
+    ) -> None:
+        self.is_over = False
+        self.url = f"http://{host}:{port}/"
+        self._state = state
+        self._get_trouble = get_trouble
+        self._title = title
+        self._choices = {str(name): name for name in choices}
+        self._host = host
+        self._port = port
+        self._wanted = {field.name for field in state.fields}
+        self._num_sessions = 0
+        self._next_update = -math.inf
+        self._snapshot = Snapshot("", {})
+        self._started: Future[tuple[Server, IOLoop]] = Future()
+        self._thread = threading.Thread(target=self._serve, name="web page", daemon=True)
+
+    def __enter__(self) -> Self:
+        # They tell each request.
+        for name in ("bokeh", "tornado"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._thread.start()
+        self._started.result(START_TIMEOUT)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        server, loop = self._started.result(START_TIMEOUT)
+
+        def stop() -> None:
+            server.unlisten()
+            server.stop()
+            loop.stop()
+
+        loop.add_callback(stop)
+        self._thread.join()
+
+    def show(self, arrivals: Iterable[Arrival]) -> None:
+        """Make what the pages show, if it is time."""
+        now = time.monotonic()
+        if now < self._next_update:
+            return
+        self._next_update = now + UPDATE_INTERVAL
+        self._state.add_fields(self._wanted, now)
+        self._snapshot = self.make_snapshot(now)
+
+    def show_summary(self, now: float) -> None:
+        """Show nothing more: the pages turn gray."""
+
+    def make_snapshot(self, now: float) -> Snapshot:
+        """Make what the pages show.
+
+        Parameters
+        ----------
+        now : `float`
+            Current time of the state's clock [s].
+        """
+        return Snapshot(
+            self._render_header(now) + self._render_topics(now) + self._render_fields(),
+            {field.name: _make_curve(field, now) for field in self._state.fields},
+        )
+
+    def _render_header(self, now: float) -> str:
+        trouble = self._get_trouble()
+        publishers = self._state.publishers.list_at_once(now)
+        lines = [f"<h2>{_to_html(self._title)}</h2>"]
+        if trouble:
+            lines.append(_render_alarm(f"Kafka cannot be read: {trouble}"))
+        if len(publishers) > 1:
+            lines.append(_render_alarm(f"{len(publishers)} publishers at once: {publishers}"))
+        else:
+            lines.append(f"<p>publisher: {_to_html(str(publishers[0] if publishers else 'none'))}</p>")
+        return "".join(lines)
+
+    def _render_topics(self, now: float) -> str:
+        rows = []
+        for topic in self._state.topics.values():
+            status = topic.get_status(now)
+            age = topic.get_age(now)
+            cells = [
+                topic.label,
+                f"{topic.arrivals.compute_rate(now, SPAN):.1f}",
+                "-" if math.isnan(age) else f"{age:.1f}",
+                str(topic.num_lost),
+                str(topic.num_bad),
+                format_values(topic.values),
+            ]
+            shown = "".join(f"<td>{_to_html(cell)}</td>" for cell in cells)
+            rows.append(
+                f'<tr id="{_to_html(topic.label)}"><td style="color:{COLORS[status]}"><b>{status}</b></td>'
+                f"{shown}</tr>"
+            )
+        headings = "".join(
+            f"<th>{name}</th>" for name in ("status", "topic", "rec/s", "age s", "lost", "bad", "values")
+        )
+        return f"{TABLE}<tr>{headings}</tr>{''.join(rows)}</table>"
+
+    def _render_fields(self) -> str:
+        rows = "".join(
+            f'<tr id="{_to_html(str(field.name))}"><td>{_to_html(str(field.name))}</td>'
+            f"<td>{_to_html(format_value(field.value))} {_to_html(field.units)}</td></tr>"
+            for field in self._state.fields
+            if field.value is not None
+        )
+        return f"{TABLE}{rows}</table>"
+
+    def _serve(self) -> None:
+        """Run the server's event loop."""
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            io_loop = IOLoop.current()
+            server = Server(
+                {"/": Application(FunctionHandler(self._make_page))},
+                io_loop=io_loop,
+                address=self._host,
+                port=self._port,
+                allow_websocket_origin=[f"{self._host}:{self._port}"],
+                unused_session_lifetime_milliseconds=10_000,
+                check_unused_sessions_milliseconds=2_000,
+                session_token_expiration=TOKEN_LIFETIME,
+            )
+            server.start()
+        except Exception as error:
+            self._started.set_exception(error)
+        else:
+            self._started.set_result((server, io_loop))
+            io_loop.start()
+        finally:
+            loop.close()
+
+    def _make_page(self, document: Document) -> None:
+        """Fill the page of a new session; in the server's thread, as all that follows."""
+        document.title = "MTMount telemetry"
+        if self._num_sessions >= MAX_SESSIONS:
+            document.add_root(Div(text=f"expected up to {MAX_SESSIONS} pages at once: close another one"))
+            return
+        self._num_sessions += 1
+        document.on_session_destroyed(self._end_session)
+        Page(document, self._choices, self._get_snapshot, self._want)
+
+    def _end_session(self, session: Any) -> None:
+        self._num_sessions -= 1
+
+    def _get_snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    def _want(self, names: Iterable[FieldName]) -> None:
+        """Ask for fields to be kept from now on."""
+        wanted = self._wanted | set(names)
+        if len(wanted) <= MAX_FIELDS:
+            self._wanted = wanted
+
+
+class Page:
+    """One session's page.
+
+    Parameters
+    ----------
+    document : `bokeh.document.Document`
+        What the browser shows.
+    choices : `dict` [`str`, `FieldName`]
+        Fields that may be plotted.
+    get_snapshot : callable
+        Returns what is to be seen.
+    want : callable
+        Asks for fields to be kept.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        choices: dict[str, FieldName],
+        get_snapshot: Callable[[], Snapshot],
+        want: Callable[[Iterable[FieldName]], None],
+    ) -> None:
+        self._choices = choices
+        self._get_snapshot = get_snapshot
+        self._want = want
+        # All texts in it are escaped; formulas would be looked for in them.
+        self._status = Div(disable_math=True, sizing_mode="stretch_width")
+        plotted = [str(name) for name in get_snapshot().curves if str(name) in choices][:MAX_PLOTTED]
+        self._choice = MultiChoice(
+            title="plotted fields", options=sorted(choices), value=plotted, max_items=MAX_PLOTTED
+        )
+        self._choice.on_change("value", self._choose)
+        self._figure = figure(
+            x_axis_type="datetime",
+            height=350,
+            sizing_mode="stretch_width",
+            tools="pan,wheel_zoom,box_zoom,reset,save,hover",
+            active_drag="box_zoom",
+        )
+        self._sources: dict[str, ColumnDataSource] = {}
+        self._choose("value", [], plotted)
+        document.add_root(column(self._status, self._choice, self._figure, sizing_mode="stretch_width"))
+        document.add_periodic_callback(self._update, round(1000 * UPDATE_INTERVAL))
+        self._update()
+
+    def _choose(self, attribute: str, old: Sequence[str], new: Sequence[str]) -> None:
+        """Plot the fields that the user has chosen."""
+        # What a browser sends is checked: it may be any program.
+        names = [name for name in new if name in self._choices][:MAX_PLOTTED]
+        self._want(self._choices[name] for name in names)
+        self._sources = {
+            name: self._sources.get(name) or ColumnDataSource({"x": [], "y": []}) for name in names
+        }
+        self._figure.renderers = []
+        if self._figure.legend:
+            self._figure.legend.items = []
+        for number, (name, source) in enumerate(self._sources.items()):
+            color = Category10[10][number]
+            self._figure.line("x", "y", source=source, legend_label=name, color=color, line_width=2)
+        self._update()
+
+    def _update(self) -> None:
+        snapshot = self._get_snapshot()
+        self._status.text = snapshot.status
+        for name, source in self._sources.items():
+            if (curve := snapshot.curves.get(self._choices[name])) is not None:
+                source.data = curve
+
+
+def _make_curve(field: FieldState, now: float) -> dict[str, list[float]]:
+    """List times and means of the last seconds, from the first one on; NaN makes a gap."""
+    means = field.history.list_means(now, LENGTH)
+    begin = math.floor(now) - LENGTH + time.time() - time.monotonic()
+    points = [(1000 * (begin + number), mean) for number, mean in enumerate(means)]
+    first = next((number for number, mean in enumerate(means) if mean is not None), LENGTH)
+    return {
+        "x": [when for when, _ in points[first:]],
+        "y": [math.nan if mean is None else mean for _, mean in points[first:]],
+    }
+
+
+def _to_html(text: str) -> str:
+    """Make any text a piece of HTML that shows it."""
+    return html.escape(escape(text))
+
+
+def _render_alarm(text: str) -> str:
+    return f'<p style="color:red"><b>{_to_html(text)}</b></p>'

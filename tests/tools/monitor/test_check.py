@@ -1,0 +1,87 @@
+import io
+import time
+
+from lsst.ts.mtmount.sal import load_packaged_interface
+from lsst.ts.mtmount.tools.monitor import (
+    Check,
+    MonitorState,
+    Selection,
+    find_problems,
+    list_field_names,
+    list_fields,
+)
+from lsst.ts.mtmount.tools.reader import BadMessage, MessageWithoutSchema
+
+from .records import PREFIX, make_record
+
+START = 1000.0
+CONNECTED = "logevent_telemetryConnected"
+
+
+def make_state(*topics: str, start: float = START) -> MonitorState:
+    return MonitorState(Selection(topics, ()), PREFIX, start)
+
+
+def test_problems() -> None:
+    state = make_state("azimuth", "encoder", CONNECTED)
+    # Events need not come; telemetry must.
+    assert find_problems(state, "", START) == [
+        "azimuth: expected live, got waiting",
+        "encoder: expected live, got waiting",
+    ]
+    state.take(
+        [make_record("azimuth"), make_record("encoder"), make_record(CONNECTED, connected=True)], START
+    )
+    assert find_problems(state, "", START) == []
+    assert find_problems(state, "down", START) == ["Kafka cannot be read: down"]
+    state.take([make_record("azimuth", origin=2), make_record("encoder", origin=1)], START + 0.5)
+    state.take([make_record("azimuth", origin=2), make_record("encoder", origin=1)], START + 1)
+    assert find_problems(state, "", START + 1) == ["expected one publisher, got 2: 1, 2"]
+
+
+def test_problems_of_each_kind() -> None:
+    state = make_state("azimuth", "encoder", "elevation", CONNECTED, "logevent_clockOffset")
+    state.take(
+        [
+            BadMessage(PREFIX + "azimuth", "odd"),
+            MessageWithoutSchema(PREFIX + "encoder", "down"),
+            make_record("elevation"),
+            make_record(CONNECTED, connected=False),
+        ],
+        START,
+    )
+    state.mark_missing({PREFIX + "logevent_clockOffset"})
+    assert find_problems(state, "", START + 5) == [
+        "azimuth: expected live, got bad",
+        "encoder: expected live, got no schema",
+        "elevation: expected live, got late",
+        "evt_telemetryConnected: expected connected=true, got false",
+        "evt_clockOffset: expected live, got no topic",
+    ]
+
+
+def test_check_is_over_when_all_is_live() -> None:
+    now = time.monotonic()
+    state = make_state("azimuth", start=now)
+    output = io.StringIO()
+    check = Check(state, lambda: "", output)
+    check.show([])
+    assert not check.is_over
+    check.show_summary(now)
+    state.take([make_record("azimuth")], time.monotonic())
+    check.show([])
+    assert check.is_over
+    check.show_summary(time.monotonic())
+    assert output.getvalue().splitlines() == [
+        "azimuth: expected live, got waiting",
+        "all 1 topics are as they should be",
+    ]
+
+
+def test_list_of_fields() -> None:
+    interface = load_packaged_interface()
+    lines = [line.split() for line in list_fields(interface, ["azimuthDrives", CONNECTED])]
+    assert ["azimuthDrives.current", "double[16]"] in [line[:2] for line in lines]
+    assert lines[-1][:2] == ["evt_telemetryConnected.connected", "boolean"]
+    names = [str(name) for name in list_field_names(interface, ["azimuth", "azimuthDrives"])]
+    assert {"azimuth.actualPosition", "azimuthDrives.current[0]", "azimuthDrives.current[15]"} <= set(names)

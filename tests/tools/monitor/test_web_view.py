@@ -1,0 +1,190 @@
+"""The page for web browsers, in a real browser (Debian's chromium and chromium-driver)."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from bokeh.client import pull_session
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import websocket_connect
+
+from lsst.ts.mtmount.commands.monitor import main
+
+from ..conftest import Streaming
+
+TIMEOUT = 60
+EVIL = "<img onerror=alert(1) src=x>"
+
+#: Bokeh keeps its widgets in shadow roots, which no selector looks into.
+READ_ROWS = """
+const found = {images: 0, rows: {}};
+function collect(node) {
+    if (node.tagName === "TR" && node.id) {
+        found.rows[node.id] = [node.innerText, node.querySelector("td").style.color];
+    }
+    if (node.tagName === "IMG") found.images += 1;
+    if (node.shadowRoot) collect(node.shadowRoot);
+    for (const child of node.children || []) collect(child);
+}
+collect(document.documentElement);
+return found;
+"""
+
+
+def find_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def serving(port: int, *arguments: str) -> AsyncIterator[Process]:
+    """Run the program until the end of the test."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "lsst.ts.mtmount.commands.monitor", "--web", str(port), *arguments),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(TIMEOUT):
+            line = await process.stdout.readline()
+        assert line == f"Open http://127.0.0.1:{port}/ in a web browser\n".encode()
+        yield process
+    finally:
+        process.terminate()
+        _, errors = await process.communicate()
+    assert process.returncode == 0, errors
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Chrome]:
+    driver = shutil.which("chromedriver")
+    if driver is None or shutil.which("chromium") is None:
+        pytest.skip("chromium and chromium-driver are not installed")
+    options = ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"):
+        options.add_argument(argument)
+    browser = Chrome(options, Service(driver))
+    yield browser
+    browser.quit()
+
+
+Found = dict[str, list[str]]
+
+
+async def read_until(browser: Chrome, is_enough: Callable[[Found], bool]) -> Found:
+    """Look at the page until it shows what it should; return text and colour of the rows."""
+    found: Found = {}
+    async with asyncio.timeout(TIMEOUT):
+        while not is_enough(found):
+            result = await asyncio.to_thread(browser.execute_script, READ_ROWS)
+            assert result["images"] == 0
+            found = result["rows"]
+            await asyncio.sleep(0.1)
+    return found
+
+
+@pytest.mark.slow
+async def test_page(streaming: Streaming, browser: Chrome) -> None:
+    port = find_port()
+    async with serving(port):
+        async with streaming() as client:
+            await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
+            client.log.warning(EVIL)
+            rows = await read_until(
+                browser,
+                lambda rows: (
+                    "live" in rows.get("azimuth", [""])[0] and EVIL in rows.get("evt_logMessage", [""])[0]
+                ),
+            )
+            assert rows["azimuth"][1] == "green"
+            assert "connected=True" in rows["evt_telemetryConnected"][0]
+            value = rows["azimuth.actualPosition"][0]
+            # Values move.
+            await read_until(browser, lambda rows: rows.get("azimuth.actualPosition", [value])[0] != value)
+        # The client has stopped.
+        rows = await read_until(browser, lambda rows: "late" in rows.get("azimuth", [""])[0])
+        assert rows["azimuth"][1] == "red"
+        assert "connected=False" in rows["evt_telemetryConnected"][0]
+
+
+@pytest.mark.slow
+async def test_reconnects_by_itself(streaming: Streaming, browser: Chrome) -> None:
+    port = find_port()
+    async with streaming():
+        async with serving(port, "azimuth"):
+            await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
+            await read_until(browser, lambda rows: "live" in rows.get("azimuth", [""])[0])
+        async with serving(port, "azimuth", "elevation"):
+            await read_until(browser, lambda rows: "live" in rows.get("elevation", [""])[0])
+
+
+@pytest.mark.slow
+async def test_other_origins_are_refused_and_sessions_are_few(sal_environment: str) -> None:
+    port = find_port()
+
+    def request(origin: str) -> HTTPRequest:
+        return HTTPRequest(f"ws://127.0.0.1:{port}/ws", headers={"Origin": origin})
+
+    def open_pages() -> list[bool]:
+        """Open one page more than there may be; tell which are refused."""
+        sessions = [pull_session(url=f"http://127.0.0.1:{port}/") for _ in range(9)]
+        texts = [getattr(session.document.roots[0], "text", "") for session in sessions]
+        for session in sessions:
+            session.close()
+        return ["close another one" in text for text in texts]
+
+    async with serving(port, "azimuth"):
+        for origin in (f"http://localhost:{port}", "http://evil.example", f"http://127.0.0.1:{port + 1}"):
+            with pytest.raises(HTTPClientError, match="403"):
+                await websocket_connect(request(origin))
+        assert await asyncio.to_thread(open_pages) == [False] * 8 + [True]
+        # Only loopback is listened at.
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.2", port)
+
+
+async def test_a_port_in_use(sal_environment: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        # In a process of its own: tornado forgets to close the socket.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "lsst.ts.mtmount.commands.monitor", "--web", str(port)),
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        async with asyncio.timeout(TIMEOUT):
+            output, errors = await process.communicate()
+    assert (process.returncode, output) == (1, b"")
+    start = f"monitor_mtmount_telemetry: failed: --web 127.0.0.1:{port}: "
+    assert [line.startswith(start) for line in errors.decode().splitlines()] == [True]
+
+
+def test_without_the_extra(
+    sal_environment: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "lsst.ts.mtmount.tools.monitor.web_view", raising=False)
+    monkeypatch.setitem(sys.modules, "bokeh.application", None)
+    assert main(["--web", "5006"]) == 1
+    error = capsys.readouterr().err
+    assert "--web needs the extra [web]" in error
+    assert "pip install 'ts-mtmount-telemetry[web]'" in error
+
+
+@pytest.mark.parametrize("text", ["", "0", "65536", "x", "host:", "1.5", "-1"])
+def test_addresses_that_are_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([f"--web={text}"])
+    assert caught.value.code == 2
+    assert "expected [HOST:]PORT" in capsys.readouterr().err
