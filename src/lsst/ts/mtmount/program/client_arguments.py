@@ -113,6 +113,12 @@ def make_parser() -> ArgumentParser:
         help="end with status 3 if any frame was dropped, or any message not acknowledged",
     )
     parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check all that a run with these options needs, publish nothing, and end",
+    )
+    parser.add_argument("--json", action="store_true", help="with --check: print the findings as JSON")
+    parser.add_argument(
         "--which", action="store_true", help="tell which package this program runs, and end; needs no --host"
     )
     return parser
@@ -126,6 +132,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("the following arguments are required: --host")
     if args.report_interval is not None and args.report is None:
         parser.error("argument --report-interval: expected --report beside it")
+    if args.json and not args.check:
+        parser.error("argument --json: expected --check beside it")
     if args.record_limit is not None and args.record is None:
         parser.error("argument --record-limit: expected --record beside it")
     if args.record is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import sys
@@ -15,11 +16,13 @@ from ..constants import LOGGER_NAME
 from ..core import DropReason
 from ..pipeline.counters import Counters
 from ..resilience.escape import escape
+from ..resilience.writer_thread import run_in_daemon_thread
 from ..sal import SalobjError
-from ..tma_interface import TmaInterfaceError
+from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from .client_arguments import parse_arguments
 from .copies import find_other_distributions
 from .event_loop import ProgramEventLoop
+from .health_check import run_health_check
 from .output import QueuedOutput, wait_printed
 from .report_file import ReportFile
 from .shutdown_watchdog import ShutdownWatchdog, exit_within
@@ -92,6 +95,13 @@ async def run_program(make_client: Callable[..., RunnableClient]) -> int:
             print(f"SAL backend: {error}")
             return 1
         return 0
+    if args.check:
+        try:
+            tma_interface = choose_tma_interface(args.tma_interface)
+        except TmaInterfaceError as error:
+            print(escape(f"failed  TMA interface: {error}"))
+            return 1
+        return await run_in_daemon_thread(functools.partial(run_health_check, args, tma_interface))
     loop = asyncio.get_running_loop()
     with QueuedOutput(), ShutdownWatchdog(EARLY_LIMIT, _report_forced_end) as watchdog:
         if not isinstance(loop, ProgramEventLoop):

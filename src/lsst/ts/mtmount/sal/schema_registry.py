@@ -171,6 +171,26 @@ class SchemaRegistry:
         except (KeyError, TypeError, ValueError):
             raise self._reject(f"gave no schema id for {subject}", answer) from None
 
+    def is_compatible(self, subject: str, schema: Mapping[str, Any]) -> bool:
+        """Ask whether a schema could be registered after a subject's latest one; it is not registered.
+
+        Raises
+        ------
+        RegistryError
+            If the registry cannot be reached, or does not answer as it should.
+        """
+        status, answer = self._request(
+            "POST",
+            f"/compatibility/subjects/{quote(subject, safe='')}/versions/latest",
+            {"schema": json.dumps(schema)},
+        )
+        action = f"compare the schema of {subject}"
+        self._expect_ok(status, answer, action)
+        if not isinstance(answer, dict) or not isinstance(answer.get("is_compatible"), bool):
+            raise self._reject(f"did not {action}", answer)
+        is_compatible: bool = answer["is_compatible"]
+        return is_compatible
+
     def _expect_ok(self, status: int, answer: Any, action: str) -> None:
         if status != http.HTTPStatus.OK:
             message = answer.get("message") if isinstance(answer, dict) else answer

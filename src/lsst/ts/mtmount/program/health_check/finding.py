@@ -1,0 +1,59 @@
+"""What a check has found."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from ...resilience.escape import escape
+
+__all__ = ["Finding", "Status", "failed", "ok", "warning"]
+
+
+class Status(enum.StrEnum):
+    """Whether the program can run."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the check.
+
+    Parameters
+    ----------
+    subject
+        What was checked.
+    status
+        Whether the program can run with that.
+    found
+        What was found.
+    advice
+        What to do, if there is anything to do.
+    """
+
+    subject: str
+    status: Status
+    found: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        advice = f"; {self.advice}" if self.advice else ""
+        return escape(f"{self.status:8}{self.subject}: {self.found}{advice}")
+
+
+def ok(subject: str, found: str) -> Finding:
+    """Make a finding that is well."""
+    return Finding(subject, Status.OK, found)
+
+
+def warning(subject: str, found: str, advice: str = "") -> Finding:
+    """Make a finding that the program can run with."""
+    return Finding(subject, Status.WARNING, found, advice)
+
+
+def failed(subject: str, found: str, advice: str = "") -> Finding:
+    """Make a finding that the program cannot run with."""
+    return Finding(subject, Status.FAILED, found, advice)

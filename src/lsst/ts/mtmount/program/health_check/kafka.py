@@ -1,0 +1,245 @@
+"""Is Kafka there, may we write to it, and does somebody else?"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
+
+from ...sal.interface import Interface
+from ...sal.kafka_topics import describe_error
+from ...sal.settings import KafkaSettings
+from .finding import Finding, failed, ok, warning
+
+__all__ = ["check_kafka", "list_servers"]
+
+#: How long Kafka may take for each answer [s], and for a connection to one address.
+ANSWER_TIMEOUT = 6.0
+CONNECT_TIMEOUT = 2.0
+
+#: How long it is watched whether somebody publishes [s].
+WATCH_TIME = 2.5
+
+#: In front of the private fields: a zero byte and the schema id; then four time stamps.
+STAMPS_END = 5 + 32
+
+
+def list_servers(settings: KafkaSettings) -> list[tuple[str, int]]:
+    """Return host and port of each bootstrap server that the clients are configured with."""
+    servers = []
+    for text in str(settings.client_configuration()["bootstrap.servers"]).split(","):
+        host, _, port = text.strip().rpartition("://")[2].rpartition(":")
+        if host and port.isdecimal():
+            servers.append((host.strip("[]"), int(port)))
+        else:
+            servers.append((text.strip(), 9092))
+    return servers
+
+
+def check_kafka(settings: KafkaSettings, interface: Interface) -> Iterator[Finding]:
+    """Check the broker, its addresses, log-in, authorisations, topics, and other publishers."""
+    errors: list[KafkaError] = []
+    configuration = settings.client_configuration() | {"error_cb": errors.append, "log_level": 0}
+    try:
+        admin = AdminClient(configuration)
+        Producer(settings.producer_configuration() | {"error_cb": errors.append, "log_level": 0})
+    except (KafkaException, TypeError, ValueError) as error:
+        yield failed(
+            "Kafka settings", settings.redact(describe_error(error)), "correct the property it names"
+        )
+        return
+    where = settings.broker_addr
+    try:
+        metadata = admin.list_topics(timeout=ANSWER_TIMEOUT)
+    except KafkaException as error:
+        admin.poll(0)
+        yield _describe_refusal(settings, where, [*errors, error.args[0]])
+        return
+    protocol = str(configuration.get("security.protocol", "plaintext")).upper()
+    yield ok("Kafka", f"{where} answers, {len(metadata.brokers)} brokers")
+    yield ok("TLS", f"used ({protocol})" if "SSL" in protocol else "not used")
+    is_sasl = "SASL" in protocol
+    yield ok("SASL", f"logged in ({configuration.get('sasl.mechanisms')})" if is_sasl else "not used")
+    for broker in metadata.brokers.values():
+        yield _check_address(broker.id, str(broker.host), int(broker.port or 0))
+    names = {topic.kafka_topic(settings.subname): topic for topic in interface.topics.values()}
+    present = [name for name in names if name in metadata.topics]
+    yield from _check_topics(names, metadata)
+    yield from _check_authorisations(admin, settings, present, len(present) < len(names))
+    yield _watch_publishers(settings, [name for name in present if not names[name].is_event])
+
+
+def _describe_refusal(settings: KafkaSettings, where: str, errors: list[KafkaError]) -> Finding:
+    """Say why Kafka does not answer, by the most telling of the errors."""
+    for error in errors:
+        text = settings.redact(error.str())
+        if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
+            return failed("SASL", f"{where}: {text}", "check LSST_KAFKA_SECURITY_USERNAME and _PASSWORD")
+        if error.code() == KafkaError._SSL:
+            return failed("TLS", f"{where}: {text}", "check ssl.ca.location and the security protocol")
+    texts = [settings.redact(error.str()) for error in errors if error.code() != KafkaError._ALL_BROKERS_DOWN]
+    return failed("Kafka", f"{where}: {texts[0] if texts else 'no answer'}", "check LSST_KAFKA_BROKER_ADDR")
+
+
+def _check_address(broker: int, host: str, port: int) -> Finding:
+    subject = f"broker {broker}"
+    try:
+        socket.create_connection((host, port), CONNECT_TIMEOUT).close()
+    except OSError as error:
+        return failed(
+            subject,
+            f"advertises {host}:{port}, which cannot be reached: {error.strerror or error}",
+            "messages go to the advertised addresses: correct advertised.listeners, or the route there",
+        )
+    return ok(subject, f"advertises {host}:{port}, which takes connections")
+
+
+def _check_topics(names: Mapping[str, Any], metadata: Any) -> Iterator[Finding]:
+    missing = [name for name in names if name not in metadata.topics]
+    if missing:
+        yield warning(
+            "topics",
+            f"{len(missing)} of {len(names)} are missing, {missing[0]} first",
+            "the start creates them",
+        )
+    else:
+        yield ok("topics", f"all {len(names)} are there")
+    present = {name: metadata.topics[name].partitions for name in names if name in metadata.topics}
+    if odd := [name for name, partitions in present.items() if len(partitions) != 1]:
+        yield warning(
+            "partitions",
+            f"expected 1, got {len(present[odd[0]])} for {odd[0]}",
+            "only partition 0 is written",
+        )
+    else:
+        yield ok("partitions", "one each")
+    orphans = [
+        name
+        for name, partitions in present.items()
+        if 0 not in partitions or partitions[0].leader not in metadata.brokers
+    ]
+    if orphans:
+        yield failed("leaders", f"{len(orphans)} topics have none, {orphans[0]} first", "start the brokers")
+    else:
+        yield ok("leaders", "all partitions have one")
+
+
+def _check_authorisations(
+    admin: AdminClient, settings: KafkaSettings, present: list[str], must_create: bool
+) -> Iterator[Finding]:
+    """Ask which operations we may do; a broker without authoriser allows all."""
+    subject = "authorisations"
+    try:
+        if present:
+            described = admin.describe_topics(
+                TopicCollection(present), include_authorized_operations=True, request_timeout=ANSWER_TIMEOUT
+            )
+            allowed = {
+                name: set(future.result(ANSWER_TIMEOUT).authorized_operations or ())
+                for name, future in described.items()
+            }
+        else:
+            allowed = {}
+        may_create = True
+        if must_create:
+            cluster = admin.describe_cluster(
+                include_authorized_operations=True, request_timeout=ANSWER_TIMEOUT
+            ).result(ANSWER_TIMEOUT)
+            may_create = AclOperation.CREATE in (cluster.authorized_operations or (AclOperation.CREATE,))
+    except (KafkaException, TimeoutError) as error:
+        reason = settings.redact(describe_error(error)) or f"no answer in {ANSWER_TIMEOUT:g} s"
+        yield warning(subject, f"Kafka does not tell them: {reason}", "the start will show")
+        return
+    # Empty: there is no authoriser, or the broker tells none.
+    told = {name: operations for name, operations in allowed.items() if operations}
+    no_write = [name for name, operations in told.items() if AclOperation.WRITE not in operations]
+    no_read = [name for name, operations in told.items() if AclOperation.READ not in operations]
+    if no_write:
+        yield failed(subject, f"no WRITE for {len(no_write)} topics, {no_write[0]} first", "add an ACL")
+    if not may_create:
+        # Telling which topics may be created by a prefix needs the ACLs themselves.
+        yield warning(
+            subject, "no CREATE for the cluster", "the missing topics need an ACL, or are made by hand"
+        )
+    if no_read:
+        yield warning(
+            subject,
+            f"no READ for {len(no_read)} topics, {no_read[0]} first",
+            "monitor and check cannot read them",
+        )
+    if not no_write and may_create and not no_read:
+        yield ok(subject, "all that is needed")
+
+
+def _watch_publishers(settings: KafkaSettings, topics: list[str]) -> Finding:
+    """Look whether somebody publishes at this moment, and who."""
+    subject = "other publishers"
+    consumer = Consumer(
+        settings.client_configuration()
+        | {
+            # Consumers must name a group; without a subscription none is joined.
+            "group.id": "lsst.ts.mtmount.health_check",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "latest",
+            "allow.auto.create.topics": False,
+            "log_level": 0,
+        }
+    )
+    origins: set[int] = set()
+    failure = ""
+    try:
+        consumer.assign([TopicPartition(name, 0) for name in topics])
+        deadline = time.monotonic() + WATCH_TIME
+        while (left := deadline - time.monotonic()) > 0:
+            message = consumer.poll(left)
+            if message is None:
+                continue
+            error, value = message.error(), message.value()
+            if error is not None:
+                failure = settings.redact(error.str())
+            elif (origin := _read_origin(value)) is not None:
+                origins.add(origin)
+    except KafkaException as error:
+        failure = settings.redact(describe_error(error))
+    finally:
+        consumer.close()
+    if origins:
+        shown = ", ".join(map(str, sorted(origins)))
+        return warning(
+            subject, f"private_origin {shown} publish now", "end that client first: two disturb readers"
+        )
+    if failure:
+        return warning(subject, f"cannot be seen: {failure}", "see the authorisations")
+    return ok(subject, f"none in {WATCH_TIME:g} s")
+
+
+def _read_origin(value: bytes | None) -> int | None:
+    """Read private_origin of a record; None if it is none."""
+    if value is None or len(value) <= STAMPS_END:
+        return None
+    try:
+        _, position = _read_varint(value, STAMPS_END)
+        for _ in ("private_revCode", "private_identity"):
+            length, position = _read_varint(value, position)
+            position += max(length, 0)
+        return _read_varint(value, position)[0]
+    except IndexError:
+        return None
+
+
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """Read an Avro int; return it and the position behind it."""
+    number = shift = 0
+    while shift < 70:
+        byte = data[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    return (number >> 1) ^ -(number & 1), position

@@ -1,0 +1,102 @@
+"""What can be checked without Kafka: settings, names, interface, clock, files."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+import time
+from collections.abc import Iterable, Iterator
+
+from ...sal.interface import Interface, load_interface
+from ...sal.registry_url import RegistryUrl
+from ...sal.settings import KafkaSettings
+from ...sal.tai import TaiClock
+from ...tma_interface import TmaInterface
+from .finding import Finding, failed, ok, warning
+from .kafka import list_servers
+
+__all__ = ["check_clock", "check_files", "check_names", "read_interface"]
+
+#: More than clocks that are synchronised differ by [s].
+MAX_CLOCK_ERROR = 0.5
+
+
+class _ListHandler(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def read_interface(tma_interface: TmaInterface) -> tuple[Interface, list[Finding]]:
+    """Load the SAL interface; tell how it differs from what is expected.
+
+    Raises
+    ------
+    InterfaceError
+        If it cannot be understood.
+    """
+    log = logging.Logger("check")
+    handler = _ListHandler()
+    log.addHandler(handler)
+    interface = load_interface(log, tma_interface=tma_interface)
+    findings = [warning("SAL interface", text) for text in handler.texts]
+    return interface, findings or [ok("SAL interface", f"{interface.source}, {len(interface.topics)} topics")]
+
+
+def check_names(settings: KafkaSettings, tma_host: str) -> Iterator[Finding]:
+    """Resolve the names of all servers."""
+    registry = RegistryUrl.parse(settings.registry_url)
+    hosts = [
+        *((f"LSST_KAFKA_BROKER_ADDR {host}", host) for host, _ in list_servers(settings)),
+        (f"LSST_SCHEMA_REGISTRY_URL {registry.host}", registry.host),
+        (f"--host {tma_host}", tma_host),
+    ]
+    for subject, host in hosts:
+        try:
+            addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+        except OSError as error:
+            yield failed(subject, error.strerror or str(error), "correct the name, or the name service")
+        else:
+            yield ok(subject, ", ".join(sorted(addresses)))
+
+
+def check_clock(tma_offsets: Iterable[float]) -> Iterator[Finding]:
+    """Check leap seconds, and this computer's clock against the TMA's time stamps [s]."""
+    clock = TaiClock()
+    kernel = round(time.clock_gettime(time.CLOCK_TAI) - time.time())
+    if clock.use_clock_tai:
+        yield ok("leap seconds", f"TAI - UTC is {clock.tai_minus_utc:g} s, in CLOCK_TAI too")
+    else:
+        yield ok(
+            "leap seconds",
+            f"TAI - UTC is {clock.tai_minus_utc:g} s by the table (CLOCK_TAI: {kernel} s, not used)",
+        )
+    offsets = sorted(tma_offsets)
+    if not offsets:
+        yield warning("clock", "not compared: the TMA sent no time stamp")
+        return
+    # The least delayed frame tells most.
+    offset = max(offsets)
+    if abs(offset) > MAX_CLOCK_ERROR:
+        yield warning(
+            "clock", f"the TMA's is {offset:+.3f} s from this one", "synchronise both; see clockOffset"
+        )
+    else:
+        yield ok("clock", f"the TMA's is {offset:+.3f} s from this one")
+
+
+def check_files(args: argparse.Namespace) -> Iterator[Finding]:
+    """Name the files that options ask for; parsing the command line has tried each."""
+    named = {
+        "--dead-letter": args.dead_letter and args.dead_letter.path,
+        "--report": args.report and args.report.path,
+        "--pid-file": args.pid_file and args.pid_file.output.path,
+        "--record": args.record,
+    }
+    for option, path in named.items():
+        if path is not None:
+            yield ok(option, f"{path} can be written")

@@ -1,0 +1,117 @@
+"""Running all checks, side by side and within a time limit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from ...sal import InterfaceError
+from ...sal.settings import KafkaSettings, SettingsError
+from ...tma_interface import TmaInterface
+from .finding import Finding, Status, failed, ok
+from .kafka import check_kafka
+from .local import check_clock, check_files, check_names, read_interface
+from .registry import check_registry
+from .tma import check_tma
+
+__all__ = ["run_health_check"]
+
+#: All checks end within this [s].
+TIME_LIMIT = 28.0
+
+YAML_VARIABLES = ("LSST_KAFKA_PRODUCER_CONFIGURATION", "LSST_KAFKA_BROKER_CLIENT_CONFIGURATION")
+
+
+class _Group:
+    """Findings of checks that follow each other, in a thread of their own."""
+
+    def __init__(self, name: str, check: Callable[[], Iterable[Finding]]) -> None:
+        self.findings: list[Finding] = []
+        self._name = name
+        self._check = check
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, name=f"check {name}", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            for finding in self._check():
+                self.findings.append(finding)  # each counts, if the next one hangs
+        except Exception as error:
+            self.findings.append(failed(self._name, f"the check itself failed: {error!r}", "report this"))
+        finally:
+            self._ended.set()
+
+    def wait(self, deadline: float) -> list[Finding]:
+        """Return what was found by then."""
+        if not self._ended.wait(max(deadline - time.monotonic(), 0)):
+            return [
+                *self.findings,
+                failed(self._name, f"no end within {TIME_LIMIT:g} s", "is a server hanging?"),
+            ]
+        return self.findings
+
+
+def run_health_check(args: argparse.Namespace, tma_interface: TmaInterface) -> int:
+    """Check all that a run with these options needs, and print one line for each finding.
+
+    Parameters
+    ----------
+    args : `argparse.Namespace`
+        The program's options.
+    tma_interface : `TmaInterface`
+        What the TMA sends.
+
+    Returns
+    -------
+    status : `int`
+        Exit status: 1 if anything failed, else 0.
+    """
+    findings = list(find_all(args, tma_interface))
+    if args.json:
+        print(json.dumps([_as_dict(finding) for finding in findings], indent=4))
+    else:
+        for finding in findings:
+            print(finding)
+    return int(any(finding.status is Status.FAILED for finding in findings))
+
+
+def find_all(args: argparse.Namespace, tma_interface: TmaInterface) -> Iterator[Finding]:
+    """Run all checks; yield what they find, in the order of a start."""
+    deadline = time.monotonic() + TIME_LIMIT
+    offsets: list[float] = []
+    tma = _Group("TMA", lambda: check_tma(args.host, args.port, tma_interface, offsets))
+    try:
+        settings = KafkaSettings.from_environment()
+        interface, interface_findings = read_interface(tma_interface)
+    except (SettingsError, InterfaceError) as error:
+        subject = "settings" if isinstance(error, SettingsError) else "SAL interface"
+        yield failed(subject, str(error), "Kafka and registry are not checked without")
+    else:
+        yield ok("settings", f"{settings.broker_addr}, {settings.subname}")
+        for variable in YAML_VARIABLES:
+            if path := os.environ.get(variable):
+                yield ok(variable, f"{path} is read")
+        yield from interface_findings
+        groups = [
+            _Group("names", lambda: check_names(settings, args.host)),
+            _Group("Kafka", lambda: check_kafka(settings, interface)),
+            _Group("schema registry", lambda: check_registry(settings, interface)),
+        ]
+        for group in groups:
+            yield from group.wait(deadline)
+    yield from tma.wait(deadline)
+    yield from check_clock(offsets)
+    yield from check_files(args)
+
+
+def _as_dict(finding: Finding) -> dict[str, str]:
+    return {
+        "subject": finding.subject,
+        "status": str(finding.status),
+        "found": finding.found,
+        "advice": finding.advice,
+    }

@@ -1,0 +1,92 @@
+"""Does the TMA send telemetry?"""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
+from ...core import FRAME_DECODABLE, FrameSplitter
+from ...sal.tai import TaiClock
+from ...tma_interface import TmaInterface
+from .finding import Finding, failed, ok, warning
+
+__all__ = ["check_tma"]
+
+CONNECT_TIMEOUT = 5.0
+
+#: How long frames are counted [s].
+LISTEN_TIME = 2.0
+
+#: Topics that are less frequent may be missing in that time [ms].
+MAX_PERIOD_MS = 1000
+
+
+def check_tma(host: str, port: int, interface: TmaInterface, offsets: list[float]) -> Iterator[Finding]:
+    """Connect as the client would, and count the frames of 2 s.
+
+    Parameters
+    ----------
+    host, port
+        Where the TMA is.
+    interface
+        What it should send.
+    offsets
+        Gets the TMA's time less this computer's, of each frame [s].
+    """
+    subject = f"TMA {host}:{port}"
+    clock = TaiClock()
+    splitter = FrameSplitter(LINE_TERMINATOR, MAX_FRAME_LENGTH)
+    counts: Counter[int | None] = Counter()
+    num_bad = num_unknown = 0
+    try:
+        with socket.create_connection((host, port), CONNECT_TIMEOUT) as sock:
+            start = time.monotonic()
+            while (left := start + LISTEN_TIME - time.monotonic()) > 0:
+                sock.settimeout(left)
+                try:
+                    data = sock.recv(65536)
+                except TimeoutError:
+                    break
+                now = clock.now()
+                if not data:
+                    yield failed(
+                        subject, "it closed the connection", "it may serve one client only: end the other"
+                    )
+                    return
+                for kind, topic_id, timestamp, _, _ in splitter.feed(data):
+                    if kind != FRAME_DECODABLE:
+                        num_bad += 1
+                    elif topic_id not in interface.by_id:
+                        num_unknown += 1
+                    else:
+                        counts[topic_id] += 1
+                        if math.isfinite(timestamp):
+                            offsets.append(timestamp - now)
+            elapsed = time.monotonic() - start
+    except OSError as error:
+        yield failed(subject, f"no connection: {error.strerror or error}", "check --host, --port and the TMA")
+        return
+    if not counts.total():
+        yield failed(subject, f"connected (a second connection), but no telemetry in {LISTEN_TIME:g} s")
+        return
+    yield ok(
+        subject,
+        f"connected (a second connection); {counts.total() / elapsed:.0f} frames/s of {len(counts)} topics",
+    )
+    missing = [
+        topic.sal_topic
+        for topic_id, topic in interface.by_id.items()
+        if topic_id not in counts and topic.period_ms <= MAX_PERIOD_MS
+    ]
+    if missing:
+        yield warning(
+            "TMA topics", f"none of {', '.join(missing)} in {LISTEN_TIME:g} s", "is that part switched off?"
+        )
+    if num_bad or num_unknown:
+        yield warning(
+            "TMA frames", f"{num_bad} undecodable, {num_unknown} of unknown topics", "these are dropped"
+        )
