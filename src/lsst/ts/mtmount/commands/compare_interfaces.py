@@ -16,8 +16,8 @@ from rich.text import Text
 
 from ..program.arguments import ArgumentParser, parse_output_file, parse_seconds
 from ..resilience.escape import escape
-from ..tma_interface import format_table
-from ..tools.interface_comparison import Comparison, SourceError, compare_sources, load_source
+from ..tma_interface import format_table, load_packaged_tma_interface
+from ..tools.interface_comparison import Comparison, Source, SourceError, compare_sources, load_source
 
 __all__ = ["main"]
 
@@ -56,6 +56,22 @@ def make_parser() -> argparse.ArgumentParser:
         help="write the first interface, one of the TMA, as a table (CSV) for --tma-interface",
     )
     return parser
+
+
+def load_sources(names: Sequence[str], duration: float) -> list[Source]:
+    """Load the interfaces; a map that is among them gives the SAL names of what is live.
+
+    Raises
+    ------
+    SourceError
+        If one of them cannot be used.
+    """
+    packaged = load_packaged_tma_interface()
+    sources: dict[int, Source] = {}
+    for index, name in sorted(enumerate(names), key=lambda entry: entry[1].startswith("live:")):
+        known = next((source.tma for source in sources.values() if source.tma is not None), packaged)
+        sources[index] = load_source(name, duration, known)
+    return [sources[index] for index in range(len(names))]
 
 
 def print_tables(comparisons: Sequence[Comparison], console: Console) -> None:
@@ -103,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(args.interfaces) not in num_wanted:
         parser.error(f"expected two or three interfaces, got {len(args.interfaces)}")
     try:
-        sources = [load_source(name, args.duration) for name in args.interfaces]
+        sources = load_sources(args.interfaces, args.duration)
         if args.export is not None:
             if sources[0].tma is None:
                 parser.error(

@@ -129,7 +129,7 @@ def _compare_members(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
         for member in used.members
         if member.name not in sent.by_name and member.field not in (*grown, *shrunk)
     ]
-    dropped = "each frame is dropped; with --accept-incomplete these fields keep their values"
+    dropped = "each frame is dropped"
     for what, effect in (
         (f"also sends {', '.join(new)}" if new else "", "these members are ignored"),
         (f"does not send {', '.join(gone)}" if gone else "", dropped),

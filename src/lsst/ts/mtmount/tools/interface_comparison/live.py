@@ -51,7 +51,7 @@ class SeenTopic:
         return max(1, round(period / TICK_MS)) * TICK_MS
 
 
-async def listen(host: str, port: int, duration: float, packaged: TmaInterface) -> TmaInterface:
+async def listen(host: str, port: int, duration: float, known: TmaInterface) -> TmaInterface:
     """Describe what a TMA sends, as far as that can be seen on the wire.
 
     Parameters
@@ -62,7 +62,7 @@ async def listen(host: str, port: int, duration: float, packaged: TmaInterface) 
         Its port.
     duration : `float`
         How long to listen [s].
-    packaged : `TmaInterface`
+    known : `TmaInterface`
         Gives the SAL names of topic IDs, and the periods of topics that came once.
 
     Raises
@@ -92,7 +92,7 @@ async def listen(host: str, port: int, duration: float, packaged: TmaInterface) 
         raise TmaInterfaceError(f"{source}: expected frames of topics, got none within {duration:g} s")
     remarks = (f"{num_bad} frames could not be understood",) if num_bad else ()
     return TmaInterface(
-        tuple(_make_topic(topic_id, topic, packaged) for topic_id, topic in topics.items()), source, remarks
+        tuple(_make_topic(topic_id, topic, known) for topic_id, topic in topics.items()), source, remarks
     )
 
 
@@ -113,8 +113,8 @@ def _take(frame: bytes, topics: dict[int, SeenTopic]) -> bool:
     return True
 
 
-def _make_topic(topic_id: int, seen: SeenTopic, packaged: TmaInterface) -> TmaTopic:
-    known = packaged.by_id.get(topic_id)
+def _make_topic(topic_id: int, seen: SeenTopic, interface: TmaInterface) -> TmaTopic:
+    known = interface.by_id.get(topic_id)
     members = []
     for name, is_boolean in seen.members.items():
         try:

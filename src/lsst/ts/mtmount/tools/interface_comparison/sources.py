@@ -49,7 +49,7 @@ class Source:
         return self.name.startswith("live:")
 
 
-def load_source(name: str, duration: float) -> Source:
+def load_source(name: str, duration: float, known: TmaInterface) -> Source:
     """Load an interface by its name on the command line.
 
     Parameters
@@ -59,6 +59,8 @@ def load_source(name: str, duration: float) -> Source:
         ``sal:packaged`` or ``live:HOST:PORT``.
     duration : `float`
         How long to listen to what is live [s].
+    known : `TmaInterface`
+        Gives the SAL names of the topic IDs of what is live.
 
     Raises
     ------
@@ -77,9 +79,7 @@ def load_source(name: str, duration: float) -> Source:
             case "live":
                 host, _, port = rest.rpartition(":")
                 if host and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536:
-                    tma = asyncio.run(
-                        listen(host.strip("[]"), int(port), duration, load_packaged_tma_interface())
-                    )
+                    tma = asyncio.run(listen(host.strip("[]"), int(port), duration, known))
                     return Source(name, tma, {})
     except (TmaInterfaceError, InterfaceError) as error:
         raise SourceError(str(error)) from None

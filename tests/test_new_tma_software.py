@@ -1,0 +1,167 @@
+"""The TMA's software changes, end to end: what is published with the old map, and with the new file."""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lsst.ts.mtmount import TelemetryClient
+from lsst.ts.mtmount.core import DropReason
+from lsst.ts.mtmount.sal import FieldInfo
+from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface, load_tma_interface
+from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
+
+from .kafka_reader import KafkaReader
+from .sal.interface_files import packaged_fields, write_package
+from .tma import ScriptedTma
+from .tma_interface.configuration import Variable, format_configuration, list_variables
+
+#: Name of each topic of the story: topic ID, period [50 ms], and its section.
+TOPICS = {
+    "azimuth": (6, 1, "Azimuth"),
+    "elevation": (15, 1, "Elevation"),
+    "azimuthDrives": (5, 1, "AzimuthDrives"),
+    "encoderHeads": (28, 2, "Encoder Heads"),
+    "unknownToSal": (29, 2, "Unknown To Sal"),
+}
+
+
+@pytest.fixture
+def new_file(tmp_path: Path) -> Path:
+    """A new topic, a field gone, a field added, an array grown; and a topic that SAL does not have."""
+    packaged = load_packaged_tma_interface().by_name
+    variables = {
+        "azimuth": [v for v in list_variables(packaged["azimuth"]) if v.name != "actualTorque"],
+        "elevation": [*list_variables(packaged["elevation"]), Variable("windLoad")],
+        "azimuthDrives": [Variable(f"current{number}") for number in range(1, 19)],
+        "encoderHeads": [Variable("headAZ1", "Int64 Array"), Variable("headAZ2", "Int64 Array")],
+        "unknownToSal": [Variable("anything")],
+    }
+    path = tmp_path / "TelemetryTopicsConfiguration.ini"
+    path.write_bytes(
+        format_configuration(
+            {
+                section: (topic_id, period, variables[name])
+                for name, (topic_id, period, section) in TOPICS.items()
+            }
+        )
+    )
+    return path
+
+
+@pytest.fixture(autouse=True)
+def new_sal(tmp_path: Path, sal_environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAL already has what is new, but for one topic."""
+    topics = packaged_fields()
+    topics["elevation"] += [FieldInfo("windLoad", "double"), FieldInfo("windLoadTimestamp", "double")]
+    topics["encoderHeads"] = [
+        FieldInfo("headAZ", "long long", 2),
+        FieldInfo("headAZTimestamp", "double", 2),
+        FieldInfo("timestamp", "double"),
+    ]
+    monkeypatch.setenv("LSST_SAL_INTERFACES_DIR", str(write_package(tmp_path, topics)))
+
+
+@pytest.fixture
+async def kafka_reader(embedded_kafka: EmbeddedKafka, sal_environment: str) -> AsyncIterator[KafkaReader]:
+    names = [*packaged_fields(), "encoderHeads"]
+    embedded_kafka.create_topics(sal_environment + name for name in names)
+    reader = KafkaReader(
+        embedded_kafka.bootstrap_servers, embedded_kafka.registry_url, sal_environment, names
+    )
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+async def tma() -> AsyncIterator[ScriptedTma]:
+    async with ScriptedTma() as server:
+        yield server
+
+
+def make_frames(path: Path) -> dict[str, tuple[bytes, dict[str, float]]]:
+    """Return a frame of each topic as the new software sends it, and its members."""
+    frames = {}
+    for topic in load_tma_interface(path).topics:
+        members = {member.name: 1.0 + index for index, member in enumerate(topic.members)}
+        if topic.sal_topic == "encoderHeads":
+            members |= {"headAZ1": 11, "headAZ2": 12}
+        frames[topic.sal_topic] = json.dumps({"topicID": topic.topic_id, **members}).encode(), members
+    return frames
+
+
+@asynccontextmanager
+async def running(tma: ScriptedTma, **options: Any) -> AsyncIterator[TelemetryClient]:
+    client = TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin", **options)
+    try:
+        await client.start_task
+        yield client
+    finally:
+        await client.close()
+
+
+async def test_with_the_old_map(tma: ScriptedTma, kafka_reader: KafkaReader, new_file: Path) -> None:
+    """The contract: what lacks a member is dropped, what is new is ignored."""
+    frames = make_frames(new_file)
+    async with running(tma) as client:
+        await tma.send(*(frame for frame, _ in frames.values()))
+        (drives,) = await kafka_reader.read_count("azimuthDrives", 1)
+        (elevation,) = await kafka_reader.read_count("elevation", 1)
+        await tma.send(frames["elevation"][0])
+        await kafka_reader.read_count("elevation", 2)
+        counters = client.counters
+        assert client.unsupported_topic_ids == {28, 29}
+    assert (counters.published, counters.unsupported) == (3, 2)
+    assert {reason: count for reason, count in counters.dropped.items() if count} == {
+        DropReason.MISSING_FIELD: 1
+    }
+    assert len(drives["current"]) == 16
+    assert elevation["windLoad"] == 0.0
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+async def test_with_the_new_file(
+    tma: ScriptedTma,
+    kafka_reader: KafkaReader,
+    new_file: Path,
+    by_variable: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """All is published but the topic that SAL does not have."""
+    caplog.set_level(logging.INFO)
+    frames = make_frames(new_file)
+    options: dict[str, Any] = {} if by_variable else {"tma_interface": new_file}
+    if by_variable:
+        monkeypatch.setenv("MTMOUNT_TMA_INTERFACE", str(new_file))
+    async with running(tma, **options) as client:
+        await tma.send(*(frame for frame, _ in frames.values()))
+        records = {
+            name: (await kafka_reader.read_count(name, 1))[0] for name in TOPICS if name != "unknownToSal"
+        }
+        events = await kafka_reader.read_count("logevent_clockOffset", 1)
+        # The last frame has no message to wait for.
+        await tma.send(frames["azimuth"][0])
+        await kafka_reader.read_count("azimuth", 2)
+        counters = client.counters
+        assert client.unsupported_topic_ids == {29}
+    assert (counters.published, counters.unsupported, counters.total_dropped) == (5, 1, 0)
+    drives = frames["azimuthDrives"][1]
+    assert records["azimuthDrives"]["current"] == [drives[f"current{number}"] for number in range(1, 19)]
+    assert records["encoderHeads"]["headAZ"] == [11, 12]
+    assert records["elevation"]["windLoad"] == frames["elevation"][1]["windLoad"]
+    assert records["azimuth"]["actualTorque"] == 0.0
+    assert records["azimuth"]["actualPosition"] == frames["azimuth"][1]["actualPosition"]
+    assert events
+    assert f"TMA interface: {new_file} (5 topics, " in caplog.text
+    assert "unlike the packaged one, azimuth does not send actualTorque, actualTorqueTimestamp" in caplog.text
+    assert "there is no tel_unknownToSal; the frames of topic ID 29 are ignored" in caplog.text
+
+
+async def test_unusable_file(tma: ScriptedTma, sal_environment: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nowhere: No such file or directory"):
+        TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin", tma_interface=tmp_path / "nowhere")
