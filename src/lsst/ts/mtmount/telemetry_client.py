@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 import os
 import signal
 import time
@@ -23,6 +24,7 @@ from .pipeline.counters import Counters
 from .pipeline.telemetry_pipeline import DropCallback, TelemetryPipeline
 from .pipeline.topic_handler import Preprocessor
 from .program.client_program import run_program
+from .program.metrics_server import Snapshot
 from .recording import DEFAULT_LIMIT, Recorder
 from .resilience import Backoff, DeadLetterFile
 from .resilience.writer_thread import run_in_daemon_thread
@@ -193,6 +195,7 @@ class TelemetryClient(Client):
         self._pipeline_state = DecoderState.NEED_MORE
         self._last_frame_time = time.monotonic()
         self._num_frames_seen = 0
+        self._clock_offset = math.nan
         self._num_published_at_serve = 0
         self.failure: Exception | None = None
         self.on_end: Callable[[], object] | None = None
@@ -420,6 +423,23 @@ class TelemetryClient(Client):
         """Log what became of every frame so far; called on SIGUSR1."""
         self.log.info(f"Counters: {json.dumps(self.counters.as_dict())}")
 
+    def take_snapshot(self) -> Snapshot:
+        """Return the figures that ``--metrics-port`` serves."""
+        recorder = self.recorder
+        return Snapshot(
+            counters=self.counters,
+            topic_frames={
+                codec.kafka_topic.rpartition(".")[2]: codec.record.num_encoded
+                for codec in self._pipeline.decoder.codecs.values()
+            },
+            connected=self.connected,
+            last_frame_time=self.last_receive_time,
+            kafka_stalled=self._sal.publisher.measure_stall(),
+            clock_offset=self._clock_offset,
+            recorded=0 if recorder is None else recorder.num_recorded,
+            not_recorded=0 if recorder is None else recorder.num_dropped,
+        )
+
     def describe_loss(self) -> str:
         """Tell what has not reached Kafka yet; from any thread."""
         counters = self._pipeline.counters
@@ -502,7 +522,8 @@ class TelemetryClient(Client):
 
     async def _write_clock_offset(self, timestamp: float) -> None:
         """Publish how far the TMA's clock is from ours, and wait with the next one."""
-        await self._sal.write_event("clockOffset", offset=timestamp - self._sal.clock.now())
+        self._clock_offset = timestamp - self._sal.clock.now()
+        await self._sal.write_event("clockOffset", offset=self._clock_offset)
         self.next_clock_offset_task = asyncio.create_task(self._wait_for_next_clock_offset())
 
     async def _wait_for_next_clock_offset(self) -> None:

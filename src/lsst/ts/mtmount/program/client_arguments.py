@@ -24,6 +24,7 @@ from .arguments import (
     parse_port,
     parse_record_limit,
     parse_seconds,
+    parse_server_port,
 )
 from .pid_file import PidFile
 
@@ -113,6 +114,19 @@ def make_parser() -> ArgumentParser:
         help="end with status 3 if any frame was dropped, or any message not acknowledged",
     )
     parser.add_argument(
+        "--metrics-port",
+        type=parse_server_port,
+        metavar="PORT",
+        help="serve metrics for Prometheus, /healthz and /readyz on this port; 0: any free one",
+    )
+    parser.add_argument(
+        "--metrics-host",
+        type=parse_host,
+        default="127.0.0.1",
+        metavar="HOST",
+        help="address to serve them on (default: %(default)s)",
+    )
+    parser.add_argument(
         "--check",
         action="store_true",
         help="check all that a run with these options needs, publish nothing, and end",
@@ -132,6 +146,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("the following arguments are required: --host")
     if args.report_interval is not None and args.report is None:
         parser.error("argument --report-interval: expected --report beside it")
+    if args.metrics_port is not None:
+        check_extra(parser, "prometheus_client", "metrics", "--metrics-port")
     if args.json and not args.check:
         parser.error("argument --json: expected --check beside it")
     if args.record_limit is not None and args.record is None:

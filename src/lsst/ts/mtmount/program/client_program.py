@@ -7,11 +7,15 @@ import asyncio
 import contextlib
 import functools
 import logging
+import os
 import socket
 import sys
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from .._version import __version__
 from ..constants import LOGGER_NAME
 from ..core import DropReason
 from ..pipeline.counters import Counters
@@ -23,6 +27,7 @@ from .client_arguments import parse_arguments
 from .copies import find_other_distributions
 from .event_loop import ProgramEventLoop
 from .health_check import run_health_check
+from .metrics_server import MetricsServer, Snapshot
 from .output import QueuedOutput, wait_printed
 from .report_file import ReportFile
 from .shutdown_watchdog import ShutdownWatchdog, exit_within
@@ -66,6 +71,9 @@ class RunnableClient(Protocol):
     @property
     def counters(self) -> Counters:
         """What became of every frame so far."""
+
+    def take_snapshot(self) -> Snapshot:
+        """Return the figures for the metrics."""
 
     def describe_loss(self) -> str:
         """Tell what has not reached Kafka yet; from any thread."""
@@ -130,11 +138,18 @@ async def _run(
         try:
             if args.pid_file is not None:
                 stack.enter_context(args.pid_file)
+            metrics: MetricsServer | None = None
+            if args.metrics_port is not None:
+                metrics = MetricsServer(args.metrics_host, args.metrics_port)
+                stack.callback(metrics.close)
+                print(f"{PREFIX} metrics: host={args.metrics_host}; port={metrics.port}")
             if not must_end():
                 client = make_client(host=args.host, port=args.port, **_choose_options(args))
                 client.log.setLevel(args.loglevel)
                 if args.report is not None:
                     report = _make_report(args, client)
+                if metrics is not None:
+                    metrics.watch(client.take_snapshot)
                 await _run_client(client, watchdog)
                 failure = client.failure
         except Exception as error:
@@ -197,7 +212,19 @@ def _choose_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _make_report(args: argparse.Namespace, client: RunnableClient) -> ReportFile:
-    return ReportFile(args.report, lambda: client.counters.as_dict(), LOG, args.report_interval)
+    def describe() -> dict[str, Any]:
+        snapshot = client.take_snapshot()
+        age = time.monotonic() - snapshot.last_frame_time
+        return {
+            **snapshot.counters.as_dict(),
+            "time": datetime.now(UTC).isoformat(),
+            "pid": os.getpid(),
+            "version": __version__,
+            "connected": snapshot.connected,
+            "last_frame_age": age if snapshot.last_frame_time else None,
+        }
+
+    return ReportFile(args.report, describe, LOG, args.report_interval)
 
 
 def _report_loss(figures: dict[str, Any]) -> bool:

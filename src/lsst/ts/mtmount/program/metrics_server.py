@@ -1,0 +1,228 @@
+"""Metrics for Prometheus, and whether the program lives and is ready, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from .._version import __version__
+from ..extras import import_extra
+from ..pipeline.counters import Counters
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+__all__ = ["MetricsServer", "Snapshot"]
+
+#: How often the figures are read, on the event loop [s].
+INTERVAL = 0.25
+
+#: A tick of the event loop that is older than this means that it hangs [s].
+MAX_TICK_AGE = 5.0
+
+#: A frame that is older than this means that no telemetry comes [s].
+MAX_FRAME_AGE = 1.0
+
+#: Kafka that has acknowledged nothing for so long, while messages wait, does not take them [s].
+MAX_STALL = 5.0
+
+#: How long a scraper may take to send its request [s].
+REQUEST_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A client's figures at one moment.
+
+    Parameters
+    ----------
+    counters
+        What became of every frame.
+    topic_frames
+        Messages made of the frames of each topic.
+    connected
+        Is there a connection to the TMA?
+    last_frame_time
+        When bytes were received last, by `time.monotonic` [s]; 0 if never.
+    kafka_stalled
+        How long Kafka has acknowledged nothing while messages wait [s].
+    clock_offset
+        The TMA's clock less ours, NaN if it is not known [s].
+    recorded, not_recorded
+        Frames that were recorded, or should have been.
+    """
+
+    counters: Counters
+    topic_frames: Mapping[str, int]
+    connected: bool
+    last_frame_time: float
+    kafka_stalled: float
+    clock_offset: float
+    recorded: int
+    not_recorded: int
+
+
+class MetricsServer:
+    """Serves ``/metrics``, ``/healthz`` and ``/readyz`` from threads.
+
+    These read a snapshot that the event loop makes from time to time; they never ask the client.
+
+    Parameters
+    ----------
+    host, port : `str`, `int`
+        Where to listen.
+
+    Attributes
+    ----------
+    port : `int`
+        Port that it listens on.
+
+    Raises
+    ------
+    OSError
+        If the address cannot be listened on.
+    MissingExtraError
+        If the library is not installed.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._library = import_extra("prometheus_client", "metrics", "--metrics-port")
+        registry = self._library.CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        self._metrics_app = self._library.make_wsgi_app(registry)
+        self._snapshot: Snapshot | None = None
+        self._tick = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+        try:
+            self._server = _Server((host, port), _Handler)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"--metrics-port {port}") from None
+        self.port: int = self._server.server_address[1]
+        self._server.set_app(self._answer)
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    def watch(self, take_snapshot: Callable[[], Snapshot]) -> None:
+        """Read the figures from time to time, on the running event loop."""
+        self._task = asyncio.create_task(self._keep(take_snapshot))
+
+    def close(self) -> None:
+        """End serving."""
+        if self._task is not None:
+            self._task.cancel()
+        self._server.shutdown()
+        self._server.server_close()
+
+    async def _keep(self, take_snapshot: Callable[[], Snapshot]) -> None:
+        while True:
+            self._snapshot = take_snapshot()
+            self._tick = time.monotonic()
+            await asyncio.sleep(INTERVAL)
+
+    # What follows runs in the server's threads.
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        match environ.get("PATH_INFO"):
+            case "/metrics":
+                answer: Iterable[bytes] = self._metrics_app(environ, start_response)
+                return answer
+            case "/healthz":
+                reason = self._find_illness()
+            case "/readyz":
+                reason = self._find_illness() or self._find_obstacle()
+            case _:
+                start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+                return [b"expected /metrics, /healthz or /readyz\n"]
+        status = "503 Service Unavailable" if reason else "200 OK"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{reason or 'ok'}\n".encode()]
+
+    def _find_illness(self) -> str:
+        age = time.monotonic() - self._tick
+        return f"the event loop has not run for {age:.1f} s" if age >= MAX_TICK_AGE else ""
+
+    def _find_obstacle(self) -> str:
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.connected:
+            return "not connected to the TMA"
+        age = time.monotonic() - snapshot.last_frame_time
+        if age >= MAX_FRAME_AGE:
+            return f"no telemetry for {age:.1f} s"
+        if snapshot.kafka_stalled >= MAX_STALL:
+            return f"Kafka has acknowledged nothing for {snapshot.kafka_stalled:.1f} s"
+        return ""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics; called by the library for each scrape."""
+        core = import_extra("prometheus_client.metrics_core", "metrics", "--metrics-port")
+        info = core.InfoMetricFamily("mtmount_build", "This program")
+        info.add_metric([], {"version": __version__})
+        yield info
+        snapshot = self._snapshot
+        if snapshot is None:
+            return
+        counters = snapshot.counters
+        for name, text, value in (
+            ("mtmount_frames", "Whole frames read", counters.frames),
+            ("mtmount_frame_bytes", "Their length, without terminators", counters.bytes),
+            ("mtmount_published", "Frames handed to the Kafka producer", counters.published),
+            ("mtmount_acknowledged", "Of these, acknowledged by Kafka", counters.acknowledged),
+            ("mtmount_failed", "Of these, given up by the producer", counters.failed),
+            ("mtmount_unsupported", "Frames of unknown topics", counters.unsupported),
+            ("mtmount_recorded_frames", "Frames recorded", snapshot.recorded),
+            ("mtmount_recorder_dropped", "Frames that are missing in the recording", snapshot.not_recorded),
+        ):
+            yield core.CounterMetricFamily(name, text, value)
+        dropped = core.CounterMetricFamily("mtmount_dropped", "Frames not published", labels=["reason"])
+        for reason, count in counters.dropped.items():
+            dropped.add_metric([str(reason)], count)
+        yield dropped
+        topics = core.CounterMetricFamily(
+            "mtmount_topic_frames", "Messages made of a topic's frames", labels=["topic"]
+        )
+        for topic, count in snapshot.topic_frames.items():
+            topics.add_metric([topic], count)
+        yield topics
+        age = time.monotonic() - snapshot.last_frame_time if snapshot.last_frame_time else float("inf")
+        for name, text, level in (
+            ("mtmount_in_flight", "Messages that Kafka has not acknowledged yet", counters.in_flight),
+            ("mtmount_connected", "Whether there is a connection to the TMA", int(snapshot.connected)),
+            ("mtmount_last_frame_age_seconds", "Time since bytes were received", age),
+            (
+                "mtmount_kafka_stalled_seconds",
+                "Time without an acknowledgement while messages wait",
+                snapshot.kafka_stalled,
+            ),
+            ("mtmount_clock_offset_seconds", "The TMA's clock less this one's", snapshot.clock_offset),
+        ):
+            yield core.GaugeMetricFamily(name, text, level)
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """Looks up no name of its own, and waits for no thread at the end."""
+
+    daemon_threads = True
+    block_on_close = False
+    # A port in use is an error, also if the other listens on other addresses.
+    allow_reuse_port = False
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = REQUEST_TIMEOUT
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Be silent: a scrape every few seconds is no news."""
+
+    def address_string(self) -> str:
+        """Return the address; a name would have to be looked up."""
+        return str(self.client_address[0])

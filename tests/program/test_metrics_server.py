@@ -1,0 +1,147 @@
+"""``--metrics-port``: metrics, health and readiness of a running client."""
+
+import asyncio
+import http.client
+import math
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lsst.ts.mtmount.core import DropReason
+from lsst.ts.mtmount.pipeline.counters import Counters
+from lsst.ts.mtmount.program.metrics_server import MetricsServer, Snapshot
+from lsst.ts.mtmount.tools.simulator import TmaSimulator
+
+from ..kafka_reader import KafkaReader
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def read_metrics(port: int) -> dict[str, float]:
+    status, text = get(port, "/metrics")
+    assert status == 200
+    return {
+        sample.name + "".join(f"{{{value}}}" for value in sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def make_snapshot(**changes: float) -> Snapshot:
+    figures = dict.fromkeys(
+        ("frames", "bytes", "published", "acknowledged", "failed", "unsupported", "preprocessed", "handled"),
+        0,
+    )
+    counters = Counters(**figures, dropped=dict.fromkeys(DropReason, 0), pending=0)
+    values = {
+        "connected": True,
+        "last_frame_time": time.monotonic(),
+        "kafka_stalled": 0.0,
+        "clock_offset": math.nan,
+        "recorded": 0,
+        "not_recorded": 0,
+        **changes,
+    }
+    return Snapshot(counters=counters, topic_frames={}, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def server() -> Iterator[MetricsServer]:
+    server = MetricsServer("127.0.0.1", 0)
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "text"),
+    [
+        ({}, 200, "ok"),
+        ({"connected": False}, 503, "not connected"),
+        ({"last_frame_time": 1e-9}, 503, "no telemetry for"),
+        ({"kafka_stalled": 6.0}, 503, "Kafka has acknowledged nothing for 6.0 s"),
+    ],
+)
+async def test_readiness(server: MetricsServer, changes: dict[str, float], status: int, text: str) -> None:
+    assert (await asyncio.to_thread(get, server.port, "/readyz"))[0] == 503
+    server.watch(lambda: make_snapshot(**changes))
+    await asyncio.sleep(0)
+    found, body = await asyncio.to_thread(get, server.port, "/readyz")
+    assert found == status
+    assert text in body
+    assert (await asyncio.to_thread(get, server.port, "/healthz"))[0] == 200
+
+
+async def test_a_loop_that_hangs_is_ill(server: MetricsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsst.ts.mtmount.program.metrics_server.MAX_TICK_AGE", 0.2)
+    server.watch(make_snapshot)
+    await asyncio.sleep(0)
+    result: list[tuple[int, str]] = []
+    time.sleep(0.5)  # noqa: ASYNC251  # that is what a blocked loop is
+    result.append(get(server.port, "/healthz"))
+    assert result[0][0] == 503
+    assert "the event loop has not run for" in result[0][1]
+    for path in ("/", "/metrics/x", "/healthz/"):
+        assert get(server.port, path)[0] == 404
+
+
+async def test_a_running_client_serves_its_figures(kafka_reader: KafkaReader) -> None:
+    async with TmaSimulator() as simulator:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", "import mtmount_telemetry_launcher as launcher, sys; sys.exit(launcher.run_client())"),
+            *("--host", "127.0.0.1", "--port", str(simulator.port), "--metrics-port", "0"),
+            stdout=subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(60):
+                assert process.stdout is not None
+                while not (line := await process.stdout.readline()).startswith(
+                    b"MTMount telemetry client metrics: host=127.0.0.1; port="
+                ):
+                    assert line
+                port = int(line.rpartition(b"=")[2])
+
+                async def wait_for(is_true: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+                    while True:
+                        metrics = await asyncio.to_thread(read_metrics, port)
+                        if is_true(metrics):
+                            return metrics
+                        await asyncio.sleep(0.05)
+
+                metrics = await wait_for(lambda metrics: metrics.get("mtmount_acknowledged_total", 0) > 20)
+                assert metrics["mtmount_frames_total"] >= metrics["mtmount_acknowledged_total"]
+                assert metrics["mtmount_topic_frames_total{azimuth}"] > 0
+                assert metrics["mtmount_connected"] == 1
+                assert metrics["mtmount_last_frame_age_seconds"] < 10
+                assert metrics["mtmount_dropped_total{not JSON}"] == 0
+                await wait_for(lambda metrics: abs(metrics["mtmount_clock_offset_seconds"]) < 5)
+                while (await asyncio.to_thread(get, port, "/readyz"))[0] != 200:
+                    await asyncio.sleep(0.05)
+                process.send_signal(signal.SIGTERM)
+                await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert process.returncode == 0
+
+
+def test_a_port_in_use_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(OSError, match="Address already in use"):
+            MetricsServer("127.0.0.1", port)
