@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.sal import (
@@ -416,11 +417,17 @@ async def test_reading_goes_on_while_kafka_stalls(
     monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.TELEMETRY_TIMEOUT", 30)
     monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.CLOCK_OFFSET_EVENT_INTERVAL", 0.05)
     caplog.set_level(logging.INFO)
+    names = ["azimuth", "logevent_clockOffset", "logevent_logMessage", "logevent_telemetryConnected"]
+    owner = Producer({"bootstrap.servers": os.environ["LSST_KAFKA_BROKER_ADDR"]})
+    for name in names:
+        # A producer's request for metadata creates the topic, which the reader needs.
+        await asyncio.to_thread(owner.list_topics, f"lsst.stall.MTMount.{name}", timeout=20)
+    del owner
     reader = KafkaReader(
         os.environ["LSST_KAFKA_BROKER_ADDR"],
         os.environ["LSST_SCHEMA_REGISTRY_URL"],
         "lsst.stall.MTMount.",
-        ["azimuth", "logevent_clockOffset", "logevent_logMessage", "logevent_telemetryConnected"],
+        names,
     )
     try:
         async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
@@ -435,7 +442,8 @@ async def test_reading_goes_on_while_kafka_stalls(
             await wait_for_text(caplog, "Kafka takes no messages")
             # Each of these lets an event be due.
             for number in range(20):
-                await client.next_clock_offset_task
+                async with asyncio.timeout(10):
+                    await client.next_clock_offset_task
                 await tma.send(golden_frame("azimuth"))
                 async with asyncio.timeout(10):
                     while client.counters.published < number + 2:
