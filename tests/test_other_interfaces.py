@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount import TelemetryClient
+from lsst.ts.mtmount import TelemetryClient, TelemetryTopicHandler
 from lsst.ts.mtmount.sal import FieldInfo, Interface, load_interface
 
 from .core.topics import golden_records
@@ -92,9 +92,9 @@ async def publish(
         first, second = await reader.read_count(sal_topic, 2)
         assert client.counters.published == 2
         # On the fused path, and the same over the dict.
-        handler = next(
-            handler for topic_id, handler in client.topic_handlers.items() if handler.topic.name == sal_topic
-        )
+        handlers = [h for h in client.topic_handlers.values() if isinstance(h, TelemetryTopicHandler)]
+        topic = getattr(client.controller, f"tel_{sal_topic}")
+        (handler,) = (handler for handler in handlers if handler.topic is topic)
         assert client.counters.handled == client.counters.preprocessed == 0
         handler.preprocessor = lambda data: None
         await tma.send(frame)

@@ -159,7 +159,7 @@ async def test_start_and_end_are_published(tma: ScriptedTma, kafka_reader: Kafka
 async def test_clock_offset(
     tma: ScriptedTma, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.CLOCK_OFFSET_EVENT_INTERVAL", 0.2)
+    monkeypatch.setattr("lsst.ts.mtmount.pipeline.clock_offset.CLOCK_OFFSET_EVENT_INTERVAL", 0.2)
     async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
         tai = time.time() + TAI_MINUS_UTC
         # A topic that does not tell the clock, and frames whose clock cannot be used.

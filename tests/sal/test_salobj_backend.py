@@ -190,7 +190,7 @@ async def test_telemetry_and_events_end_to_end(
     client = TelemetryClient("127.0.0.1", tma.port)
     client.heartbeat_interval = 0.05
     async with running(client):
-        controller = client.controller
+        controller: Any = client.controller
         await tma.send(golden_frame("azimuth"), golden_frame("azimuthDrives"))
         await kafka_reader.read_count("azimuth", 1)
         # One sequence number for both paths, and the state of the one is the other's.
@@ -415,7 +415,7 @@ async def test_reading_goes_on_while_kafka_stalls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.TELEMETRY_TIMEOUT", 30)
-    monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.CLOCK_OFFSET_EVENT_INTERVAL", 0.05)
+    monkeypatch.setattr("lsst.ts.mtmount.pipeline.clock_offset.CLOCK_OFFSET_EVENT_INTERVAL", 0.05)
     caplog.set_level(logging.INFO)
     names = ["azimuth", "logevent_clockOffset", "logevent_logMessage", "logevent_telemetryConnected"]
     owner = Producer({"bootstrap.servers": os.environ["LSST_KAFKA_BROKER_ADDR"]})

@@ -147,7 +147,7 @@ async def test_close_while_connecting() -> None:
         assert not done
         await client.close()
         assert client.done_task.done()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(ConnectionError, match="while connecting"):
             await client.start_task
         for sock in fill:
             sock.close()
@@ -320,7 +320,7 @@ async def test_closing_waits_for_the_callback() -> None:
         client = make_client(peer, connect_callback=report_slowly)
         await client.start_task
         await peer.close()
-        await wait_until(lambda: client._callback_task is not None)
+        await wait_until(lambda: client._callback_tasks)
         close_task = asyncio.create_task(client.close())
         await wait_until(lambda: not client.should_be_connected)
         may_end.set()
@@ -340,7 +340,7 @@ async def test_closing_does_not_wait_forever_for_the_callback(monkeypatch: pytes
         client = make_client(peer, connect_callback=hang)
         await client.start_task
         await peer.close()
-        await wait_until(lambda: client._callback_task is not None)
+        await wait_until(lambda: client._callback_tasks)
         async with asyncio.timeout(TIMEOUT):
             await client.close()
         assert client.done_task.done()

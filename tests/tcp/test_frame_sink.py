@@ -138,18 +138,22 @@ async def test_blocked_sink_holds_up_the_sender() -> None:
         assert set(sink.frames) == {frame}
 
 
-async def test_blocked_sink_is_left_alone() -> None:
-    """Bytes that a transport still had when it was paused wait in the buffer."""
+async def test_bytes_that_come_while_it_is_blocked() -> None:
+    """Bytes that a transport still had when it was paused: the sink knows whether it takes them."""
     async with Peer() as peer, make_client(peer) as client:
         sink = Sink(client, room=1)
         client.set_frame_sink(sink)
         await peer.send(b"one\r\n")
         await sink.wait_blocked()
+        sink.room = 0
         client._connection.get_buffer(-1)[:5] = b"two\r\n"
         client._connection.buffer_updated(5)
         assert sink.frames == [b"one"]
+        assert client._connection.is_paused
+        sink.room = 2
         client.resume_frames()
         assert sink.frames == [b"one", b"two"]
+        assert not client._connection.is_paused
 
 
 async def test_nothing_is_lost_however_often_it_blocks() -> None:

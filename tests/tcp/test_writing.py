@@ -29,7 +29,7 @@ async def test_everything_is_sent_in_order() -> None:
     async with Peer() as peer, make_client(peer) as client:
         await client.write(b"bytes")
         await client.write(b"")
-        await client.write(bytearray(b"more"))  # type: ignore[arg-type]
+        await client.write(bytearray(b"more"))
         await client.writelines([b"a\n", b"b\n"])
         await client.writelines(line for line in (b"c", b"d"))
         await client.write_from(*structs)

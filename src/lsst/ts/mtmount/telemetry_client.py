@@ -7,29 +7,27 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from confluent_kafka import KafkaException
 
-from .constants import (
-    CLOCK_OFFSET_EVENT_INTERVAL,
-    LINE_TERMINATOR,
-    MAX_FRAME_LENGTH,
-    TELEMETRY_PORT,
-    TELEMETRY_TIMEOUT,
-)
-from .core import DecoderState, FrameBuffer
+from .constants import LINE_TERMINATOR, MAX_FRAME_LENGTH, TELEMETRY_PORT, TELEMETRY_TIMEOUT
+from .core import FrameBuffer
 from .pipeline.counters import Counters
-from .pipeline.telemetry_pipeline import DropCallback, TelemetryPipeline
-from .pipeline.topic_handler import Preprocessor
+from .pipeline.drop_report import DropCallback
+from .pipeline.telemetry_pipeline import TelemetryPipeline
+from .pipeline.topic_handler import Handler, Preprocessor, TopicHandlers, check_preprocessor
 from .program.client_program import run_program
 from .program.metrics_server import Snapshot
 from .recording import DEFAULT_LIMIT, Recorder
 from .resilience import Backoff, DeadLetterFile
+from .resilience.cancellation import is_cancelled
+from .resilience.signal_handlers import SharedSignalHandlers
 from .resilience.writer_thread import run_in_daemon_thread
-from .sal import make_sal_backend
-from .tcp.client import Client
+from .sal import Controller, make_sal_backend
+from .sal.backend import SalBackend
+from .tcp.client import Client, check_connect_callback
 from .tcp.connection import TappedConnection, TcpConnection
 from .tma_interface import TmaInterface, choose_tma_interface, log_choice
 
@@ -38,14 +36,17 @@ __all__ = ["TelemetryClient"]
 #: How long the end of the program may wait for Kafka to take what is queued [seconds].
 DEFAULT_FLUSH_TIMEOUT = 10.0
 
-#: Share of the flush time-out that publishing the last event may take, where it has to wait.
-DISCONNECT_SHARE = 0.5
+#: How long the tasks of `read_loop` and `heartbeat_loop` may take to end when cancelled [seconds].
+TASK_TIMEOUT = 1.0
 
-#: Delivery reports are collected after so many published frames, or by the
-#: publisher's own slow timer.
-FRAMES_PER_SERVE = 500
+#: How long the last event and the end of the connection may take [seconds].
+DISCONNECT_TIMEOUT = 2.0
 
-HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+#: A heartbeat loop that ends before its time is begun anew after this [seconds].
+HEARTBEAT_RETRY_INTERVAL = 1.0
+
+#: How often that is told [seconds].
+HEARTBEAT_LOG_INTERVAL = 60.0
 
 #: A timer that fires later than this tells that the event loop was stalled [seconds].
 STALLED_LOOP = 0.2
@@ -55,7 +56,7 @@ class TelemetryClient(Client):
     """Read telemetry data from the TMA and publish as SAL messages.
 
     To be made in a running event loop; it starts to connect at once, and
-    handles SIGINT and SIGTERM.
+    handles SIGINT and SIGTERM, if the loop is that of the main thread.
 
     Parameters
     ----------
@@ -93,6 +94,10 @@ class TelemetryClient(Client):
         A folder for recordings of all that is received; see `Recorder`.
     record_limit : `int`
         Upper bound for all recordings there [bytes].
+    handle_signals : `bool`
+        Handle SIGINT and SIGTERM by `signal_handler`, and SIGUSR1 by
+        `log_counters`? Not possible, and told once, in another thread than
+        the main one.
 
     Attributes
     ----------
@@ -124,6 +129,9 @@ class TelemetryClient(Client):
         If there is no running event loop.
     lsst.ts.mtmount.tma_interface.TmaInterfaceError
         If the file of the TMA's interface cannot be used.
+    TypeError
+        If `connect_callback` is no coroutine function, a preprocessor is one,
+        or an argument is of the wrong type.
     lsst.ts.mtmount.sal.SettingsError
         If the environment variables for Kafka are missing or wrong.
 
@@ -152,65 +160,79 @@ class TelemetryClient(Client):
         tma_interface: TmaInterface | str | os.PathLike[str] | None = None,
         record: str | os.PathLike[str] | None = None,
         record_limit: int = DEFAULT_LIMIT,
+        handle_signals: bool = True,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        self.connection_timeout = connection_timeout
-        self.flush_timeout = flush_timeout
+        asyncio.get_running_loop()
+        # What can be wrong is found before anything is made that would have to be undone.
+        check_connect_callback(self.connect_callback)
+        interface = choose_tma_interface(tma_interface)
+        preprocessors = self._find_preprocessors(interface)
+        if dead_letter is not None:
+            dead_letter = os.fspath(dead_letter)
+        if reconnect and not isinstance(reconnect, Backoff | bool):
+            raise TypeError(f"expected a bool or a Backoff for reconnect, got {reconnect!r}")
+        self.connection_timeout = float(connection_timeout)
+        self.flush_timeout = float(flush_timeout)
+        wait_for_kafka = float(wait_for_kafka)
         self.heartbeat_interval = 1.0
-        self._backoff = Backoff() if reconnect is True else (reconnect or None)
-        self._sal = make_sal_backend(sal_backend, choose_tma_interface(tma_interface))
-        # It starts as soon as this coroutine waits.
-        self._sal.publisher.wait_for_kafka = wait_for_kafka
-        self.controller = self._sal.controller
-        log = self._sal.log.getChild("TelemetryClient")
-        # The client's own, which `Client` makes: --loglevel governs what is logged about frames, too.
-        client_log = log.getChild(f"{type(self).__name__}(TelemetryClient)")
-        log_choice(self._sal.tma_interface, client_log)
-        self._dead_letter = None if dead_letter is None else DeadLetterFile(dead_letter, client_log)
-        self.recorder = (
-            None
-            if record is None
-            else Recorder(record, client_log, source=f"{host}:{port}", limit=record_limit)
-        )
-        self._pipeline = TelemetryPipeline(
-            interface=self._sal.tma_interface,
-            topics={
-                sal_topic: getattr(self.controller, f"tel_{sal_topic}")
-                for sal_topic in self._sal.tma_interface.by_name
-                if hasattr(self.controller, f"tel_{sal_topic}")
-            },
-            get_preprocessor=self.get_preprocessor,
-            publisher=self._sal.publisher,
-            log=client_log,
-            strict=strict,
-            on_drop=on_drop,
-            dead_letter=self._dead_letter,
-        )
-        self.heartbeat_task: asyncio.Task[None] = _make_done_task()
-        self.read_task: asyncio.Task[None] = _make_done_task()
-        self.next_clock_offset_task: asyncio.Task[None] = _make_done_task()
-        self._end_task: asyncio.Task[None] | None = None
-        # Set when the read loop has something to do, and why.
-        self._attention = asyncio.Event()
-        self._pipeline_state = DecoderState.NEED_MORE
-        self._last_frame_time = time.monotonic()
-        self._num_frames_seen = 0
-        self._clock_offset = math.nan
-        self._num_published_at_serve = 0
         self.failure: Exception | None = None
         self.on_end: Callable[[], object] | None = None
-        super().__init__(
-            host=host,
-            port=port,
-            log=log,
-            connect_callback=self.connect_callback,
-            name="TelemetryClient",
-            terminator=LINE_TERMINATOR,
-            limit=MAX_FRAME_LENGTH,
-        )
-        for signal_number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(signal_number, self.signal_handler)
-        loop.add_signal_handler(signal.SIGUSR1, self.log_counters)
+        self._backoff = Backoff() if reconnect is True else (reconnect or None)
+        self._end_task: asyncio.Task[None] | None = None
+        self._num_frames_seen = 0
+        self._signals: SharedSignalHandlers | None = None
+        self._sal = make_sal_backend(sal_backend, interface)
+        try:
+            # It starts as soon as this coroutine waits.
+            self._sal.publisher.wait_for_kafka = wait_for_kafka
+            self.controller: Controller = self._sal.controller
+            log = self._sal.log.getChild("TelemetryClient")
+            # The client's own, which `Client` makes: --loglevel governs what is logged about frames, too.
+            client_log = log.getChild(f"{type(self).__name__}(TelemetryClient)")
+            log_choice(interface, client_log)
+            self._dead_letter = None if dead_letter is None else DeadLetterFile(dead_letter, client_log)
+            self.recorder = (
+                None
+                if record is None
+                else Recorder(record, client_log, source=f"{host}:{port}", limit=record_limit)
+            )
+            self._pipeline = TelemetryPipeline(
+                self._sal,
+                preprocessors=preprocessors,
+                log=client_log,
+                strict=strict,
+                on_drop=on_drop,
+                dead_letter=self._dead_letter,
+            )
+            self.heartbeat_task: asyncio.Task[None] = _make_done_task()
+            self.read_task: asyncio.Task[None] = _make_done_task()
+            self._watch_task: asyncio.Task[None] = _make_done_task()
+            if handle_signals and SharedSignalHandlers.is_possible():
+                self._signals = SharedSignalHandlers(
+                    {
+                        signal.SIGINT: self.signal_handler,
+                        signal.SIGTERM: self.signal_handler,
+                        signal.SIGUSR1: self.log_counters,
+                    }
+                )
+            elif handle_signals:
+                client_log.info("Not in the main thread: signals are not handled")
+            super().__init__(
+                host=host,
+                port=port,
+                log=log,
+                connect_callback=self.connect_callback,
+                name="TelemetryClient",
+                terminator=LINE_TERMINATOR,
+                limit=MAX_FRAME_LENGTH,
+            )
+        except BaseException:
+            if self._signals is not None:
+                self._signals.remove()
+            _close_in_background(self._sal)
+            raise
+        for name in self._find_needless_preprocessors(interface):
+            self.log.warning(f"{name} is never called: the TMA has no such topic")
 
     @classmethod
     async def amain(cls) -> int:
@@ -225,19 +247,23 @@ class TelemetryClient(Client):
         return await run_program(cls)
 
     @property
-    def topic_handlers(self) -> Any:
+    def topic_handlers(self) -> TopicHandlers:
         """Topic ID: handler of the topic's frames."""
         return self._pipeline.topic_handlers
 
     @topic_handlers.setter
-    def topic_handlers(self, handlers: Any) -> None:
-        self._pipeline.topic_handlers.clear()
-        self._pipeline.topic_handlers.update(handlers)
+    def topic_handlers(self, handlers: Mapping[int, Handler]) -> None:
+        self._pipeline.topic_handlers.replace(handlers)
 
     @property
     def unsupported_topic_ids(self) -> set[int]:
         """Topic IDs seen that are none of the TMA's."""
-        return self._pipeline.decoder.unsupported_topic_ids
+        return self._pipeline.unsupported_topic_ids
+
+    @property
+    def next_clock_offset_task(self) -> asyncio.Task[None]:
+        """Waits until another clockOffset event may be written."""
+        return self._pipeline.clock_offset.next_task
 
     @property
     def counters(self) -> Counters:
@@ -259,8 +285,26 @@ class TelemetryClient(Client):
         )
         return preprocessor
 
+    def _find_preprocessors(self, interface: TmaInterface) -> dict[str, Preprocessor]:
+        preprocessors = {}
+        for sal_topic in interface.by_name:
+            preprocessor = self.get_preprocessor(f"tel_{sal_topic}")
+            if preprocessor is not None:
+                try:
+                    check_preprocessor(preprocessor)
+                except TypeError as error:
+                    raise TypeError(f"topic {sal_topic}: {error}") from None
+                preprocessors[sal_topic] = preprocessor
+        return preprocessors
+
+    def _find_needless_preprocessors(self, interface: TmaInterface) -> list[str]:
+        prefix = "_preprocess_"
+        return [
+            name for name in dir(type(self)) if name.startswith(prefix) and name[len(prefix) :] not in topics
+        ]
+
     async def start(self, **kwargs: Any) -> None:
-        """Connect to the telemetry port and start the read loop.
+        """Connect to the telemetry port and start the read loop, or wait until that is done.
 
         A failure is logged, closes the client, and becomes the exception of
         ``done_task``.
@@ -273,10 +317,11 @@ class TelemetryClient(Client):
         Raises
         ------
         RuntimeError
-            If already connected.
+            If already connected, or closed.
         """
-        if self.connected:
-            raise RuntimeError("Already connected")
+        await super().start(**kwargs)
+
+    async def _start_once(self, **kwargs: Any) -> None:
         try:
             if self._dead_letter is not None:
                 await run_in_daemon_thread(self._dead_letter.open)
@@ -285,26 +330,31 @@ class TelemetryClient(Client):
             await self._sal.start_task
             self._pipeline.start()
             await self._sal.write_event("telemetryConnected", connected=False)
+            if self._backoff is not None:
+                # It says that the program lives.
+                self.heartbeat_task = asyncio.create_task(self._run_heartbeat_loop())
             await self._connect(**kwargs)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if self._end_task is None:
-                raise
-            # Ended while starting, which is no failure.
-            return
+                # Not ours: somebody has cancelled what this waits for.
+                self._fail_to_start(error)
         except Exception as error:
-            self.log.error(f"Could not start: {error!r}")
-            self._begin_end(error, is_exception=True)
-            return
-        self._refresh_clock()
-        self._pipeline.decoder.clock_is_due = True
-        self.read_task = asyncio.create_task(self.read_loop())
+            self._fail_to_start(error)
+        else:
+            self._watch_task = asyncio.create_task(self._watch(), name="telemetry watch")
+
+    def _fail_to_start(self, error: BaseException) -> None:
+        self.log.error(f"Could not start: {error!r}")
+        if not isinstance(error, Exception):
+            error = RuntimeError(f"could not start: {error!r}")
+        self._begin_end(error, is_exception=True)
 
     async def _connect(self, **kwargs: Any) -> None:
         """Connect, if need be in many attempts, and begin to send heartbeats."""
         while True:
             try:
                 async with asyncio.timeout(self.connection_timeout):
-                    await super().start(**kwargs)
+                    await self._open_connection(**kwargs)
                 break
             except TimeoutError:
                 error: OSError = ConnectionError(
@@ -322,11 +372,12 @@ class TelemetryClient(Client):
             )
             await asyncio.sleep(delay)
             self._prepare_connection()
-        self.heartbeat_task = asyncio.create_task(self.heartbeat_loop())
+        await self.call_connect_callback()
+        if self.heartbeat_task.done():
+            self.heartbeat_task = asyncio.create_task(self._run_heartbeat_loop())
 
     async def _connect_again(self, reason: Exception, backoff: Backoff) -> None:
         """Leave a connection that brings no more telemetry, and make another one."""
-        self.heartbeat_task.cancel()
         await self.disconnect()
         self._prepare_connection()
         delay = backoff.next_delay()
@@ -348,11 +399,11 @@ class TelemetryClient(Client):
         """Output telemetryClientHeartbeat telemetry at regular intervals."""
         # An older SAL interface may lack it.
         heartbeat = getattr(self.controller, "tel_telemetryClientHeartbeat", None)
-        while self.connected:
+        while self._is_heartbeat_due:
             try:
                 if heartbeat is not None:
                     await heartbeat.write()
-                self._refresh_clock()
+                self._pipeline.clock_offset.refresh()
                 if (fatal := self._sal.publisher.fatal_error) is not None:
                     # No message will ever be taken again by this producer.
                     self._begin_end(KafkaException(fatal), is_exception=True)
@@ -364,55 +415,129 @@ class TelemetryClient(Client):
             self._pipeline.limited_log.flush()
             await asyncio.sleep(self.heartbeat_interval)
 
-    async def read_loop(self) -> None:
-        """Read and process status from the low-level controller.
+    @property
+    def _is_heartbeat_due(self) -> bool:
+        """While connected; with ``reconnect`` as long as the client lives."""
+        return self._end_task is None and (self.connected or self._backoff is not None)
 
-        Frames are taken as they arrive, in `_take_frames`; this loop does
-        what cannot be done without waiting, and watches that frames come.
+    async def _run_heartbeat_loop(self) -> None:
+        """Run the heartbeat loop, again if it ends before its time: the telemetry goes on without it."""
+        last_told = -math.inf
+        while self._is_heartbeat_due:
+            how = "returned"
+            try:
+                await self.heartbeat_loop()
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled():
+                    raise
+                how = f"failed: {error!r}"
+            if self._is_heartbeat_due and time.monotonic() - last_told >= HEARTBEAT_LOG_INTERVAL:
+                last_told = time.monotonic()
+                self.log.error(f"heartbeat_loop {how}; it is begun anew every second")
+            await asyncio.sleep(HEARTBEAT_RETRY_INTERVAL)
+
+    async def read_loop(self) -> None:
+        """Read and process status from the low-level controller, until the connection ends.
+
+        Frames are taken as they arrive; this loop does what cannot be done
+        without waiting. It is run again for each connection.
         """
-        error: Exception
-        try:
-            error = await self._read_to_end()
-            while self._backoff is not None and _is_loss(error):
-                await self._connect_again(error, self._backoff)
-                error = await self._read_to_end()
-            self.log.error(f"Ending: {error}")
-            # The end of the telemetry is no fault of the client's.
-            is_exception = not _is_loss(error)
-        except Exception as exception:
-            self.log.exception("The read loop failed")
-            error = exception
-            is_exception = True
-        self._begin_end(error, is_exception=is_exception)
+        pipeline = self._pipeline
+        buffer = self._buffer
+        self.set_frame_sink(lambda: pipeline.take(buffer))
+        self.stream_ended.add_done_callback(lambda _: pipeline.wake_up.set())
+        while True:
+            await pipeline.wake_up.wait()
+            if not pipeline.is_paused and self.stream_ended.done():
+                return
+            await pipeline.resolve()
+            self.resume_frames()
+
+    async def _watch(self) -> None:
+        """Run the read loop for one connection after the other; end the client when it has to."""
+        while True:
+            reason = await self._read_to_end()
+            if self._backoff is None or not _is_loss(reason):
+                break
+            try:
+                await self._connect_again(reason, self._backoff)
+            except Exception as error:
+                self.log.exception("Could not connect again")
+                reason = error
+                break
+        self.log.error(f"Ending: {reason}")
+        # The end of the telemetry is no fault of the client's.
+        self._begin_end(reason, is_exception=not _is_loss(reason))
 
     async def _read_to_end(self) -> Exception:
         """Read from one connection until no more telemetry comes; return why."""
-        num_frames_before = self._pipeline.decoder.frames
-        self._last_frame_time = time.monotonic()
-        self.set_frame_sink(self._take_frames)
-        self.stream_ended.add_done_callback(lambda _: self._attention.set())
-        error: Exception | None = None
-        while error is None:
-            deadline = self._last_frame_time + TELEMETRY_TIMEOUT
-            if await self._wait_for_attention(deadline - time.monotonic()):
-                if self._pipeline_state != DecoderState.NEED_MORE:
-                    error = await self._do_pending()
-                elif self.stream_ended.done():
-                    error = ConnectionError("the TMA closed the connection")
-            elif self._saw_frame():
-                self._last_frame_time = max(self._last_frame_time, self.last_receive_time)
+        num_frames_before = self._pipeline.num_frames
+        self.read_task = asyncio.create_task(self.read_loop())
+        reason = await self._wait_for_end()
+        self.read_task.cancel()
+        await asyncio.wait([self.read_task], timeout=TASK_TIMEOUT)
+        if self._backoff is not None and self._pipeline.num_frames != num_frames_before:
+            # A server that takes the connection and sends nothing is no success.
+            self._backoff.reset()
+        if _is_loss(reason):
+            self._pipeline.drop_rest(self._buffer)
+        return reason
+
+    async def _wait_for_end(self) -> Exception:
+        """Wait until the read loop ends, or no telemetry comes; return why."""
+        start = last = time.monotonic()
+        while True:
+            deadline = last + TELEMETRY_TIMEOUT
+            await asyncio.wait([self.read_task], timeout=max(deadline - time.monotonic(), 0))
+            if self.read_task.done():
+                return self._describe_end()
+            if self._saw_telemetry(last):
+                last = max(last, self.last_receive_time)
+            elif self._pipeline.is_paused:
+                # The pause is this client's, not the TMA's.
+                last = time.monotonic()
+            elif self._pipeline.last_pause_end > last:
+                last = self._pipeline.last_pause_end
             elif time.monotonic() > deadline + STALLED_LOOP:
                 # The loop was stalled, which is no fault of the TMA's:
                 # what waits in the socket gets a chance.
-                self._last_frame_time = time.monotonic() - TELEMETRY_TIMEOUT + STALLED_LOOP
+                last = time.monotonic() - TELEMETRY_TIMEOUT + STALLED_LOOP
             else:
-                error = TimeoutError(f"no telemetry for {TELEMETRY_TIMEOUT} s")
-        if self._backoff is not None and self._pipeline.decoder.frames != num_frames_before:
-            # A server that takes the connection and sends nothing is no success.
-            self._backoff.reset()
-        if _is_loss(error):
-            self._pipeline.drop_rest(self._buffer)
-        return error
+                return TimeoutError(self._describe_silence(start, last))
+
+    def _describe_end(self) -> Exception:
+        """Tell why the read loop has ended."""
+        lost = ConnectionError("the TMA closed the connection")
+        is_lost = self.stream_ended.done() or not self.connected
+        if self.read_task.cancelled():
+            return RuntimeError("the task of read_loop was cancelled, or raised CancelledError")
+        error = self.read_task.exception()
+        if error is None:
+            return lost if is_lost else RuntimeError("read_loop returned although connected")
+        if is_lost and isinstance(error, ConnectionError | EOFError):
+            return lost
+        self.log.error("The read loop failed", exc_info=error)
+        # A loss is what the TMA does; what a loop raises is an error of the loop, whatever its class.
+        if isinstance(error, Exception) and not _is_loss(error):
+            return error
+        return RuntimeError(f"read_loop failed: {error!r}")
+
+    def _saw_telemetry(self, since: float) -> bool:
+        """Did a frame come since this was last asked, or bytes, if the read loop reads by itself?"""
+        num_frames = self._pipeline.num_frames
+        is_new = num_frames != self._num_frames_seen
+        self._num_frames_seen = num_frames
+        return is_new or (not self.has_frame_sink and self.last_receive_time > since)
+
+    def _describe_silence(self, start: float, last: float) -> str:
+        text = f"no telemetry for {TELEMETRY_TIMEOUT} s"
+        if self.last_receive_time > last:
+            return f"{text}: bytes come, but no end of a frame, which is \\r\\n"
+        if self.last_receive_time < start:
+            return (
+                f"{text}: connected, but no frame ever came; is {self.host}:{self.port} the telemetry port?"
+            )
+        return text
 
     def signal_handler(self) -> None:
         """Handle signals such as SIGTERM."""
@@ -428,14 +553,11 @@ class TelemetryClient(Client):
         recorder = self.recorder
         return Snapshot(
             counters=self.counters,
-            topic_frames={
-                codec.kafka_topic.rpartition(".")[2]: codec.record.num_encoded
-                for codec in self._pipeline.decoder.codecs.values()
-            },
+            topic_frames=self._pipeline.topic_frames,
             connected=self.connected,
             last_frame_time=self.last_receive_time,
             kafka_stalled=self._sal.publisher.measure_stall(),
-            clock_offset=self._clock_offset,
+            clock_offset=self._pipeline.clock_offset.offset,
             recorded=0 if recorder is None else recorder.num_recorded,
             not_recorded=0 if recorder is None else recorder.num_dropped,
         )
@@ -451,90 +573,25 @@ class TelemetryClient(Client):
     async def close(self) -> None:
         """Stop reading, publish that, let Kafka take what is queued, and end.
 
-        Bounded by ``flush_timeout``. Also closes the controller.
+        Bounded by ``flush_timeout`` for what is queued, and 4 s for all that
+        comes before. Also closes the controller.
         """
         self._begin_end(None)
+        self.should_be_connected = False
         assert self._end_task is not None
-        await asyncio.shield(self._end_task)
+        if asyncio.current_task() is not self._end_task:
+            await asyncio.wait([self._end_task])
 
-    def _take_frames(self) -> bool:
-        """Publish what is whole in the buffer; called after each receive.
+    async def basic_close(self) -> None:
+        """Do what `close` does, but leave ``should_be_connected`` alone."""
+        self._begin_end(None)
+        assert self._end_task is not None
+        await asyncio.wait([self._end_task])
 
-        Returns
-        -------
-        may_go_on : `bool`
-            False if the read loop has something to do first.
-        """
-        self._pipeline_state = self._pipeline.take_frames(self._buffer)
-        num_published = self._pipeline.decoder.published
-        if num_published - self._num_published_at_serve >= FRAMES_PER_SERVE:
-            # Reports that nobody collects take up room in the queue.
-            self._num_published_at_serve = num_published
-            self._sal.publisher.serve()
-        if self._pipeline_state == DecoderState.NEED_MORE:
-            return True
-        self._attention.set()
-        return False
-
-    async def _wait_for_attention(self, patience: float) -> bool:
-        """Wait until the read loop has something to do; False if it has not by then."""
-        try:
-            async with asyncio.timeout(max(patience, 0)):
-                await self._attention.wait()
-        except TimeoutError:
-            return False
-        self._attention.clear()
-        return True
-
-    def _saw_frame(self) -> bool:
-        """Did any frame come since this was last asked?"""
-        num_frames = self._pipeline.decoder.frames
-        is_new = num_frames != self._num_frames_seen
-        self._num_frames_seen = num_frames
-        return is_new
-
-    async def _do_pending(self) -> Exception | None:
-        """Do what the frames wait for, and go on with them.
-
-        Returns
-        -------
-        error : `Exception` or `None`
-            Why the client has to end.
-        """
-        if self._pipeline_state == DecoderState.QUEUE_FULL:
-            self._pipeline.limited_log.log(
-                "Kafka queue full",
-                logging.WARNING,
-                "The Kafka producer's queue is full; reading telemetry is paused",
-            )
-            await self._sal.publisher.wait_for_room()
-        elif self._pipeline_state == DecoderState.NEED_HANDLER:
-            await self._pipeline.handle_pending()
-        elif self._pipeline_state == DecoderState.NEED_CLOCK:
-            await self._write_clock_offset(self._pipeline.decoder.pending_clock)
-        else:
-            return self._pipeline.fatal_error
-        # The pause was this client's, not the TMA's.
-        self._last_frame_time = time.monotonic()
-        self._pipeline_state = DecoderState.NEED_MORE
-        self.resume_frames()
-        return None
-
-    async def _write_clock_offset(self, timestamp: float) -> None:
-        """Publish how far the TMA's clock is from ours, and wait with the next one."""
-        self._clock_offset = timestamp - self._sal.clock.now()
-        await self._sal.write_event("clockOffset", offset=self._clock_offset)
-        self.next_clock_offset_task = asyncio.create_task(self._wait_for_next_clock_offset())
-
-    async def _wait_for_next_clock_offset(self) -> None:
-        await asyncio.sleep(CLOCK_OFFSET_EVENT_INTERVAL)
-        self._pipeline.decoder.clock_is_due = True
-
-    def _refresh_clock(self) -> None:
-        """Tell the decoder how to stamp records; leap seconds may come."""
-        clock = self._sal.clock
-        clock.refresh()
-        self._pipeline.decoder.set_clock(clock.use_clock_tai, clock.tai_minus_utc)
+    def _abandon(self, reason: str) -> None:
+        if self._end_task is None:
+            self.log.info(f"Closing: {reason}")
+            self._begin_end(None)
 
     def _make_connection(self, buffer: FrameBuffer) -> TcpConnection:
         if self.recorder is None:
@@ -555,31 +612,36 @@ class TelemetryClient(Client):
         is_exception : `bool`
             Does ``done_task`` get it as its exception?
         """
-        if self._end_task is None:
-            if self.on_end is not None:
+        if self._end_task is not None:
+            return
+        self.failure = failure
+        self._mark_closing()
+        self._end_task = asyncio.create_task(self._end(failure if is_exception else None))
+        if self.on_end is not None:
+            try:
                 self.on_end()
-            self.failure = failure
-            self._end_task = asyncio.create_task(self._end(failure if is_exception else None))
+            except Exception:
+                self.log.exception("on_end failed")
 
     async def _end(self, error: Exception | None) -> None:
         """Stop, publish that, flush, and set ``done_task`` done."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.flush_timeout
-        self.should_be_connected = False
+        # Not before the assignment of this task, whatever the task factory.
+        await asyncio.sleep(0)
         try:
-            tasks = [self.start_task, self.heartbeat_task, self.read_task, self.next_clock_offset_task]
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            self.set_frame_sink(None)
+            await self._stop_start()
+            await self._stop_tasks()
             try:
+                self.set_frame_sink(None)
                 # Publishing the event may have to wait for room in the queue.
-                async with asyncio.timeout(DISCONNECT_SHARE * self.flush_timeout):
+                async with asyncio.timeout(DISCONNECT_TIMEOUT):
                     await self.disconnect()
             except Exception:
                 self.log.exception("Could not disconnect cleanly")
-            self._pipeline.close(self._buffer)
-            await self._sal.close(max(deadline - loop.time(), 0.0))
+            try:
+                self._pipeline.close(self._buffer)
+            except Exception:
+                self.log.exception("Could not count what was read and not published")
+            await self._sal.close(self.flush_timeout)
             self.log_counters()
         except Exception as exception:
             self.log.exception("Could not end cleanly")
@@ -590,9 +652,26 @@ class TelemetryClient(Client):
             if self.recorder is not None:
                 await run_in_daemon_thread(self.recorder.close)
             # Not before: a signal must not cut off the flush.
-            for signal_number in HANDLED_SIGNALS:
-                loop.remove_signal_handler(signal_number)
+            if self._signals is not None:
+                self._signals.remove()
             self._set_done(error)
+
+    async def _stop_tasks(self) -> None:
+        """Cancel what runs; leave what does not end in time."""
+        tasks = {
+            "start": self.start_task,
+            "watch": self._watch_task,
+            "heartbeat_loop": self.heartbeat_task,
+            "read_loop": self.read_task,
+        }
+        # The start ends by itself when what it waits for is stopped.
+        await asyncio.wait([self.start_task], timeout=TASK_TIMEOUT)
+        for task in tasks.values():
+            task.cancel()
+        _, left = await asyncio.wait(tasks.values(), timeout=TASK_TIMEOUT)
+        for name, task in tasks.items():
+            if task in left:
+                self.log.error(f"{name} did not end within {TASK_TIMEOUT:g} s; ending without it")
 
 
 def _is_loss(error: Exception) -> bool:
@@ -603,3 +682,14 @@ def _is_loss(error: Exception) -> bool:
 def _make_done_task() -> asyncio.Task[None]:
     """Make a task that has nothing to do, so that attributes are never None."""
     return asyncio.create_task(asyncio.sleep(0))
+
+
+#: Controllers that are closed although nobody waits for that.
+_background_tasks: set[asyncio.Task[None]] = set()
+
+
+def _close_in_background(sal: SalBackend) -> None:
+    """Undo the making of a backend that has not started."""
+    task = asyncio.create_task(sal.close(0))
+    _background_tasks.add(task)
+    task.add_done_callback(_background_tasks.discard)

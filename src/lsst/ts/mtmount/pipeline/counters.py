@@ -8,7 +8,7 @@ from ..core import DropReason
 __all__ = ["Counters"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Counters:
     """What became of every frame that was read, at one moment.
 
@@ -54,6 +54,10 @@ class Counters:
     preprocessed: int
     handled: int
     pending: int
+
+    def __repr__(self) -> str:
+        figures = {name: value for name, value in self.as_dict().items() if value}
+        return f"Counters({', '.join(f'{name}={value}' for name, value in figures.items())})"
 
     @property
     def in_flight(self) -> int:

@@ -1,8 +1,10 @@
 """From the receive buffer to Kafka, with the detours that users may ask for."""
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..constants import CLOCK_OFFSET_TOPICS, MAX_FRAME_LENGTH
 from ..core import (
@@ -15,31 +17,24 @@ from ..core import (
     TopicCodec,
 )
 from ..resilience import DeadLetterFile
+from ..resilience.cancellation import is_cancelled
 from ..resilience.rate_limited_log import RateLimitedLog
-from ..sal.publisher import KafkaPublisher
+from ..sal.backend import SalBackend
 from ..telemetry_map import Functor, make_functors
-from ..tma_interface import TmaInterface
+from .clock_offset import ClockOffset
 from .counters import Counters
+from .drop_report import DropCallback, DropReport
 from .topic_handler import Handler, Preprocessor, TelemetryTopicHandler, TopicHandlers, WritableTopic
+from .user_code import UserCodeTime
 
-__all__ = ["DropCallback", "TelemetryPipeline", "TelemetryTopic"]
+__all__ = ["TelemetryPipeline", "TelemetryTopic"]
 
-#: Reasons for which a strict client ends: the frame could not be decoded at all.
-UNDECODABLE = frozenset(
-    {
-        DropReason.NOT_UTF8,
-        DropReason.NOT_JSON,
-        DropReason.NOT_OBJECT,
-        DropReason.NESTING,
-        DropReason.TOO_LONG,
-    }
-)
+#: Delivery reports are collected after so many published frames, or by the
+#: publisher's own slow timer.
+FRAMES_PER_SERVE = 500
 
-#: How much of a dropped frame is logged, and handed to the drop callback [bytes].
-HEAD_LENGTH = 200
-
-#: Called with the reason and the first bytes of each dropped frame.
-DropCallback = Callable[[BaseException, bytes], object]
+#: How much of an unknown topic ID is logged [digits].
+MAX_ID_LENGTH = 40
 
 
 class TelemetryTopic(WritableTopic, Protocol):
@@ -50,22 +45,17 @@ class TelemetryTopic(WritableTopic, Protocol):
 
 
 class TelemetryPipeline:
-    """Takes frames from a buffer and publishes them.
+    """Takes frames from a buffer and publishes them; knows why it cannot go on, and what helps.
 
     A topic takes the fused path, which builds no dict, unless it has a
     preprocessor or a user has replaced its handler.
 
     Parameters
     ----------
-    interface : `TmaInterface`
-        What the TMA sends.
-    topics : `Mapping` [`str`, `TelemetryTopic`]
-        SAL topic name: topic. Frames of topics that are missing here are
-        unsupported.
-    get_preprocessor : callable
-        Returns the preprocessor of a SAL topic, or None.
-    publisher : `KafkaPublisher`
-        Where the messages go. It need not run yet.
+    sal : `SalBackend`
+        Where messages and events go. It need not run yet.
+    preprocessors : `Mapping` [`str`, `Preprocessor`]
+        SAL topic name: its preprocessor.
     log : `logging.Logger`
         Logger.
     strict : `bool`
@@ -77,89 +67,105 @@ class TelemetryPipeline:
 
     Attributes
     ----------
-    decoder : `FrameDecoder`
-        What takes the frames.
     topic_handlers : `TopicHandlers`
         Topic ID: handler. May be changed.
-    fatal_error : `FrameError` or `None`
-        Why a strict client must end.
+    wake_up : `asyncio.Event`
+        Set when `take` returns false: `resolve` has something to do.
+    last_pause_end : `float`
+        When `resolve` had done it, by `time.monotonic` [seconds]; 0 if never.
     """
 
     def __init__(
         self,
+        sal: SalBackend,
         *,
-        interface: TmaInterface,
-        topics: Mapping[str, TelemetryTopic],
-        get_preprocessor: Callable[[str], Preprocessor | None],
-        publisher: KafkaPublisher,
+        preprocessors: Mapping[str, Preprocessor],
         log: logging.Logger,
         strict: bool = False,
         on_drop: DropCallback | None = None,
         dead_letter: DeadLetterFile | None = None,
     ) -> None:
-        self.log = log
+        self.wake_up = asyncio.Event()
+        self.last_pause_end = 0.0
+        # Why no frames are taken, as of `FrameDecoder.process`: the only place where that is kept.
+        self._pause: DecoderState = DecoderState.NEED_MORE
+        self._log = log
         self.limited_log = RateLimitedLog(log)
-        self.strict = strict
-        self.fatal_error: FrameError | None = None
-        self.deliveries = publisher.make_delivery_counter()
-        self.decoder = FrameDecoder(
-            publisher.produce,
-            self.deliveries,
+        self._publisher = sal.publisher
+        self._user_code = UserCodeTime(log)
+        self._drops = DropReport(self.limited_log, strict=strict, on_drop=on_drop, dead_letter=dead_letter)
+        # Whom a frame that is dropped now was given to.
+        self._culprit = ""
+        self._num_published_at_serve = 0
+        self._deliveries = self._publisher.make_delivery_counter()
+        self._decoder = FrameDecoder(
+            self._publisher.produce,
+            self._deliveries,
             on_drop=self._report_drop,
             on_unsupported=self._report_unsupported,
         )
         if dead_letter is not None:
-            self.decoder.max_reported = MAX_FRAME_LENGTH
-        self._publisher = publisher
-        self._on_drop = on_drop
-        self._dead_letter = dead_letter
+            self._decoder.max_reported = MAX_FRAME_LENGTH
+        self.clock_offset = ClockOffset(sal, self._decoder, self.limited_log)
         handlers: dict[int, Handler] = {}
         # What a standard handler has.
-        self._standard: dict[int, tuple[TelemetryTopic, dict[str, Functor]]] = {}
-        for tma_topic in interface.topics:
+        self._standard: dict[int, tuple[TelemetryTopic, Mapping[str, Functor]]] = {}
+        self._names: dict[int, str] = {}
+        for tma_topic in sal.tma_interface.topics:
             topic_id, sal_topic = tma_topic.topic_id, tma_topic.sal_topic
-            if sal_topic not in topics:
+            topic: TelemetryTopic | None = getattr(sal.controller, f"tel_{sal_topic}", None)
+            if topic is None:
+                # Not in this SAL interface: its frames are unsupported.
                 continue
-            topic = topics[sal_topic]
             fields = {
                 name: functor
                 for name, functor in make_functors(tma_topic).items()
                 # Another SAL interface may not have all that the TMA sends.
                 if topic.record.holds_numbers(name, functor.num_elements)
             }
-            codec = TopicCodec(
-                topic_id,
-                topic.kafka_topic,
-                topic.record,
-                {
-                    member: (name, index)
-                    for name, functor in fields.items()
-                    for index, member in enumerate(functor.members)
-                },
-            )
+            codec = _make_codec(topic_id, topic, fields)
             codec.reports_clock = sal_topic in CLOCK_OFFSET_TOPICS
-            self.decoder.add_topic(codec)
-            handlers[topic_id] = TelemetryTopicHandler(topic, fields, get_preprocessor(sal_topic))
+            self._decoder.add_topic(codec)
+            handlers[topic_id] = TelemetryTopicHandler(topic, fields, preprocessors.get(sal_topic))
             self._standard[topic_id] = (topic, fields)
-        self._codecs = dict(self.decoder.codecs)
-        self.topic_handlers = TopicHandlers(handlers, self._choose_path)
-        for topic_id in handlers:
-            self._choose_path(topic_id)
+            self._names[topic_id] = sal_topic
+        self._codecs = dict(self._decoder.codecs)
+        self.topic_handlers = TopicHandlers(self._codecs, self._choose_path)
+        self.topic_handlers.update(handlers)
 
-    def start(self) -> None:
-        """Get ready, now that the publisher runs."""
-        self.decoder.produce = self._publisher.produce
+    @property
+    def num_frames(self) -> int:
+        """How many frames have come so far."""
+        return self._decoder.frames
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether frames wait for `resolve`, which is no fault of the TMA's."""
+        return self._pause != DecoderState.NEED_MORE
+
+    @property
+    def unsupported_topic_ids(self) -> set[int]:
+        """Topic IDs seen that are none of the TMA's."""
+        return self._decoder.unsupported_topic_ids
+
+    @property
+    def topic_frames(self) -> dict[str, int]:
+        """Records made so far, by name of the SAL topic."""
+        return {
+            codec.kafka_topic.rpartition(".")[2]: codec.record.num_encoded
+            for codec in self._decoder.codecs.values()
+        }
 
     @property
     def counters(self) -> Counters:
         """What became of every frame so far."""
-        decoder = self.decoder
+        decoder = self._decoder
         return Counters(
             frames=decoder.frames,
             bytes=decoder.num_bytes,
             published=decoder.published,
-            acknowledged=self.deliveries.acknowledged,
-            failed=self.deliveries.failed,
+            acknowledged=self._deliveries.acknowledged,
+            failed=self._deliveries.failed,
             dropped=dict(decoder.dropped),
             unsupported=decoder.unsupported,
             preprocessed=decoder.preprocessed,
@@ -167,60 +173,132 @@ class TelemetryPipeline:
             pending=decoder.pending,
         )
 
-    def take_frames(self, buffer: FrameBuffer) -> DecoderState:
+    def start(self) -> None:
+        """Get ready, now that the publisher runs."""
+        self._decoder.produce = self._publisher.produce
+        self.clock_offset.refresh()
+        self.clock_offset.start()
+
+    def take(self, buffer: FrameBuffer) -> bool:
         """Publish what is whole in the buffer, as far as that needs no waiting.
 
         Returns
         -------
-        state : `DecoderState`
-            As of `FrameDecoder.process`.
+        may_go_on : `bool`
+            False if `resolve` has something to do first.
         """
+        if self._pause != DecoderState.NEED_MORE:
+            return False
         while True:
-            state = self.decoder.process(buffer)
-            if state != DecoderState.NEED_HANDLER:
-                return state
-            codec = self.decoder.pending_codec
-            assert codec is not None
-            handler = self.topic_handlers[codec.topic_id]
-            if not self._is_standard(codec.topic_id, handler):
-                return state
-            self._preprocess_pending(handler)
+            self._pause = self._decoder.process(buffer)
+            if self._pause != DecoderState.NEED_HANDLER or not self._preprocess_pending():
+                break
+            if self._user_code.is_spent:
+                self._pause = DecoderState.STOPPED
+                break
+        num_published = self._decoder.published
+        if num_published - self._num_published_at_serve >= FRAMES_PER_SERVE:
+            # Reports that nobody collects take up room in the queue.
+            self._num_published_at_serve = num_published
+            self._publisher.serve()
+        if self._pause == DecoderState.NEED_MORE:
+            return True
+        self.wake_up.set()
+        return False
 
-    async def handle_pending(self) -> None:
-        """Give the pending frame to the handler that a user has put in place."""
-        codec = self.decoder.pending_codec
-        assert codec is not None
-        try:
-            await self.topic_handlers[codec.topic_id](self.decoder.load_pending())
-        except Exception as error:
-            self.decoder.drop_pending(error)
-        else:
-            self.decoder.finish_handler()
+    async def resolve(self) -> None:
+        """Do what frames wait for. If this returns, `take` may go on.
+
+        Raises
+        ------
+        FrameError
+            If the client is strict, and a frame could not be decoded.
+        """
+        self.wake_up.clear()
+        if self._drops.fatal_error is not None:
+            raise self._drops.fatal_error
+        if self._pause == DecoderState.QUEUE_FULL:
+            self.limited_log.log(
+                "Kafka queue full",
+                logging.WARNING,
+                "The Kafka producer's queue is full; reading telemetry is paused",
+            )
+            await self._publisher.wait_for_room()
+        elif self._pause == DecoderState.NEED_HANDLER:
+            await self._handle_pending()
+        elif self._pause == DecoderState.NEED_CLOCK:
+            await self.clock_offset.write()
+        if self._pause == DecoderState.STOPPED or self._user_code.is_spent:
+            # Others have their turn.
+            await asyncio.sleep(0)
+            self._user_code.reset()
+        self.last_pause_end = time.monotonic()
+        self._pause = DecoderState.NEED_MORE
 
     def drop_rest(self, buffer: FrameBuffer) -> None:
-        """Count as dropped what came of a frame that the TMA did not complete.
-
-        Parameters
-        ----------
-        buffer : `FrameBuffer`
-            What was received.
-        """
+        """Count as dropped what came of a frame that the TMA did not complete."""
         error = FrameError(DropReason.CUT_OFF, "the telemetry ended in the middle of the frame")
-        self.decoder.drop_rest(buffer, error)
+        self._decoder.drop_rest(buffer, error)
 
     def close(self, buffer: FrameBuffer) -> None:
-        """Count as dropped what was read and can no longer be published.
-
-        Parameters
-        ----------
-        buffer : `FrameBuffer`
-            What was received.
-        """
-        self.strict = False
-        self.decoder.drop_all(
+        """Count as dropped what was read and can no longer be published."""
+        self._drops.strict = False
+        self.clock_offset.next_task.cancel()
+        self._decoder.drop_all(
             buffer, FrameError(DropReason.CLOSED, "closed before the frame could be published")
         )
         self.limited_log.flush(force=True)
+
+    def _preprocess_pending(self) -> bool:
+        """Publish the pending frame by way of its preprocessor; false if that is not all it needs."""
+        codec = self._decoder.pending_codec
+        assert codec is not None
+        handler = self.topic_handlers[codec.topic_id]
+        if not self._is_standard(codec.topic_id, handler):
+            return False
+        assert isinstance(handler, TelemetryTopicHandler)
+        start = time.monotonic()
+        try:
+            data = self._decoder.load_pending()
+            if handler.preprocessor is not None:
+                handler.preprocess(data)
+        # Not a cancellation of our task: it cannot come while we do not wait.
+        except (Exception, asyncio.CancelledError) as error:
+            self._drop_pending(error, self._describe(codec.topic_id, handler))
+        else:
+            if self._decoder.pending_codec is codec:
+                self._decoder.publish_pending(data)
+        self._user_code.add(time.monotonic() - start, self._describe, codec.topic_id, handler)
+        return True
+
+    async def _handle_pending(self) -> None:
+        """Give the pending frame to the handler that a user has put in place."""
+        codec = self._decoder.pending_codec
+        assert codec is not None
+        handler = self.topic_handlers.get(codec.topic_id)
+        start = time.monotonic()
+        try:
+            if handler is not None:
+                await handler(self._decoder.load_pending())
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
+            self._drop_pending(error, self._describe(codec.topic_id, handler))
+        else:
+            self._decoder.finish_handler()
+        self._user_code.add(time.monotonic() - start, self._describe, codec.topic_id, handler)
+
+    def _drop_pending(self, error: BaseException, culprit: str) -> None:
+        self._culprit = culprit
+        self._decoder.drop_pending(error)
+        self._culprit = ""
+
+    def _describe(self, topic_id: int, handler: Handler | None) -> str:
+        """Name a topic's handler, or its preprocessor where it is the standard one, for people."""
+        name = self._names[topic_id]
+        if isinstance(handler, TelemetryTopicHandler) and handler.preprocessor is not None:
+            return f"preprocessor {_name_code(handler.preprocessor)} of topic {name}"
+        return f"handler {_name_code(handler)} of topic {name}"
 
     def _is_standard(self, topic_id: int, handler: Handler) -> bool:
         """Does the handler do no more than its preprocessor and what the core does?"""
@@ -229,50 +307,41 @@ class TelemetryPipeline:
             type(handler) is TelemetryTopicHandler and handler.topic is topic and handler.field_dict is fields
         )
 
-    def _choose_path(self, topic_id: int) -> None:
-        codec = self._codecs.get(topic_id)
-        if codec is None:
-            raise KeyError(f"topic ID {topic_id} is none of the TMA's")
-        handler = self.topic_handlers.get(topic_id)
+    def _choose_path(self, topic_id: int, handler: Handler | None) -> None:
+        """Have the decoder treat a topic as its handler, `None` if it has none, demands."""
+        codec = self._codecs[topic_id]
         if handler is None:
-            self.decoder.remove_topic(topic_id)
+            if topic_id in self._decoder.codecs:
+                self._decoder.remove_topic(topic_id)
             return
         codec.fused = self._is_standard(topic_id, handler) and handler.preprocessor is None  # type: ignore[attr-defined]
-        self.decoder.add_topic(codec)
-        if isinstance(handler, TelemetryTopicHandler):
-            handler.on_change = lambda: self._choose_path(topic_id)
-
-    def _preprocess_pending(self, handler: Handler) -> None:
-        assert isinstance(handler, TelemetryTopicHandler)
-        try:
-            data = self.decoder.load_pending()
-            if handler.preprocessor is not None:
-                handler.preprocessor(data)
-        except Exception as error:
-            self.decoder.drop_pending(error)
-        else:
-            self.decoder.publish_pending(data)
+        self._decoder.add_topic(codec)
 
     def _report_unsupported(self, topic_id: int) -> None:
-        self.log.info(f"Unsupported topic ID {topic_id}; its frames are ignored")
+        # The ID itself may have thousands of digits, and has been read as a number by now.
+        digits = str(topic_id)
+        if len(digits) > MAX_ID_LENGTH:
+            digits = f"{digits[:MAX_ID_LENGTH]}... ({len(digits)} digits)"
+        self.limited_log.log(
+            "Unsupported topic ID", logging.INFO, f"Unsupported topic ID {digits}; its frames are ignored"
+        )
 
     def _report_drop(self, error: BaseException, frame: bytes) -> bool:
-        """Log a dropped frame; tell whether that is the end."""
-        head = frame[:HEAD_LENGTH]
-        reason = error.reason if isinstance(error, FrameError) else DropReason.HANDLER
-        text = str(error) if isinstance(error, FrameError) else f"{reason}: {error!r}"
-        self.limited_log.log(
-            f"Dropped a frame, {reason}",
-            logging.WARNING,
-            f"Dropped a frame, {text}; it starts with {head!r}",
-            exc_info=error if reason is DropReason.HANDLER else False,
-        )
-        # A frame that Kafka's permissions keep out is no bad frame.
-        if self._dead_letter is not None and reason is not DropReason.NOT_AUTHORIZED:
-            self._dead_letter.write(error, reason, frame)
-        if self._on_drop is not None:
-            self._on_drop(error, head)
-        if self.strict and isinstance(error, FrameError) and reason in UNDECODABLE:
-            self.fatal_error = error
-            return True
-        return False
+        """Tell of a dropped frame; return whether the decoder has to stop."""
+        start = time.monotonic()
+        self._drops.report(error, frame, self._culprit)
+        self._user_code.add(time.monotonic() - start, "report of a dropped frame, or on_drop,".__str__)
+        return self._drops.fatal_error is not None or self._user_code.is_spent
+
+
+def _make_codec(topic_id: int, topic: TelemetryTopic, fields: Mapping[str, Functor]) -> TopicCodec:
+    members = {
+        member: (name, index)
+        for name, functor in fields.items()
+        for index, member in enumerate(functor.members)
+    }
+    return TopicCodec(topic_id, topic.kafka_topic, topic.record, members)
+
+
+def _name_code(code: Callable[..., Any] | None) -> str:
+    return getattr(code, "__qualname__", None) or type(code).__qualname__

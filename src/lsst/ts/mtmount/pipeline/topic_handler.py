@@ -1,6 +1,7 @@
 """What publishes a decoded frame: one handler for each telemetry topic."""
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
 from ..telemetry_map import Functor
@@ -38,6 +39,11 @@ class TelemetryTopicHandler:
     preprocessor : callable or `None`
         Called with the raw data, which it may change in place, before the
         fields are picked.
+
+    Raises
+    ------
+    TypeError
+        If ``preprocessor`` is a coroutine function, here or when it is set.
     """
 
     def __init__(
@@ -52,10 +58,31 @@ class TelemetryTopicHandler:
         self.field_dict = field_dict
         self.preprocessor = preprocessor
 
+    def __repr__(self) -> str:
+        topic = getattr(self.topic, "attr_name", None) or type(self.topic).__name__
+        return f"{type(self).__name__}({topic}, {len(self.field_dict)} fields, {self.preprocessor!r})"
+
     def __setattr__(self, name: str, value: object) -> None:
+        if name == "preprocessor":
+            check_preprocessor(value)
         super().__setattr__(name, value)
         if name != "on_change" and self.on_change is not None:
             self.on_change()
+
+    def preprocess(self, data: dict[str, Any]) -> None:
+        """Change the data of one frame in place, if there is a preprocessor.
+
+        Raises
+        ------
+        TypeError
+            If the preprocessor returns a coroutine, which nobody would await.
+        """
+        if self.preprocessor is None:
+            return
+        result = self.preprocessor(data)
+        if result is not None and inspect.iscoroutine(result):
+            result.close()
+            raise TypeError("expected a preprocessor that works at once, got one that returns a coroutine")
 
     async def __call__(self, data: dict[str, Any]) -> None:
         """Preprocess the data of one frame, and set and write the SAL topic.
@@ -72,46 +99,92 @@ class TelemetryTopicHandler:
         TypeError, ValueError, OverflowError
             If a value does not fit its field.
         """
-        if self.preprocessor is not None:
-            self.preprocessor(data)
+        self.preprocess(data)
         await self.topic.set_write(
             **{field: functor.sal_value_from_llv_dict(data) for field, functor in self.field_dict.items()}
         )
+
+
+def check_preprocessor(preprocessor: object) -> None:
+    """Refuse what cannot be a preprocessor.
+
+    Raises
+    ------
+    TypeError
+        If it is not callable, or is a coroutine function: nobody would await it.
+    """
+    if preprocessor is None:
+        return
+    if not callable(preprocessor):
+        raise TypeError(f"expected a callable as preprocessor, got {preprocessor!r}")
+    if inspect.iscoroutinefunction(preprocessor) or inspect.iscoroutinefunction(
+        getattr(preprocessor, "__call__", None)  # noqa: B004
+    ):
+        raise TypeError(f"expected a preprocessor that is no coroutine function, got {preprocessor!r}")
 
 
 class TopicHandlers(dict[int, Handler]):
     """Topic ID: handler; tells its owner when an entry changes.
 
     The owner decodes frames without asking the standard handlers, so it has
-    to know when a user puts another one in their place.
+    to know when a user puts another one in their place. What is refused
+    changes nothing: KeyError for a topic ID that the TMA does not have,
+    TypeError for what cannot be called.
 
     Parameters
     ----------
-    handlers : `Mapping` [`int`, `Handler`]
-        The entries.
+    topic_ids : `Collection` [`int`]
+        The topic IDs that may have a handler.
     on_change : callable
-        Called with the topic ID of each entry that was set or removed.
+        Called with the topic ID of each entry that was set or removed, or
+        whose preprocessor changed, and its handler, or `None`.
     """
 
-    def __init__(self, handlers: Mapping[int, Handler], on_change: Callable[[int], object]) -> None:
-        super().__init__(handlers)
+    def __init__(
+        self, topic_ids: Collection[int], on_change: Callable[[int, Handler | None], object]
+    ) -> None:
+        super().__init__()
+        self._topic_ids = topic_ids
         self._on_change = on_change
 
     def __setitem__(self, topic_id: int, handler: Handler) -> None:
+        self._check(topic_id, handler)
         super().__setitem__(topic_id, handler)
-        self._on_change(topic_id)
+        if isinstance(handler, TelemetryTopicHandler):
+            handler.on_change = lambda: self._on_change(topic_id, self.get(topic_id))
+        self._on_change(topic_id, handler)
 
     def __delitem__(self, topic_id: int) -> None:
         super().__delitem__(topic_id)
-        self._on_change(topic_id)
+        self._on_change(topic_id, None)
 
-    # dict's other methods do not call the two above; MutableMapping's do.
+    def replace(self, handlers: Mapping[int, Handler]) -> None:
+        """Put these in the place of all, or, if one of them is refused, change nothing."""
+        new = dict(handlers)
+        self.update(new)
+        for topic_id in set(self) - set(new):
+            del self[topic_id]
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Set several entries, or, if one of them is refused, none; arguments are those of `dict.update`."""
+        new: dict[int, Handler] = dict(*args, **kwargs)
+        for topic_id, handler in new.items():
+            self._check(topic_id, handler)
+        for topic_id, handler in new.items():
+            self[topic_id] = handler
+
+    # dict's other methods do not call `__setitem__` and `__delitem__`; MutableMapping's do.
     pop = MutableMapping.pop
     popitem = MutableMapping.popitem
     clear = MutableMapping.clear
     setdefault = MutableMapping.setdefault
-    update = MutableMapping.update
 
     def __ior__(self, other: Mapping[int, Handler] | Iterable[tuple[int, Handler]]) -> "TopicHandlers":  # type: ignore[override,misc]
         self.update(other)
         return self
+
+    def _check(self, topic_id: int, handler: object) -> None:
+        if topic_id not in self._topic_ids:
+            raise KeyError(f"expected the ID of a topic of the TMA that SAL has, got {topic_id!r}")
+        if not callable(handler):
+            raise TypeError(f"expected a coroutine function as handler of topic {topic_id}, got {handler!r}")

@@ -5,12 +5,15 @@ import ctypes
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..core import FrameBuffer, StructArrayReader, encode_structs
+from ..resilience.cancellation import is_cancelled
 from .connection import FrameSink, TcpConnection, enable_keep_alive
+from .done_future import DoneFuture
+from .stream_writer import BytesLike
 from .tcpip_registration import register_with_tcpip
 
 if TYPE_CHECKING:
@@ -29,7 +32,6 @@ HEARTBEAT = b"heartbeat"
 #: callback that runs, each [seconds].
 CLOSE_TIMEOUT = 5.0
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -84,9 +86,22 @@ class Client:
     start_task : `asyncio.Future`
         Done when connected, or with the exception if that fails.
     done_task : `asyncio.Future`
-        Done when closed.
+        Done when closed. Cannot be cancelled; see `DoneFuture`.
     heartbeat_send_task : `asyncio.Future`
         Sends heartbeats; done if they were not wanted.
+
+    Notes
+    -----
+    All read methods raise
+
+    * ConnectionError if the client is not connected, or the connection is lost before there is enough;
+    * asyncio.IncompleteReadError, if they have to read so many bytes or up to a separator and the other
+      end closes before; its ``partial`` has the bytes that came;
+    * asyncio.LimitOverrunError, if there are more than ``limit`` bytes before the separator; they can
+      still be read by other methods.
+
+    A read that is cancelled, by a time-out for example, loses nothing. All write methods raise
+    ConnectionError if the client is not connected, or the connection turns out to be lost.
 
     Raises
     ------
@@ -114,11 +129,10 @@ class Client:
         **kwargs: Any,
     ) -> None:
         register_with_tcpip(Client)
-        if connect_callback is not None and not inspect.iscoroutinefunction(connect_callback):
-            raise TypeError(f"connect_callback={connect_callback!r} is no coroutine function")
+        check_connect_callback(connect_callback)
         _check_encoding(encoding)
         if not isinstance(terminator, bytes) or not terminator:
-            raise ValueError(f"terminator={terminator!r} must be one or more bytes")
+            raise ValueError(f"expected one or more bytes as terminator, got {terminator!r}")
         self.host = host
         self.port = port
         self.log = log.getChild(f"{type(self).__name__}({name})")
@@ -132,26 +146,39 @@ class Client:
         self._connect_callback = connect_callback
         self._connect_kwargs = kwargs
         self._was_connected = False
-        # The task in which the connect callback runs, and the end of that.
-        self._callback_task: asyncio.Task[Any] | None = None
-        self._callback_ended: asyncio.Future[None] = _make_done_future()
+        # Each call of the connect callback has a task.
+        self._callback_tasks: set[asyncio.Task[None]] = set()
+        self._connect_task: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._close_task: asyncio.Task[None] | None = None
+        # Those that wait for the closing, which must not wait for them.
+        self._closers: set[asyncio.Task[Any]] = set()
+        self._abandon_task: asyncio.Task[None] | None = None
         self._end_error: Exception | None = None
-        self._sink_error_task: asyncio.Task[None] | None = None
         self._limit = limit
         self._prepare_connection()
         self._monitor_connection_task: asyncio.Future[None] = _make_done_future()
         self.heartbeat_send_task: asyncio.Future[None] = _make_done_future()
-        self.done_task: asyncio.Future[None] = asyncio.Future()
+        self.done_task: asyncio.Future[None] = DoneFuture(lambda: self._abandon("done_task was cancelled"))
         self.start_task: asyncio.Future[None]
         if host == "":
             self._reader.feed_eof()
             self.start_task = _make_done_future()
             self.done_task.set_result(None)
         else:
-            self.start_task = asyncio.create_task(self.start())
+            self.start_task = asyncio.create_task(self._run_start())
+            self.start_task.add_done_callback(self._note_start)
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "closed" if self._is_closing else "not connected"
+        return f"<{type(self).__name__} {self.name!r} {self.host}:{self.port} {state}>"
 
     async def __aenter__(self) -> Self:
-        await self.start_task
+        try:
+            await self.start_task
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -185,8 +212,13 @@ class Client:
         """When bytes were received last, by `time.monotonic` [seconds]; 0 if never."""
         return self._connection.last_receive_time
 
+    @property
+    def has_frame_sink(self) -> bool:
+        """Whether received bytes go to a frame sink, instead of to the read methods."""
+        return self._connection.has_sink
+
     async def start(self, **kwargs: Any) -> None:
-        """Connect. The constructor calls this.
+        """Connect, or wait until that is done. The constructor calls this.
 
         Parameters
         ----------
@@ -196,33 +228,31 @@ class Client:
         Raises
         ------
         RuntimeError
-            If the client has connected before.
+            If the client has connected before, or is closed.
+        ConnectionError
+            If it is closed meanwhile.
         OSError
             If it cannot connect.
+
+        Notes
+        -----
+        Who gives up waiting for it, by a time-out for example, closes the client.
         """
-        if self._writer.transport is not None:
-            raise RuntimeError("A client connects only once")
-        self.log.info(f"Connecting to {self.host}:{self.port}")
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_connection(
-            lambda: self._connection,
-            self.host,  # type: ignore[arg-type]  # None goes with `sock`
-            self.port,  # type: ignore[arg-type]
-            **self._connect_kwargs,
-            **kwargs,
-        )
+        if self._is_closing:
+            raise RuntimeError("Closed; a client connects only once")
+        task = self._connect_task
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._connect_task = asyncio.create_task(self._start_once(**kwargs))
+        elif task.done():
+            raise RuntimeError("Already connected; a client connects only once")
         try:
-            enable_keep_alive(transport.get_extra_info("socket"))
-            self.should_be_connected = True
-            if self.monitor_connection_interval > 0:
-                self._monitor_connection_task = asyncio.create_task(self._monitor_connection())
-            if self.run_heartbeat_send_task:
-                self.heartbeat_send_task = asyncio.create_task(self._send_heartbeats())
-            self.log.info(f"Connected to {self.host}:{self.port}")
-            await self.call_connect_callback()
-        except BaseException:
-            transport.abort()
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            self._abandon("the start was cancelled")
             raise
+        if task.cancelled():
+            raise ConnectionError("Closed while connecting")
+        task.result()
 
     async def close(self) -> None:
         """Close the connected client socket, if any, and set done_task done.
@@ -230,13 +260,8 @@ class Client:
         Call connect_callback if a client was connected.
         """
         self.should_be_connected = False
-        try:
-            await self.disconnect()
-        finally:
-            for task in (self.start_task, self._monitor_connection_task):
-                if task is not asyncio.current_task():
-                    task.cancel()
-            self._set_done(None)
+        await self._close_once()
+        self._monitor_connection_task.cancel()
 
     async def basic_close(self) -> None:
         """Close the connected client socket, if any, and set done_task done.
@@ -244,10 +269,7 @@ class Client:
         Like close except does not clear self.should_be_connected,
         nor cancel self._monitor_connection_task.
         """
-        try:
-            await self.disconnect()
-        finally:
-            self._set_done(None)
+        await self._close_once()
 
     async def disconnect(self) -> None:
         """Close the socket, if there is one, and call the connect callback.
@@ -257,13 +279,21 @@ class Client:
         """
         self._is_disconnecting = True
         self._writer.close()
-        if not self._callback_ended.done() and self._callback_task is not asyncio.current_task():
+        try:
             # Do not cut it off; it may be reporting that the connection was lost.
-            await asyncio.wait([self._callback_ended], timeout=CLOSE_TIMEOUT)
-        await _cancel(self.heartbeat_send_task)
-        if not await self._connection.shut_down(CLOSE_TIMEOUT):
-            self.log.warning("The other end did not take what was written; dropped the connection")
-        await self.call_connect_callback()
+            callbacks = self._callback_tasks - self._closers - {asyncio.current_task()}
+            if callbacks:
+                await asyncio.wait(callbacks, timeout=CLOSE_TIMEOUT)
+            await _cancel(self.heartbeat_send_task)
+            if not await self._connection.shut_down(CLOSE_TIMEOUT):
+                self.log.warning("The other end did not take what was written; dropped the connection")
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self.call_connect_callback()
+        except TimeoutError:
+            self.log.warning(f"connect_callback did not end within {CLOSE_TIMEOUT:g} s")
+        finally:
+            for task in self._callback_tasks - self._closers - {asyncio.current_task()}:
+                task.cancel()
 
     async def call_connect_callback(self) -> None:
         """Call self.__connect_callback.
@@ -279,16 +309,137 @@ class Client:
         self.log.debug(f"{connected=}")
         if self._connect_callback is None:
             return
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._callback_task, self._callback_ended = asyncio.current_task(), ended
+        # In a task of its own: who finds that the connection is lost may be cancelled.
+        task = asyncio.create_task(self._run_connect_callback(self._connect_callback))
+        self._callback_tasks.add(task)
+        task.add_done_callback(self._callback_tasks.discard)
+        await asyncio.wait([task])
+
+    # What a subclass may use.
+
+    async def _start_once(self, **kwargs: Any) -> None:
+        """Do all that `start` does; runs in a task of its own, which `close` cancels if it waits too long."""
+        await self._open_connection(**kwargs)
+        await self.call_connect_callback()
+
+    async def _open_connection(self, **kwargs: Any) -> None:
+        """Connect, without a call of the connect callback."""
+        self.log.info(f"Connecting to {self.host}:{self.port}")
+        connection = self._connection
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: connection,
+            self.host,  # type: ignore[arg-type]  # None goes with `sock`
+            self.port,  # type: ignore[arg-type]
+            **self._connect_kwargs,
+            **kwargs,
+        )
         try:
-            await self._connect_callback(self)
-        except Exception:
-            self.log.exception("connect_callback failed")
+            if self._is_closing:
+                raise ConnectionError("Closed while connecting")
+            enable_keep_alive(transport.get_extra_info("socket"))
+            self.should_be_connected = True
+            if self.monitor_connection_interval > 0:
+                self._monitor_connection_task = asyncio.create_task(self._monitor_connection())
+            if self.run_heartbeat_send_task:
+                self.heartbeat_send_task = asyncio.create_task(self._send_heartbeats())
+            self.log.info(f"Connected to {self.host}:{self.port}")
+        except BaseException:
+            transport.abort()
+            raise
+
+    def _prepare_connection(self) -> None:
+        """Get ready to connect, with nothing received yet."""
+        self._is_disconnecting = False
+        self._buffer = FrameBuffer(self.terminator, self._limit)
+        self._connection = self._make_connection(self._buffer)
+        self._reader = self._connection.reader
+        self._writer = self._connection.writer
+
+    def _make_connection(self, buffer: FrameBuffer) -> TcpConnection:
+        """Make the connection that receives into a buffer."""
+        return TcpConnection(buffer, self._on_sink_error)
+
+    async def _close_once(self) -> None:
+        """Close, in a task of its own that no caller's cancellation stops."""
+        self._mark_closing()
+        current = asyncio.current_task()
+        assert current is not None
+        self._closers.add(current)
+        try:
+            if self._close_task is None:
+                self._close_task = asyncio.create_task(self._run_close())
+            await asyncio.wait([self._close_task])
         finally:
-            ended.set_result(None)
-            if self._callback_ended is ended:
-                self._callback_task = None
+            self._closers.discard(current)
+
+    async def _run_close(self) -> None:
+        """Stop a start that is under way, disconnect, and set ``done_task`` done."""
+        try:
+            await self._stop_start()
+            await self.disconnect()
+        except Exception:
+            self.log.exception("Could not close cleanly")
+        finally:
+            self._set_done(None)
+
+    def _mark_closing(self) -> None:
+        """See to it that nothing connects from now on."""
+        self._is_closing = True
+
+    async def _stop_start(self) -> None:
+        """End a start that is under way, unless only the connect callback is left of it."""
+        if self._connect_task is None:
+            self.start_task.cancel()
+        elif not self._callback_tasks & self._closers:
+            await _cancel(self._connect_task)
+
+    def _abandon(self, reason: str) -> None:
+        """Close in the background, because somebody gave up waiting for this client."""
+        if self._is_closing or self._abandon_task is not None:
+            return
+        self.log.info(f"Closing: {reason}")
+        self._abandon_task = asyncio.create_task(self.close())
+
+    def _on_sink_error(self, error: Exception) -> None:
+        """End the client, because frames can no longer be taken."""
+        self.log.error("Taking frames failed; closing", exc_info=error)
+        self._end_error = error
+        self._abandon_task = asyncio.create_task(self.close())
+
+    def _set_done(self, error: Exception | None) -> None:
+        """Set ``done_task`` done, once."""
+        if self.done_task.done():
+            return
+        error = error or self._end_error
+        if error is None:
+            self.done_task.set_result(None)
+        else:
+            self.done_task.set_exception(error)
+            # It was logged; nobody has to await the task.
+            self.done_task.exception()
+
+    # For this class only.
+
+    async def _run_start(self) -> None:
+        # Not before the constructors have ended, whatever the task factory.
+        await asyncio.sleep(0)
+        if not self._is_closing:
+            await self.start()
+
+    def _note_start(self, task: "asyncio.Future[None]") -> None:
+        if task.cancelled():
+            self._abandon("start_task was cancelled")
+        elif self._is_closing:
+            # Nobody has to know that it was closed first.
+            task.exception()
+
+    async def _run_connect_callback(self, callback: ConnectCallback) -> None:
+        try:
+            await callback(self)
+        except (Exception, asyncio.CancelledError):
+            if is_cancelled():
+                raise
+            self.log.exception("connect_callback failed")
 
     def set_frame_sink(self, sink: FrameSink | None) -> None:
         """Hand frames to a function as they are received, instead of to the read methods.
@@ -323,13 +474,8 @@ class Client:
         n : `int`
             The number of bytes to read. If -1 then block until the other end
             closes its writer, then return all data seen.
-
-        Raises
-        ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
         """
-        return await self._run_read(self._reader.read, n)
+        return await self._run_read(self._reader.read(n), bytes)
 
     async def readexactly(self, n: int) -> bytes:
         """Read exactly n bytes.
@@ -338,17 +484,8 @@ class Client:
         ----------
         n : `int`
             The number of bytes to read.
-
-        Raises
-        ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
-        asyncio.IncompleteReadError
-            If EOF is reached before n bytes can be read. Use the
-            IncompleteReadError.partial attribute to get the partially
-            read data.
         """
-        return await self._run_read(self._reader.readexactly, n)
+        return await self._run_read(self._reader.readexactly(n), bytes)
 
     async def readline(self) -> bytes:
         r"""Read a sequence of bytes ending with ``\n``.
@@ -358,14 +495,12 @@ class Client:
 
         Raises
         ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
         ValueError
             If the line is longer than the limit; it is discarded.
         """
-        return await self._run_read(self._reader.readline)
+        return await self._run_read(self._reader.readline(), bytes)
 
-    async def readuntil(self, separator: bytes = b"\n") -> bytes:
+    async def readuntil(self, separator: BytesLike | tuple[BytesLike, ...] = b"\n") -> bytes:
         """Read one line, where "line" is a sequence of bytes ending with separator.
 
         Read data from the stream until separator is found.
@@ -377,22 +512,12 @@ class Client:
 
         Parameters
         ----------
-        separator : `bytes`
-            The desired separator. The default matches the standard library,
-            rather than using terminator.
-
-        Raises
-        ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
-        asyncio.IncompleteReadError
-            If EOF is reached before the complete separator is found and the
-            internal buffer is reset.
-        asyncio.LimitOverrunError
-            If the amount of data read exceeds the configured stream limit.
-            The data is left in the internal buffer and can be read again.
+        separator : bytes-like, or a `tuple` of these
+            The desired separator, or several, of which the first to end
+            counts. The default matches the standard library, rather than
+            using terminator.
         """
-        return await self._run_read(self._reader.readuntil, separator)
+        return await self._run_read(self._reader.readuntil(separator), bytes)
 
     async def read_str(self) -> str:
         """Read and decode a terminated str; strip the terminator.
@@ -407,18 +532,11 @@ class Client:
 
         Raises
         ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
-        asyncio.IncompleteReadError
-            If EOF is reached before the complete separator is found and the
-            internal buffer is reset.
-        asyncio.LimitOverrunError
-            If the amount of data read exceeds the configured stream limit.
-            The data is left in the internal buffer and can be read again.
         UnicodeError
             If decoding fails.
         """
-        frame = await self._run_read(self._reader.read_frame, self.terminator)
+        terminator = self.terminator
+        frame = await self._run_read(self._reader.read_frame(terminator), lambda frame: frame + terminator)
         return frame.decode(self.encoding)
 
     async def read_json(self) -> Any:
@@ -433,14 +551,6 @@ class Client:
 
         Raises
         ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
-        asyncio.IncompleteReadError
-            If EOF is reached before the complete separator is found and the
-            internal buffer is reset.
-        asyncio.LimitOverrunError
-            If the amount of data read exceeds the configured stream limit.
-            The data is left in the internal buffer and can be read again.
         TypeError
             If the data are of a type that cannot be decoded from JSON.
         json.JSONDecodeError
@@ -452,24 +562,15 @@ class Client:
         except json.JSONDecodeError as error:
             raise json.JSONDecodeError(f"{error.msg} in {text}", error.doc, error.pos) from None
 
-    async def read_into(self, struct: ctypes.Structure) -> None:
+    async def read_into(self, struct: ctypes.Structure | ctypes.Union) -> None:
         """Read binary data from a stream reader into a `ctypes.Structure`.
 
         Parameters
         ----------
-        struct : `ctypes.Structure`
+        struct : `ctypes.Structure` or `ctypes.Union`
             Structure to set.
-
-        Raises
-        ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
-        asyncio.IncompleteReadError
-            If EOF is reached before n bytes can be read. Use the
-            IncompleteReadError.partial attribute to get the partially
-            read data.
         """
-        await self._run_read(self._reader.read_into, struct)
+        await self._run_read(self._reader.read_into(struct), lambda _: bytes(struct))
 
     async def read_array(self, structs: StructArrayReader, count: int) -> "npt.NDArray[np.void]":
         """Read many structures at once.
@@ -488,60 +589,46 @@ class Client:
 
         Raises
         ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
-        asyncio.IncompleteReadError
-            If EOF is reached before all structures can be read.
         ValueError
             If ``count`` is negative.
         """
-        array: npt.NDArray[np.void] = await self._run_read(self._reader.read_array, structs, count)
+        array: npt.NDArray[np.void] = await self._run_read(
+            self._reader.read_array(structs, count), lambda array: array.tobytes()
+        )
         return array
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: BytesLike) -> None:
         """Write data and call drain.
 
         Parameters
         ----------
-        data : `bytes`
+        data : bytes-like
             The data to write.
-
-        Raises
-        ------
-        ConnectionError
-            If self.connected false before writing begins.
         """
         self._check_connected()
         await self._send(data)
 
-    async def writelines(self, lines: Iterable[bytes]) -> None:
+    async def writelines(self, lines: Iterable[BytesLike]) -> None:
         """Write an iterable of bytes and call drain.
 
         Parameters
         ----------
-        lines : `collections.abc.Iterable` [`bytes`]
+        lines : `collections.abc.Iterable` [bytes-like]
             The data to write, as an iterable collection of bytes.
-
-        Raises
-        ------
-        ConnectionError
-            If self.connected false before writing begins.
         """
         self._check_connected()
         await self._send(b"".join(lines))
 
-    async def write_from(self, *structs: ctypes.Structure) -> None:
+    async def write_from(self, *structs: ctypes.Structure | ctypes.Union) -> None:
         r"""Write binary data from one or more `ctypes.Structure`\ s.
 
         Parameters
         ----------
-        *structs : `ctypes.Structure`
+        *structs : `ctypes.Structure` or `ctypes.Union`
             Structures to write.
 
         Raises
         ------
-        ConnectionError
-            If self.connected false before writing begins.
         TypeError
             If one is no structure.
         """
@@ -561,8 +648,6 @@ class Client:
 
         Raises
         ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
         TypeError
             If ``line`` is no str.
         UnicodeError
@@ -570,7 +655,7 @@ class Client:
         """
         self._check_connected()
         if not isinstance(line, str):
-            raise TypeError(f"{type(line).__name__} is no str")
+            raise TypeError(f"expected a str, got {line!r}")
         await self._send(line.encode(self.encoding) + self.terminator)
 
     async def write_json(self, data: Any) -> None:
@@ -586,8 +671,6 @@ class Client:
 
         Raises
         ------
-        ConnectionError
-            If the connection is lost before, or while, reading.
         UnicodeError
             If encoding fails.
         TypeError, ValueError
@@ -596,24 +679,39 @@ class Client:
         self._check_connected()
         await self.write_str(json.dumps(data))
 
-    async def _run_read(self, method: Callable[_P, Awaitable[_T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Read, if connected, and report it if the connection turns out to be lost."""
-        self._check_connected()
-        if self._connection.has_sink:
-            raise RuntimeError("cannot read: frames are handed to a sink")
+    async def _run_read(self, reading: Coroutine[Any, Any, _T], to_bytes: Callable[[_T], bytes]) -> _T:
+        """Read, if connected, and report it if the connection turns out to be lost.
+
+        A read that is cancelled while that is reported puts back what it had
+        taken; ``to_bytes`` returns that.
+        """
         try:
-            result = await method(*args, **kwargs)
-        except asyncio.IncompleteReadError:
-            await self.call_connect_callback()
+            self._check_connected()
+            if self._connection.has_sink:
+                raise RuntimeError("cannot read: frames are handed to a sink")
+        except Exception:
+            reading.close()
+            raise
+        try:
+            result = await reading
+        except asyncio.IncompleteReadError as error:
+            await self._report_loss(error.partial)
             raise
         except OSError as error:
             await self.call_connect_callback()
             raise _as_connection_error(error) from error
         if not self.connected:
-            await self.call_connect_callback()
+            await self._report_loss(to_bytes(result))
         return result
 
-    async def _send(self, data: bytes) -> None:
+    async def _report_loss(self, taken: bytes) -> None:
+        try:
+            await self.call_connect_callback()
+        except asyncio.CancelledError:
+            self._reader.unread(taken)
+            raise
+
+    async def _send(self, data: BytesLike) -> None:
         """Write and drain, and report it if the connection turns out to be lost."""
         try:
             self._writer.write(data)
@@ -625,17 +723,6 @@ class Client:
     def _check_connected(self) -> None:
         if not self.connected:
             raise ConnectionError("Not connected")
-
-    def _prepare_connection(self) -> None:
-        """Get ready to connect, with nothing received yet."""
-        self._is_disconnecting = False
-        self._buffer = FrameBuffer(self.terminator, self._limit)
-        self._connection = self._make_connection(self._buffer)
-        self._reader = self._connection.reader
-        self._writer = self._connection.writer
-
-    def _make_connection(self, buffer: FrameBuffer) -> TcpConnection:
-        return TcpConnection(buffer, self._on_sink_error)
 
     async def _monitor_connection(self) -> None:
         """Wait for the end of the connection and report it."""
@@ -657,26 +744,14 @@ class Client:
                 return
             await asyncio.sleep(self.heartbeat_send_sleep)
 
-    def _on_sink_error(self, error: Exception) -> None:
-        """End the client, because frames can no longer be taken."""
-        self.log.error("Taking frames failed; closing", exc_info=error)
-        self._end_error = error
-        self._sink_error_task = asyncio.create_task(self.close())
-
-    def _set_done(self, error: Exception | None) -> None:
-        """Set ``done_task`` done, once."""
-        if self.done_task.done():
-            return
-        error = error or self._end_error
-        if error is None:
-            self.done_task.set_result(None)
-        else:
-            self.done_task.set_exception(error)
-            # It was logged; nobody has to await the task.
-            self.done_task.exception()
-
 
 register_with_tcpip(Client)
+
+
+def check_connect_callback(connect_callback: object) -> None:
+    """Raise TypeError for what is neither a coroutine function nor None."""
+    if connect_callback is not None and not inspect.iscoroutinefunction(connect_callback):
+        raise TypeError(f"expected a coroutine function as connect_callback, got {connect_callback!r}")
 
 
 def _check_encoding(encoding: str) -> None:
@@ -688,7 +763,7 @@ def _check_encoding(encoding: str) -> None:
 
 def _as_connection_error(error: OSError) -> ConnectionError:
     """Make a loss of the connection what it is: TimeoutError, for example, if no probe was answered."""
-    return error if isinstance(error, ConnectionError) else ConnectionError(f"TcpConnection lost: {error!r}")
+    return error if isinstance(error, ConnectionError) else ConnectionError(f"Connection lost: {error!r}")
 
 
 def _make_done_future() -> "asyncio.Future[None]":

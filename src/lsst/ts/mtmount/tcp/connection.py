@@ -60,8 +60,6 @@ class TcpConnection(asyncio.BufferedProtocol):
         Writes to the transport.
     transport : `asyncio.Transport` or `None`
         The transport; `None` before there is one.
-    is_paused : `bool`
-        Is receiving paused?
     last_receive_time : `float`
         When bytes were received last, by `time.monotonic` [seconds]; 0 if
         never.
@@ -77,14 +75,12 @@ class TcpConnection(asyncio.BufferedProtocol):
         self.reader = TcpStreamReader(buffer, self._note_change)
         self.writer = TcpStreamWriter(self)
         self.transport: asyncio.Transport | None = None
-        self.is_paused = False
         self.last_receive_time = 0.0
         self.state_changed = asyncio.Event()
         self.stream_ended: asyncio.Future[Exception | None] = asyncio.Future()
         self._buffer = buffer
         self._on_sink_error = on_sink_error
         self._sink: FrameSink | None = None
-        self._sink_is_blocked = False
         self._is_tls = False
         # Was `close` called?
         self._is_closed = False
@@ -110,6 +106,12 @@ class TcpConnection(asyncio.BufferedProtocol):
         )
 
     @property
+    def is_paused(self) -> bool:
+        """Whether nothing is received, though the connection is open."""
+        transport = self.transport
+        return transport is not None and not transport.is_closing() and not transport.is_reading()
+
+    @property
     def has_sink(self) -> bool:
         """Whether received bytes go to a sink."""
         return self._sink is not None
@@ -121,8 +123,9 @@ class TcpConnection(asyncio.BufferedProtocol):
         ----------
         sink : callable or `None`
             Takes frames from the buffer and returns true, or false to pause
-            receiving until `run_sink` is called. `None`: leave the bytes to
-            the reader.
+            receiving until `run_sink` is called; it may be called before that,
+            with what was received already. `None`: leave the bytes to the
+            reader.
 
         Raises
         ------
@@ -132,7 +135,6 @@ class TcpConnection(asyncio.BufferedProtocol):
         if sink is not None and self.reader.is_waiting:
             raise RuntimeError("cannot hand frames to a sink while a read is waiting")
         self._sink = sink
-        self._sink_is_blocked = False
         if sink is None:
             self.resume_reading()
             self.reader.note_received()
@@ -144,7 +146,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         if self._sink is None:
             return
         try:
-            self._sink_is_blocked = not self._sink()
+            may_go_on = self._sink()
         except Exception as error:
             self._sink = None
             self.pause_reading()
@@ -152,7 +154,7 @@ class TcpConnection(asyncio.BufferedProtocol):
                 self.stream_ended.set_result(error)
             self._on_sink_error(error)
             return
-        if self._sink_is_blocked:
+        if not may_go_on:
             self.pause_reading()
             return
         self.resume_reading()
@@ -161,14 +163,13 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def pause_reading(self) -> None:
         """Receive nothing more."""
-        if not self.is_paused and self.transport is not None and not self.transport.is_closing():
+        if self.transport is not None and not self.transport.is_closing() and self.transport.is_reading():
             self.transport.pause_reading()
-            self.is_paused = True
 
     def resume_reading(self) -> None:
         """Receive again."""
-        if self.is_paused and self.transport is not None:
-            self.is_paused = False
+        if self.is_paused:
+            assert self.transport is not None
             self.transport.resume_reading()
 
     def close(self) -> None:
@@ -194,12 +195,12 @@ class TcpConnection(asyncio.BufferedProtocol):
         if reason is not None:
             raise reason
 
-    async def shut_down(self, patience: float) -> bool:
+    async def shut_down(self, timeout: float) -> bool:  # noqa: ASYNC109
         """Close the connection, and wait until it is closed.
 
         Parameters
         ----------
-        patience : `float`
+        timeout : `float`
             How long the other end may take to receive what was written
             [seconds]. After that the connection is dropped.
 
@@ -211,11 +212,11 @@ class TcpConnection(asyncio.BufferedProtocol):
         if self.transport is None:
             return True
         self.close()
-        await asyncio.wait([self._closed], timeout=patience)
+        await asyncio.wait([self._closed], timeout=timeout)
         if self._closed.done():
             return True
         self.transport.abort()
-        await asyncio.wait([self._closed], timeout=patience)
+        await asyncio.wait([self._closed], timeout=timeout)
         return False
 
     async def drain(self) -> None:
@@ -234,7 +235,7 @@ class TcpConnection(asyncio.BufferedProtocol):
             # drains notice it.
             await asyncio.sleep(0)
         if self.transport is None or self._closed.done():
-            raise ConnectionResetError("TcpConnection lost")
+            raise ConnectionResetError("Connection lost")
         if not self._writing_is_paused:
             return
         waiter = asyncio.get_running_loop().create_future()
@@ -264,7 +265,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         self.last_receive_time = time.monotonic()
         if self._sink is None:
             self.reader.note_received()
-        elif not self._sink_is_blocked:
+        else:
             self.run_sink()
 
     def eof_received(self) -> bool:
@@ -291,7 +292,7 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._closed.set_result(exc)
         for waiter in self._drain_waiters:
             if not waiter.done():
-                waiter.set_exception(exc or ConnectionResetError("TcpConnection lost"))
+                waiter.set_exception(exc or ConnectionResetError("Connection lost"))
 
     def pause_writing(self) -> None:
         """Make `drain` wait."""
@@ -309,8 +310,7 @@ class TcpConnection(asyncio.BufferedProtocol):
             return
         self._has_ended = True
         self._end_reason = reason
-        if self._sink is not None and not self._sink_is_blocked and not self.stream_ended.done():
-            self.stream_ended.set_result(reason)
+        self.run_sink()
 
     def _note_change(self) -> None:
         self.state_changed.set()

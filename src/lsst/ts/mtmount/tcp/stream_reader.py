@@ -2,10 +2,12 @@
 
 import asyncio
 import ctypes
+import operator
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..core import FrameBuffer, StructArrayReader, read_struct
+from .stream_writer import BytesLike
 
 __all__ = ["PausableSource", "TcpStreamReader"]
 
@@ -13,7 +15,9 @@ __all__ = ["PausableSource", "TcpStreamReader"]
 class PausableSource(Protocol):
     """Where bytes come from, as far as a reader may hold them up."""
 
-    is_paused: bool
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is received."""
 
     def pause_reading(self) -> None:
         """Receive nothing more; may be called when paused."""
@@ -99,8 +103,13 @@ class TcpStreamReader:
         if source is not None and not source.is_paused and len(self._buffer) > 2 * self._limit:
             source.pause_reading()
 
+    def unread(self, data: bytes) -> None:
+        """Put back what was read last, before anything else can come: after the end."""
+        self._buffer.feed(data)
+
     async def read(self, n: int = -1) -> bytes:
         """Read up to n bytes; -1: all until the end."""
+        n = operator.index(n)
         self._raise_exception()
         if n == 0:
             return b""
@@ -132,8 +141,8 @@ class TcpStreamReader:
             self._take(error.consumed + 1 if has_end else len(self._buffer))
             raise ValueError(error.args[0]) from None
 
-    async def readuntil(self, separator: bytes = b"\n") -> bytes:
-        """Read up to and including a separator, which is any bytes-like object.
+    async def readuntil(self, separator: BytesLike | tuple[BytesLike, ...] = b"\n") -> bytes:
+        """Read up to and including a separator: bytes, or a tuple of them, of which the first end counts.
 
         Raises
         ------
@@ -143,14 +152,16 @@ class TcpStreamReader:
             If more than the limit comes before the separator; nothing is
             consumed.
         ValueError
-            If ``separator`` is empty.
+            If there is no separator, or an empty one.
         """
-        offset = await self._find(bytes(memoryview(separator)))
-        return self._take(offset + len(separator))
+        several = separator if isinstance(separator, tuple) else (separator,)
+        _, end = await self._find(tuple(sorted((bytes(memoryview(one)) for one in several), key=len)))
+        return self._take(end)
 
     async def read_frame(self, terminator: bytes) -> bytes:
         """Read a frame, and return it without its terminator; errors are those of `readuntil`."""
-        frame = self._buffer.take(await self._find(terminator))
+        start, _ = await self._find((terminator,))
+        frame = self._buffer.take(start)
         self._buffer.skip(len(terminator))
         self._note_consumed()
         return frame
@@ -173,7 +184,7 @@ class TcpStreamReader:
     async def read_into(self, struct: ctypes.Structure | ctypes.Union) -> None:
         """Read the bytes of a structure; errors are those of `readexactly`, and TypeError."""
         if not isinstance(struct, ctypes.Structure | ctypes.Union):
-            raise TypeError(f"{struct!r} is no ctypes.Structure")
+            raise TypeError(f"expected a ctypes.Structure or Union, got {struct!r}")
         await self._gather(ctypes.sizeof(struct))
         read_struct(self._buffer, struct)
         self._note_consumed()
@@ -181,32 +192,35 @@ class TcpStreamReader:
     async def read_array(self, structs: StructArrayReader, count: int) -> Any:
         """Read structures into a NumPy array; errors are those of `readexactly`."""
         if count < 0:
-            raise ValueError(f"count={count} is negative")
+            raise ValueError(f"expected a count of 0 or more, got {count}")
         await self._gather(count * structs.itemsize)
         array = structs.read(self._buffer, count)
         self._note_consumed()
         return array
 
-    async def _find(self, separator: bytes) -> int:
-        """Wait for a separator and return its offset."""
-        if not separator:
+    async def _find(self, separators: tuple[bytes, ...]) -> tuple[int, int]:
+        """Wait for one of the separators, shortest first, and return its start and end."""
+        if not separators:
+            raise ValueError("Separator should contain at least one element")
+        if not separators[0]:
             raise ValueError("Separator should be at least one-byte string")
         self._raise_exception()
         buffer = self._buffer
         while True:
-            offset = buffer.find(separator)
-            if offset >= 0:
+            found = [(start, start + len(one)) for one in separators if (start := buffer.find(one)) >= 0]
+            if found:
                 break
-            # The separator may have begun in the last bytes.
-            offset = len(buffer) + 1 - len(separator)
+            # The longest one may have begun in the last bytes.
+            offset = len(buffer) + 1 - len(separators[-1])
             if offset > self._limit:
                 raise asyncio.LimitOverrunError("Separator is not found, and chunk exceed the limit", offset)
             if self._eof:
                 raise asyncio.IncompleteReadError(self._take(len(buffer)), None)
             await self._wait_for_data("readuntil")
-        if offset > self._limit:
-            raise asyncio.LimitOverrunError("Separator is found, but chunk is longer than limit", offset)
-        return offset
+        start, end = min(found, key=lambda match: match[1])
+        if start > self._limit:
+            raise asyncio.LimitOverrunError("Separator is found, but chunk is longer than limit", start)
+        return start, end
 
     async def _gather(self, n: int) -> None:
         """Wait until n bytes are there."""

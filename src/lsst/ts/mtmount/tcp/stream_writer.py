@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-__all__ = ["TcpStreamWriter", "WritableConnection"]
+__all__ = ["BytesLike", "TcpStreamWriter", "WritableConnection"]
+
+
+#: What can be written.
+BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 
 class WritableConnection(Protocol):
@@ -42,11 +46,11 @@ class TcpStreamWriter:
         """The transport; `None` before there is one."""
         return self._connection.transport
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: BytesLike) -> None:
         """Begin to write bytes."""
         self._get_transport().write(data)
 
-    def writelines(self, lines: Iterable[bytes]) -> None:
+    def writelines(self, lines: Iterable[BytesLike]) -> None:
         """Begin to write bytes, one after the other, as they are."""
         self._get_transport().write(b"".join(lines))
 

@@ -1,0 +1,67 @@
+"""The clockOffset event: how far the TMA's clock is from ours."""
+
+import asyncio
+import logging
+import math
+
+from ..constants import CLOCK_OFFSET_EVENT_INTERVAL
+from ..core import FrameDecoder
+from ..resilience.cancellation import is_cancelled
+from ..resilience.rate_limited_log import RateLimitedLog
+from ..sal.backend import SalBackend
+
+__all__ = ["ClockOffset"]
+
+
+class ClockOffset:
+    """Writes the event when the decoder has a time stamp, and asks for another one after the interval.
+
+    Parameters
+    ----------
+    sal : `SalBackend`
+        Has the event and our clock.
+    decoder : `FrameDecoder`
+        Has the TMA's time stamps.
+    limited_log : `RateLimitedLog`
+        Where to log failures.
+
+    Attributes
+    ----------
+    next_task : `asyncio.Task`
+        Waits until another event may be written.
+    offset : `float`
+        The TMA's clock minus ours, when it was seen last [s]; NaN before.
+    """
+
+    def __init__(self, sal: SalBackend, decoder: FrameDecoder, limited_log: RateLimitedLog) -> None:
+        self._sal = sal
+        self._decoder = decoder
+        self._limited_log = limited_log
+        self.offset = math.nan
+        # Nothing to wait for yet; a task, so that the attribute is never None.
+        self.next_task: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(0))
+
+    def start(self) -> None:
+        """Ask for the first time stamp."""
+        self._decoder.clock_is_due = True
+
+    async def write(self) -> None:
+        """Publish the offset of the decoder's time stamp; a failure is logged and costs that event."""
+        self.offset = self._decoder.pending_clock - self._sal.clock.now()
+        try:
+            await self._sal.write_event("clockOffset", offset=self.offset)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled():
+                raise
+            self._limited_log.log("clockOffset failed", logging.ERROR, f"clockOffset failed: {error!r}")
+        self.next_task = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        await asyncio.sleep(CLOCK_OFFSET_EVENT_INTERVAL)
+        self._decoder.clock_is_due = True
+
+    def refresh(self) -> None:
+        """Tell the decoder how to stamp records; leap seconds may come."""
+        clock = self._sal.clock
+        clock.refresh()
+        self._decoder.set_clock(clock.use_clock_tai, clock.tai_minus_utc)

@@ -1,0 +1,104 @@
+"""What is told of each dropped frame, and to whom."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from ..core import DropReason, FrameError
+from ..resilience import DeadLetterFile
+from ..resilience.escape import escape
+from ..resilience.rate_limited_log import RateLimitedLog
+
+__all__ = ["DropCallback", "DropReport"]
+
+#: Reasons for which a strict client ends: the frame could not be decoded at all.
+UNDECODABLE = frozenset(
+    {
+        DropReason.NOT_UTF8,
+        DropReason.NOT_JSON,
+        DropReason.NOT_OBJECT,
+        DropReason.NESTING,
+        DropReason.TOO_LONG,
+    }
+)
+
+#: How much of a dropped frame is logged, and handed to the drop callback [bytes].
+HEAD_LENGTH = 200
+
+#: How much of what an error says is logged [characters].
+MAX_TEXT_LENGTH = 500
+
+#: Called with the reason and the first bytes of each dropped frame.
+DropCallback = Callable[[BaseException, bytes], object]
+
+
+class DropReport:
+    """Logs dropped frames, keeps them in a file, and calls the user's callback.
+
+    Parameters
+    ----------
+    limited_log : `RateLimitedLog`
+        Where to log.
+    strict : `bool`
+        Does an undecodable frame end the client?
+    on_drop : callable or `None`
+        The user's callback. What it raises is logged.
+    dead_letter : `DeadLetterFile` or `None`
+        Keeps each dropped frame.
+
+    Attributes
+    ----------
+    fatal_error : `FrameError` or `None`
+        Why a strict client must end.
+    """
+
+    def __init__(
+        self,
+        limited_log: RateLimitedLog,
+        *,
+        strict: bool,
+        on_drop: DropCallback | None,
+        dead_letter: DeadLetterFile | None,
+    ) -> None:
+        self.strict = strict
+        self.fatal_error: FrameError | None = None
+        self._limited_log = limited_log
+        self._on_drop = on_drop
+        self._dead_letter = dead_letter
+
+    def report(self, error: BaseException, frame: bytes, culprit: str) -> None:
+        """Tell of a dropped frame.
+
+        Parameters
+        ----------
+        error : `BaseException`
+            Why it was dropped.
+        frame : `bytes`
+            The frame, or its first bytes.
+        culprit : `str`
+            The preprocessor or handler that failed, if ``error`` is none of ours.
+        """
+        head = frame[:HEAD_LENGTH]
+        if isinstance(error, FrameError):
+            reason, text = error.reason, str(error)
+        else:
+            reason, text = DropReason.HANDLER, f"{DropReason.HANDLER}: {culprit}: {error!r}"
+        self._limited_log.log(
+            f"Dropped a frame, {reason}",
+            logging.WARNING,
+            f"Dropped a frame, {escape(text, MAX_TEXT_LENGTH)}; it starts with {head!r}",
+            exc_info=error if reason is DropReason.HANDLER else False,
+        )
+        # A frame that Kafka's permissions keep out is no bad frame.
+        if self._dead_letter is not None and reason is not DropReason.NOT_AUTHORIZED:
+            self._dead_letter.write(error, reason, frame)
+        if self._on_drop is not None:
+            try:
+                self._on_drop(error, head)
+            # Not a cancellation of our task: it cannot come while we do not wait.
+            except (Exception, asyncio.CancelledError) as failure:
+                self._limited_log.log(
+                    "on_drop failed", logging.ERROR, f"on_drop failed: {failure!r}", exc_info=failure
+                )
+        if self.strict and isinstance(error, FrameError) and reason in UNDECODABLE:
+            self.fatal_error = error
