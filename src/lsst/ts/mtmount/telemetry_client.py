@@ -299,9 +299,8 @@ class TelemetryClient(Client):
 
     def _find_needless_preprocessors(self, interface: TmaInterface) -> list[str]:
         prefix = "_preprocess_"
-        return [
-            name for name in dir(type(self)) if name.startswith(prefix) and name[len(prefix) :] not in topics
-        ]
+        names = (name for name in dir(type(self)) if name.startswith(prefix))
+        return [name for name in names if name.removeprefix(prefix) not in interface.by_name]
 
     async def start(self, **kwargs: Any) -> None:
         """Connect to the telemetry port and start the read loop, or wait until that is done.

@@ -152,6 +152,11 @@ async def _run(
                     metrics.watch(client.take_snapshot)
                 await _run_client(client, watchdog)
                 failure = client.failure
+        except asyncio.CancelledError:
+            # Whoever cancels the program leaves no client behind.
+            if client is not None:
+                await client.close()
+            raise
         except Exception as error:
             failure = error
         if client is not None:
