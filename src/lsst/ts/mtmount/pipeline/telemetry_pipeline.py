@@ -25,7 +25,7 @@ from .clock_offset import ClockOffset
 from .counters import Counters
 from .drop_report import DropCallback, DropReport
 from .topic_handler import Handler, Preprocessor, TelemetryTopicHandler, TopicHandlers, WritableTopic
-from .user_code import UserCodeTime
+from .user_code import TIME_BUDGET, UserCodeTime
 
 __all__ = ["TelemetryPipeline", "TelemetryTopic"]
 
@@ -190,11 +190,11 @@ class TelemetryPipeline:
         if self._pause != DecoderState.NEED_MORE:
             return False
         while True:
-            self._pause = self._decoder.process(buffer)
+            self._pause = self._decoder.process(buffer, time.monotonic() + TIME_BUDGET)
             if self._pause != DecoderState.NEED_HANDLER or not self._preprocess_pending():
                 break
             if self._user_code.is_spent:
-                self._pause = DecoderState.STOPPED
+                self._pause = DecoderState.YIELDED
                 break
         num_published = self._decoder.published
         if num_published - self._num_published_at_serve >= FRAMES_PER_SERVE:
@@ -228,7 +228,7 @@ class TelemetryPipeline:
             await self._handle_pending()
         elif self._pause == DecoderState.NEED_CLOCK:
             await self.clock_offset.write()
-        if self._pause == DecoderState.STOPPED or self._user_code.is_spent:
+        if self._pause == DecoderState.YIELDED or self._user_code.is_spent:
             # Others have their turn.
             await asyncio.sleep(0)
             self._user_code.reset()
