@@ -12,6 +12,10 @@ from .send_queue import CAPACITY, SendQueue, is_sending
 __all__ = ["SalLogHandler"]
 
 
+#: Attribute of a record that a handler has taken for publishing.
+TAKEN = "_taken_for_sal"
+
+
 class SalLogHandler(logging.Handler):
     """Keep log records until they can be published, and publish them in order.
 
@@ -50,8 +54,10 @@ class SalLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record; called by the logger, in the thread that logs."""
-        if is_sending():
+        if is_sending() or TAKEN in vars(record):
             return
+        # Several controllers in one process hang on one logger: the first publishes.
+        setattr(record, TAKEN, True)
         try:
             fields = _make_fields(record)
         except Exception as error:

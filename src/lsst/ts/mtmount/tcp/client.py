@@ -170,6 +170,9 @@ class Client:
             self.start_task.add_done_callback(self._note_start)
 
     def __repr__(self) -> str:
+        if "_connection" not in vars(self):
+            # An error of the constructor may show it.
+            return f"<{type(self).__name__} being made>"
         state = "connected" if self.connected else "closed" if self._is_closing else "not connected"
         return f"<{type(self).__name__} {self.name!r} {self.host}:{self.port} {state}>"
 
