@@ -6,7 +6,10 @@ TAI is UTC plus the leap seconds. All times here are unix seconds.
 from __future__ import annotations
 
 import bisect
+import threading
 import time
+
+from .leap_seconds import LeapSecondTable, load_newest_table
 
 __all__ = ["LEAP_SECONDS", "TaiClock", "current_tai", "tai_from_utc", "tai_minus_utc_at"]
 
@@ -44,25 +47,29 @@ LEAP_SECONDS = (
     (1483228800, 37),  # 2017-01-01
 )
 
-_STARTS = [start for start, _ in LEAP_SECONDS]
+#: The packaged table; it holds as long as the list that it is from [unix s].
+PACKAGED_TABLE = LeapSecondTable(LEAP_SECONDS, 1782604800, "packaged")
+
+#: How often newer lists are looked for [s].
+RELOAD_INTERVAL = 86400.0
 
 #: How far CLOCK_TAI may be from the table [s]: far more than the time between
 #: two readings of a clock, far less than one leap second.
 CLOCK_TOLERANCE = 0.25
 
 
-def tai_minus_utc_at(utc: float) -> float:
-    """Return TAI minus UTC [s] at a time [UTC unix s].
+def tai_minus_utc_at(utc: float, table: LeapSecondTable = PACKAGED_TABLE) -> float:
+    """Return TAI minus UTC [s] at a time [UTC unix s], by a table.
 
     Raises
     ------
     ValueError
         If the time is before 1972, when UTC had no whole leap seconds yet.
     """
-    index = bisect.bisect_right(_STARTS, utc) - 1
+    index = bisect.bisect_right(table.rows, utc, key=lambda row: row[0]) - 1
     if index < 0:
         raise ValueError(f"UTC {utc} is before 1972")
-    return float(LEAP_SECONDS[index][1])
+    return float(table.rows[index][1])
 
 
 def tai_from_utc(utc: float) -> float:
@@ -83,18 +90,30 @@ class TaiClock:
         Is ``CLOCK_TAI`` right here?
     tai_minus_utc : `float`
         TAI minus UTC now [s].
+    table : `LeapSecondTable`
+        The newest table at hand; newer ones are looked for once a day.
     """
 
     use_clock_tai: bool
     tai_minus_utc: float
 
     def __init__(self) -> None:
+        self._reload()
         self.refresh()
+
+    def _reload(self) -> None:
+        """Look for newer leap seconds."""
+        self._reload_time = time.monotonic() + RELOAD_INTERVAL
+        self.table = load_newest_table(PACKAGED_TABLE)
 
     def refresh(self) -> None:
         """Look again: the system may set its clocks while the program runs."""
+        if time.monotonic() >= self._reload_time:
+            self._reload_time = time.monotonic() + RELOAD_INTERVAL
+            # A file system may hang.
+            threading.Thread(target=self._reload, name="leap seconds", daemon=True).start()
         utc = time.time()
-        self.tai_minus_utc = tai_minus_utc_at(utc)
+        self.tai_minus_utc = tai_minus_utc_at(utc, self.table)
         offset = time.clock_gettime(time.CLOCK_TAI) - utc
         self.use_clock_tai = abs(offset - self.tai_minus_utc) < CLOCK_TOLERANCE
 
