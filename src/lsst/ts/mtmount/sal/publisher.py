@@ -28,7 +28,7 @@ __all__ = ["PRODUCER_DEFAULTS", "KafkaPublisher", "Produce"]
 #: The two bounds of the queue limit the memory that an outage of Kafka takes:
 #: 32 MiB hold some five minutes of the TMA's telemetry.
 PRODUCER_DEFAULTS: Mapping[str, Any] = {
-    "linger.ms": 2,
+    "linger.ms": 0,
     "reconnect.backoff.max.ms": 1000,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 32 * 1024,
