@@ -57,25 +57,26 @@ inline uint64_t read_digits(const char*& p, const char* end) noexcept {
 
 // Read a double from a plain number and return its end; nullptr where anything
 // asks for a closer look: no number, a grammar that only from_chars accepts,
-// a result out of range, or a very long literal. `end` may lie behind the
-// number; at least two bytes at `p` must be readable.
+// a result out of range, a negative zero (json.loads("-0") is the integer 0,
+// "-0.0" is not), or a very long literal. `end` may lie behind the number;
+// at least two bytes at `p` must be readable.
 inline const char* read_plain_double(const char* p, const char* end, double* value) noexcept {
     const char* digits = p + (*p == '-');
     if (!is_digit(*digits)) return nullptr;
-    const char* q = digits;
-    const uint64_t integer = read_digits(q, end);
-    if (*digits == '0' && q - digits > 1) return nullptr;
-    const bool has_fraction = q < end && *q == '.';
-    if (has_fraction && (q + 1 >= end || !is_digit(q[1]))) return nullptr;
-    if (!has_fraction && (q == end || (*q | 0x20) != 'e') && q - digits <= 15) {
-        // Exact, and an integer has no negative zero.
-        const auto number = static_cast<double>(integer);
-        *value = digits == p || integer == 0 ? number : -number;
-        return q;
-    }
     const auto result = std::from_chars(p, end, *value);
-    if (result.ec != std::errc() || result.ptr - p > 64) return nullptr;
-    return result.ptr;
+    const char* stop = result.ptr;
+    if (result.ec != std::errc() || stop - p > 64) return nullptr;
+    if (*digits == '0') {
+        if (digits + 1 < stop && is_digit(digits[1])) return nullptr;
+        if (*value == 0.0 && digits != p) return nullptr;
+        ++digits;
+    } else {
+        do ++digits; while (digits < stop && is_digit(*digits));
+    }
+    // Behind the integer digits: the end, a fraction with at least one digit,
+    // or an exponent.
+    if (digits < stop && *digits == '.' && (digits + 1 >= stop || !is_digit(digits[1]))) return nullptr;
+    return stop;
 }
 
 // Read an integer from a plain integer literal and return its end; nullptr
