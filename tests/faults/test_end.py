@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -35,6 +35,14 @@ def getaddrinfo(host, *args, **kwargs):
     return answer(host, *args, **kwargs)
 socket.getaddrinfo = getaddrinfo
 """
+
+
+@pytest.fixture(autouse=True)
+def hangup_is_not_ignored() -> Iterator[None]:
+    """The suite itself may run under nohup, which its programs would inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def is_caught(pid: int, number: int) -> bool:

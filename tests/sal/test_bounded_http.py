@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 import socket
 import threading
 import time
@@ -22,6 +23,18 @@ TIMEOUT = 0.3
 LONG = 5.0
 
 
+def receive_request(connection: socket.socket) -> None:
+    """Receive a request whole: to close with bytes unread would reset the connection."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += connection.recv(65536) or b"\r\n\r\n"
+    head, _, body = request.partition(b"\r\n\r\n")
+    found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    length = int(found[1]) if found else 0
+    while len(body) < length and (data := connection.recv(65536)):
+        body += data
+
+
 @contextmanager
 def server(send: Callable[[], Iterable[bytes]]) -> Iterator[str]:
     """Serve one connection at a time with pieces of an answer; then close it. Gives the URL."""
@@ -35,7 +48,7 @@ def server(send: Callable[[], Iterable[bytes]]) -> Iterator[str]:
                 return
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(LONG)
-                connection.recv(65536)
+                receive_request(connection)
                 for piece in send():
                     connection.sendall(piece)
                     if ended.is_set():
