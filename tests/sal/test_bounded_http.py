@@ -26,7 +26,8 @@ LONG = 5.0
 def receive_request(connection: socket.socket) -> None:
     """Receive a request whole: to close with bytes unread would reset the connection."""
     request = b""
-    while b"\r\n\r\n" not in request:
+    # TLS begins with 0x16, and is no request.
+    while b"\r\n\r\n" not in request and not request.startswith(b"\x16"):
         request += connection.recv(65536) or b"\r\n\r\n"
     head, _, body = request.partition(b"\r\n\r\n")
     found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
