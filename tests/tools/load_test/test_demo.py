@@ -38,6 +38,9 @@ async def test_passes(tmp_path: Path) -> None:
     (total,) = (line for line in output.splitlines() if line.strip().startswith("all topics"))
     assert total.split()[2:5] == ["655"] * 3
     assert total.split()[-3:] == ["0"] * 3
+    further = output.partition("Where to look further:")[2]
+    for name in ("monitor_mtmount_telemetry", "stress_mtmount_telemetry", "doc/tutorial.md"):
+        assert name in further
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 

@@ -43,6 +43,14 @@ NAME = "demo_mtmount_telemetry"
 #: Columns of topics in the live view.
 NUM_COLUMNS = 2
 
+#: Printed at the end.
+FURTHER = """\
+Where to look further:
+  monitor_mtmount_telemetry            all topics in Kafka, live; --web 5006 for a page in a browser
+  stress_mtmount_telemetry             higher rates, every frame accounted for; --output DIR for a report
+  run_mtmount_telemetry_client --help  the client
+  doc/tutorial.md, doc/operations.md   in the project's source: the first steps, and the daily running"""
+
 
 class DemoView:
     """What the demonstration shows while it runs.
@@ -118,12 +126,14 @@ def print_totals(console: Console, result: RunResult) -> int:
         f"max {format_number(result.latency.max * 1e3, 1)} ms"
     )
     console.print(LATENCY_NOTE, style="dim")
-    return print_problems(
+    status = print_problems(
         console,
         result.problems,
         f"{result.account.total_sent:,} frames sent; each was published, acknowledged and read back, and "
         "every value is that of its frame; the client ended well.",
     )
+    console.print(f"\n{FURTHER}", markup=False, soft_wrap=True)
+    return status
 
 
 def make_parser() -> argparse.ArgumentParser:
