@@ -12,7 +12,7 @@ LINT := $(VENV)/.group-lint $(VENV)/.group-bench $(TEST)
 BENCH := $(VENV)/.group-bench $(TEST)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-pythons test-clang test-slow test-kafka kafka docs wheels demo stress soak faults bench bench-quick \
+.PHONY: help build test test-pythons test-clang test-slow test-kafka kafka docs wheels completions demo stress soak faults bench bench-quick \
     bench-pace bench-growth bench-steps bench-guard debug sanitize fuzz lint lint-cpp release-checks clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
@@ -86,6 +86,9 @@ wheels:  ## manylinux wheels and the source distribution in dist
 	tools/build_wheels $(foreach version,$(WHEEL_PYTHONS),$$(tools/find_python $(version)))
 	$(DEBIAN) sh -c 'tools/build_wheels python3'
 	cp build/debian-testing/project/dist/*.whl dist/
+
+completions: build $(TEST)  ## shell completions in packaging/completion, from the parsers
+	$(BIN)/python tools/make_completions
 
 demo: build  ## simulated TMA, client, broker and an independent reader, then a table
 	$(BIN)/python -m lsst.ts.mtmount.commands.demo $(DEMO_OPTIONS)

@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -85,3 +87,12 @@ def test_recipes_run_programs_that_exist(project: dict[str, Any], recipe: dict[s
     programs = re.findall(r"\w+_mtmount_telemetry_client", " ".join(commands))
     assert programs
     assert set(programs) <= set(project["project"]["scripts"])
+
+
+def test_shell_completions_are_up_to_date(tmp_path: Path) -> None:
+    committed = ROOT / "packaging" / "completion"
+    subprocess.run([sys.executable, ROOT / "tools" / "make_completions", tmp_path], check=True, timeout=60)
+    made = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert made
+    there = {path.relative_to(committed): path.read_text() for path in committed.rglob("*") if path.is_file()}
+    assert there == made, "run tools/make_completions"
