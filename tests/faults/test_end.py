@@ -22,6 +22,9 @@ from .outcome import Outcome, RecordOutcome
 
 Environment = dict[str, str]
 
+#: Lets the program outlive 1 s without telemetry, which may pass on a busy computer.
+RECONNECT = "--reconnect"
+
 PROGRAM = Path(sys.executable).with_name("run_mtmount_telemetry_client")
 
 #: A resolver that does not answer for a name, as the one of the system may.
@@ -86,7 +89,7 @@ async def end(process: asyncio.subprocess.Process) -> tuple[int, str, float]:
 async def test_signal_before_the_loop_runs(
     embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma, number: int
 ) -> None:
-    async with start(embedded_environment, f"--port={tma.port}") as process:
+    async with start(embedded_environment, f"--port={tma.port}", RECONNECT) as process:
         await wait_until(lambda: is_caught(process.pid, signal.SIGUSR1))
         process.send_signal(signal.SIGUSR1)
         process.send_signal(number)
@@ -101,7 +104,7 @@ async def test_signal_before_the_loop_runs(
 async def test_signal_for_the_counters_while_it_starts(
     embedded_environment: Environment, tma: ScriptedTma
 ) -> None:
-    async with start(embedded_environment, f"--port={tma.port}") as process:
+    async with start(embedded_environment, f"--port={tma.port}", RECONNECT) as process:
         await wait_until(lambda: is_caught(process.pid, signal.SIGUSR1))
         process.send_signal(signal.SIGUSR1)
         assert process.stdout is not None
@@ -115,7 +118,7 @@ async def test_signal_for_the_counters_while_it_starts(
 async def test_signals_to_the_last_moment(
     embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma
 ) -> None:
-    async with start(embedded_environment, f"--port={tma.port}") as process:
+    async with start(embedded_environment, f"--port={tma.port}", RECONNECT) as process:
         await tma.send(azimuth_frame())
         ending = asyncio.create_task(end(process))
         for number in itertools.cycle((signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)):
@@ -134,7 +137,7 @@ async def test_lost_terminal(
     embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma, tmp_path: Path
 ) -> None:
     """SIGHUP ends it in order, and is ignored under nohup."""
-    async with ClientProgram(embedded_environment, tmp_path, tma.port) as program:
+    async with ClientProgram(embedded_environment, tmp_path, tma.port, RECONNECT) as program:
         await tma.send(*[azimuth_frame()] * 10)
         await wait_until(lambda: program.counters["published"] == 10)
         program.send_signal(signal.SIGHUP)
@@ -144,7 +147,7 @@ async def test_lost_terminal(
     record_outcome(
         Outcome("SIGHUP", "all that was read is flushed; ends with 0", published=10, seconds=seconds)
     )
-    options = [f"--port={tma.port}"]
+    options = [f"--port={tma.port}", RECONNECT]
     ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
     async with start(embedded_environment, *options, preexec=ignore) as process:
         await wait_until(lambda: is_caught(process.pid, signal.SIGUSR1))
@@ -204,7 +207,7 @@ async def test_losses_tell_scripts(
         ([azimuth_frame(), b"garbage"], "--loglevel=INFO", 0),
         ([azimuth_frame(), b'{"topicID": 99}'], "--fail-on-loss", 0),
     ]:
-        async with ClientProgram(embedded_environment, tmp_path, tma.port, option) as program:
+        async with ClientProgram(embedded_environment, tmp_path, tma.port, option, RECONNECT) as program:
             await tma.send(*frames)
             await wait_until(
                 lambda: program.counters["frames"] == 2 and program.counters["acknowledged"] == 1
@@ -222,7 +225,7 @@ async def test_losses_tell_scripts(
 async def test_pid_file(embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path) -> None:
     path = tmp_path / "pid"
     option = f"--pid-file={path}"
-    async with ClientProgram(embedded_environment, tmp_path, tma.port, option) as program:
+    async with ClientProgram(embedded_environment, tmp_path, tma.port, option, RECONNECT) as program:
         await program.wait_output("running")
         assert path.read_text() == f"{program.pid}\n"
         async with start(embedded_environment, option) as second:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import socket
 import threading
 
@@ -21,18 +22,25 @@ async def test_an_attempt_is_bounded_as_a_whole(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A registry's answer may take a minute here, all that is needed may not."""
-    monkeypatch.setattr(start_up, "ATTEMPT_TIMEOUT", 1.0)
     monkeypatch.setattr(start_up, "PROGRESS_INTERVAL", 0.3)
     caplog.set_level(logging.INFO)
     url = f"http://127.0.0.1:{silent_port}"
-    publisher = KafkaPublisher(
-        KafkaSettings(settings.subname, settings.broker_addr, url), LOG, start_timeout=60.0
-    )
     step = f"asking the schema registry {url} for schema 1 of 2"
-    async with asyncio.timeout(TIMEOUT):
-        with pytest.raises(KafkaSetupError, match=f"The start took over 1 s, and was still {step}"):
-            await publisher.start(TOPICS)
-    assert f"Starting for 0 s: {step}" in caplog.text
+    for limit in (1, 4, 16):
+        monkeypatch.setattr(start_up, "ATTEMPT_TIMEOUT", float(limit))
+        publisher = KafkaPublisher(
+            KafkaSettings(settings.subname, settings.broker_addr, url), LOG, start_timeout=60.0
+        )
+        async with asyncio.timeout(limit + TIMEOUT):
+            with pytest.raises(
+                KafkaSetupError, match=f"The start took over {limit} s, and was still "
+            ) as raised:
+                await publisher.start(TOPICS)
+        if step in str(raised.value):
+            break
+        # A busy computer had not come to the registry yet.
+    assert str(raised.value).endswith(step)
+    assert re.search(rf"Starting for \d+ s: {re.escape(step)}", caplog.text)
 
 
 async def test_a_name_that_hangs(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
