@@ -123,6 +123,39 @@ async def test_with_the_old_map(tma: ScriptedTma, kafka_reader: KafkaReader, new
     assert elevation["windLoad"] == 0.0
 
 
+async def test_with_the_old_map_and_incomplete_frames(
+    tma: ScriptedTma, kafka_reader: KafkaReader, new_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What lacks a member is published without it; what is new is told once, and what would take it."""
+    frames = make_frames(new_file)
+    whole = json.dumps(
+        {"topicID": 6}
+        | {member.name: 7.0 for member in load_packaged_tma_interface().by_name["azimuth"].members}
+    ).encode()
+    async with running(tma, accept_incomplete=True) as client:
+        await tma.send(*(frame for frame, _ in frames.values()), whole, frames["azimuth"][0])
+        records = await kafka_reader.read_count("azimuth", 3)
+        await kafka_reader.read_count("azimuthDrives", 1)
+        counters = client.counters
+    assert (counters.published, counters.unsupported, counters.total_dropped) == (5, 2, 0)
+    assert counters.incomplete == {"azimuth": 2}
+    # Zero at first, then the value that came last.
+    assert [record["actualTorque"] for record in records] == [0.0, 7.0, 7.0]
+    assert [record["actualPosition"] for record in records] == [
+        frames["azimuth"][1]["actualPosition"],
+        7.0,
+        frames["azimuth"][1]["actualPosition"],
+    ]
+    assert caplog.text.count("azimuth: frames lack the member 'actualTorque';") == 2
+    assert counters.unknown_members["elevation"] == ["windLoad", "windLoadTimestamp"]
+    assert set(counters.unknown_members["azimuthDrives"]) >= {"current17", "current18"}
+    assert (
+        "the member 'windLoad', which its interface lacks; the SAL field windLoad would take" in caplog.text
+    )
+    assert "the SAL field current would take it" in caplog.text
+    assert counters.as_dict()["unknown_members"]["elevation"] == ["windLoad", "windLoadTimestamp"]
+
+
 @pytest.mark.parametrize("by_variable", [False, True])
 async def test_with_the_new_file(
     tma: ScriptedTma,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -42,7 +43,7 @@ def read_metrics(port: int) -> dict[str, float]:
 
 
 def make_snapshot(**changes: float) -> Snapshot:
-    figures = dict.fromkeys(
+    figures: dict[str, Any] = dict.fromkeys(
         ("frames", "bytes", "published", "acknowledged", "failed", "unsupported", "preprocessed", "handled"),
         0,
     )

@@ -98,6 +98,9 @@ class TelemetryClient(Client):
         Handle SIGINT and SIGTERM by `signal_handler`, and SIGUSR1 by
         `log_counters`? Not possible, and told once, in another thread than
         the main one.
+    accept_incomplete : `bool`
+        Does a member that a frame lacks cost its field, which keeps its
+        value, and not the frame?
 
     Attributes
     ----------
@@ -161,6 +164,7 @@ class TelemetryClient(Client):
         record: str | os.PathLike[str] | None = None,
         record_limit: int = DEFAULT_LIMIT,
         handle_signals: bool = True,
+        accept_incomplete: bool = False,
     ) -> None:
         asyncio.get_running_loop()
         # What can be wrong is found before anything is made that would have to be undone.
@@ -203,6 +207,7 @@ class TelemetryClient(Client):
                 strict=strict,
                 on_drop=on_drop,
                 dead_letter=self._dead_letter,
+                accept_incomplete=accept_incomplete,
             )
             self.heartbeat_task: asyncio.Task[None] = _make_done_task()
             self.read_task: asyncio.Task[None] = _make_done_task()

@@ -42,6 +42,12 @@ class Counters:
     pending : `int`
         Frames that wait for a handler or for room in the producer's queue:
         0 or 1.
+    incomplete : `dict` [`str`, `int`]
+        Published frames that lacked members, by SAL topic; only with
+        ``accept_incomplete``.
+    unknown_members : `dict` [`str`, `list` [`str`]]
+        Members that came and that the TMA's interface lacks, by SAL topic:
+        the first 100 of each.
     """
 
     frames: int
@@ -54,6 +60,8 @@ class Counters:
     preprocessed: int
     handled: int
     pending: int
+    incomplete: dict[str, int] = dataclasses.field(default_factory=dict)
+    unknown_members: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         figures = {name: value for name, value in self.as_dict().items() if value}

@@ -24,6 +24,7 @@ from ..telemetry_map import Functor, make_functors
 from .clock_offset import ClockOffset
 from .counters import Counters
 from .drop_report import DropCallback, DropReport
+from .member_report import MemberReport
 from .topic_handler import Handler, Preprocessor, TelemetryTopicHandler, TopicHandlers, WritableTopic
 from .user_code import TIME_BUDGET, UserCodeTime
 
@@ -64,6 +65,8 @@ class TelemetryPipeline:
         Called in addition for each dropped frame.
     dead_letter : `DeadLetterFile` or `None`
         Keeps each dropped frame.
+    accept_incomplete : `bool`
+        Does a missing member cost its field only, and not the frame?
 
     Attributes
     ----------
@@ -84,6 +87,7 @@ class TelemetryPipeline:
         strict: bool = False,
         on_drop: DropCallback | None = None,
         dead_letter: DeadLetterFile | None = None,
+        accept_incomplete: bool = False,
     ) -> None:
         self.wake_up = asyncio.Event()
         self.last_pause_end = 0.0
@@ -93,6 +97,7 @@ class TelemetryPipeline:
         self.limited_log = RateLimitedLog(log)
         self._publisher = sal.publisher
         self._user_code = UserCodeTime(log)
+        self._members = MemberReport(log)
         self._drops = DropReport(self.limited_log, strict=strict, on_drop=on_drop, dead_letter=dead_letter)
         # Whom a frame that is dropped now was given to.
         self._culprit = ""
@@ -103,6 +108,8 @@ class TelemetryPipeline:
             self._deliveries,
             on_drop=self._report_drop,
             on_unsupported=self._report_unsupported,
+            on_unknown_member=self._members.note_unknown,
+            on_missing_member=self._members.note_missing,
         )
         if dead_letter is not None:
             self._decoder.max_reported = MAX_FRAME_LENGTH
@@ -125,6 +132,9 @@ class TelemetryPipeline:
             }
             codec = _make_codec(topic_id, topic, fields)
             codec.reports_clock = sal_topic in CLOCK_OFFSET_TOPICS
+            codec.accept_incomplete = accept_incomplete
+            known = {member.name for member in tma_topic.members}
+            self._members.add_topic(sal_topic, topic.record, codec, known)
             self._decoder.add_topic(codec)
             handlers[topic_id] = TelemetryTopicHandler(topic, fields, preprocessors.get(sal_topic))
             self._standard[topic_id] = (topic, fields)
@@ -171,6 +181,8 @@ class TelemetryPipeline:
             preprocessed=decoder.preprocessed,
             handled=decoder.handled,
             pending=decoder.pending,
+            incomplete=self._members.incomplete,
+            unknown_members=self._members.unknown_members,
         )
 
     def start(self) -> None:

@@ -58,6 +58,11 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument("--strict", action="store_true", help="end at the first frame that cannot be decoded")
     parser.add_argument(
+        "--accept-incomplete",
+        action="store_true",
+        help="publish frames that lack members, whose fields then keep their values (default: drop them)",
+    )
+    parser.add_argument(
         "--reconnect",
         action="store_true",
         help="connect again, with a back-off, if the TMA cannot be reached or the telemetry ends",

@@ -199,6 +199,8 @@ def _choose_options(args: argparse.Namespace) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if args.strict:
         options["strict"] = True
+    if args.accept_incomplete:
+        options["accept_incomplete"] = True
     if args.sal_backend != "auto":
         options["sal_backend"] = args.sal_backend
     if args.reconnect:

@@ -1,0 +1,93 @@
+"""Telling where frames and the TMA's interface differ: members that are new, and members that are gone."""
+
+import logging
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from ..core import Record, TopicCodec
+from ..resilience.escape import escape
+from ..resilience.rate_limited_log import RateLimitedLog
+
+__all__ = ["MemberReport"]
+
+#: The number of an array's element in the name of its member: ``current12``, ``current12Timestamp``.
+ELEMENT = re.compile(r"\d+(?=(Timestamp)?$)")
+
+
+@dataclass
+class _Topic:
+    name: str
+    record: Record
+    codec: TopicCodec
+    # Names that the TMA's interface has, also where SAL's has not.
+    known: Collection[str]
+    unknown: list[str] = field(default_factory=list)
+
+
+class MemberReport:
+    """Logs each member once that no table knows, or that frames lack.
+
+    Parameters
+    ----------
+    log : `logging.Logger`
+        Where to log.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._limited_log = RateLimitedLog(log)
+        self._topics: dict[int, _Topic] = {}
+
+    def add_topic(self, name: str, record: Record, codec: TopicCodec, known: Collection[str]) -> None:
+        """Add a topic: its SAL name, and the members that the TMA's interface gives it."""
+        self._topics[codec.topic_id] = _Topic(name, record, codec, known)
+
+    @property
+    def incomplete(self) -> dict[str, int]:
+        """Frames published although members were missing, by SAL topic, where there are any."""
+        return {
+            topic.name: topic.codec.incomplete for topic in self._topics.values() if topic.codec.incomplete
+        }
+
+    @property
+    def unknown_members(self) -> dict[str, list[str]]:
+        """Members that came and that no table knows, by SAL topic, where there are any."""
+        return {topic.name: list(topic.unknown) for topic in self._topics.values() if topic.unknown}
+
+    def note_missing(self, topic_id: int, name: str, is_missing: bool) -> None:
+        """Tell that frames have begun to lack a member, or have it again."""
+        topic = self._topics[topic_id].name
+        if is_missing:
+            self._log.warning(f"{topic}: frames lack the member {name!r}; its field keeps its value")
+        else:
+            self._log.info(f"{topic}: frames have the member {name!r} again")
+
+    def note_unknown(self, topic_id: int, name: str) -> None:
+        """Tell that a member came that the codec does not know."""
+        topic = self._topics[topic_id]
+        if name in topic.known:
+            # SAL's interface lacks its field, which was told at the start.
+            return
+        shown = escape(name)
+        topic.unknown.append(shown)
+        taker = self._find_field(topic.record, name)
+        remedy = (
+            f"the SAL field {taker} would take it, by way of --tma-interface"
+            if taker
+            else "the SAL interface has no field of that name"
+        )
+        self._limited_log.log(
+            f"unknown member of {topic.name}",
+            logging.WARNING,
+            f"{topic.name}: the TMA sends the member '{shown}', which its interface lacks; {remedy}",
+        )
+
+    def _find_field(self, record: Record, name: str) -> str:
+        for candidate in (name, ELEMENT.sub("", name)):
+            try:
+                record.locate(candidate)
+            except AttributeError:
+                continue
+            return candidate
+        return ""
