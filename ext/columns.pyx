@@ -86,9 +86,6 @@ cdef class ColumnDecoder:
             types.append((name, FORMATS[kind], (count,)) if count > 1 else (name, FORMATS[kind]))
             column.kind, column.first, column.count, column.offset = kind, first, count, 0
             self._columns.push_back(column)
-        # Only who reads recordings pays for it.
-        import numpy
-
         self.dtype = numpy.dtype(types)
         self._row_size = self.dtype.itemsize
         for i, name in enumerate(fields):

@@ -642,7 +642,7 @@ class TelemetryClient(Client):
             except Exception:
                 self.log.exception("Could not disconnect cleanly")
             try:
-                self._pipeline.close(self._buffer)
+                await self._pipeline.close(self._buffer)
             except Exception:
                 self.log.exception("Could not count what was read and not published")
             await self._sal.close(self.flush_timeout)
@@ -662,14 +662,14 @@ class TelemetryClient(Client):
 
     async def _stop_tasks(self) -> None:
         """Cancel what runs; leave what does not end in time."""
+        # The start ends by itself when what it waits for is stopped; it may make the others until then.
+        await asyncio.wait([self.start_task], timeout=TASK_TIMEOUT)
         tasks = {
             "start": self.start_task,
             "watch": self._watch_task,
             "heartbeat_loop": self.heartbeat_task,
             "read_loop": self.read_task,
         }
-        # The start ends by itself when what it waits for is stopped.
-        await asyncio.wait([self.start_task], timeout=TASK_TIMEOUT)
         for task in tasks.values():
             task.cancel()
         _, left = await asyncio.wait(tasks.values(), timeout=TASK_TIMEOUT)

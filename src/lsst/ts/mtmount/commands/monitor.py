@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from rich.console import Console
 
 from ..program.arguments import ArgumentParser, add_tma_interface_option
-from ..sal.interface import InterfaceError, load_interface
+from ..sal.interface import Interface, InterfaceError, load_interface
 from ..sal.schema import COMPONENT
 from ..sal.settings import KafkaSettings, SettingsError
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
@@ -202,6 +202,11 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def find_interface(args: argparse.Namespace, log: logging.Logger) -> Interface:
+    """Return the SAL interface, with the TMA's as the options or the environment have it."""
+    return load_interface(log, tma_interface=choose_tma_interface(args.tma_interface))
+
+
 def make_selection(args: argparse.Namespace, log: logging.Logger, *, is_plain: bool) -> Selection:
     """Make the selection that the command line asks for.
 
@@ -212,7 +217,7 @@ def make_selection(args: argparse.Namespace, log: logging.Logger, *, is_plain: b
     InterfaceError
         If the SAL interface cannot be understood.
     """
-    interface = load_interface(log, tma_interface=choose_tma_interface(args.tma_interface))
+    interface = find_interface(args, log)
     topics = [*args.topics, *args.more_topics]
     if is_plain:
         return Selection.make(interface, topics or ([] if args.fields else PLAIN_TOPICS), args.fields or [])
@@ -279,7 +284,7 @@ def run(
 
 
 def make_web_view(
-    address: tuple[str, int], state: MonitorState, consumer: LiveConsumer, title: str, log: logging.Logger
+    address: tuple[str, int], state: MonitorState, consumer: LiveConsumer, title: str, interface: Interface
 ) -> WebView:
     """Make the page for web browsers.
 
@@ -294,7 +299,7 @@ def make_web_view(
         raise WebError(
             f"--web needs the extra [web], {error.name} is missing: pip install 'ts-mtmount-telemetry[web]'"
         ) from None
-    choices = list_field_names(load_interface(log), state.topics)
+    choices = list_field_names(interface, state.topics)
     return WebView(state, lambda: consumer.trouble, title, choices, *address)
 
 
@@ -332,7 +337,7 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
         except SelectionError as error:
             parser.error(str(error))
         if args.list:
-            for line in list_fields(load_interface(log), selection.topics):
+            for line in list_fields(find_interface(args, log), selection.topics):
                 print(line)
             return 0
         settings = KafkaSettings.from_environment()
@@ -354,7 +359,7 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
             view.show_summary(time.monotonic())
             return 0 if view.is_over else 1
         elif args.web:
-            view = web_view = make_web_view(args.web, state, consumer, title, log)
+            view = web_view = make_web_view(args.web, state, consumer, title, find_interface(args, log))
             try:
                 stack.enter_context(web_view)
             except OSError as error:

@@ -252,13 +252,17 @@ class TelemetryPipeline:
         error = FrameError(DropReason.CUT_OFF, "the telemetry ended in the middle of the frame")
         self._decoder.drop_rest(buffer, error)
 
-    def close(self, buffer: FrameBuffer) -> None:
+    async def close(self, buffer: FrameBuffer) -> None:
         """Count as dropped what was read and can no longer be published."""
         self._drops.strict = False
         self.clock_offset.next_task.cancel()
-        self._decoder.drop_all(
-            buffer, FrameError(DropReason.CLOSED, "closed before the frame could be published")
-        )
+        error = FrameError(DropReason.CLOSED, "closed before the frame could be published")
+        while True:
+            is_done = self._decoder.drop_all(buffer, error, time.monotonic() + TIME_BUDGET)
+            if is_done:
+                break
+            # Others have their turn.
+            await asyncio.sleep(0)
         self.limited_log.flush(force=True)
 
     def _preprocess_pending(self) -> bool:
