@@ -47,8 +47,8 @@ LEAP_SECONDS = (
     (1483228800, 37),  # 2017-01-01
 )
 
-#: The packaged table; it holds as long as the list that it is from [unix s].
-PACKAGED_TABLE = LeapSecondTable(LEAP_SECONDS, 1782604800, "packaged")
+#: The packaged table, which holds until 2027-06-28, as that of tzdata 2026.6 [unix s].
+PACKAGED_TABLE = LeapSecondTable(LEAP_SECONDS, 1814140800, "packaged")
 
 #: How often newer lists are looked for [s].
 RELOAD_INTERVAL = 86400.0
