@@ -30,7 +30,7 @@ MAX_BODY_SIZE = 1 << 20
 #: Most brackets in a schema; SAL's largest has some hundred.
 MAX_BRACKETS = 10_000
 
-#: How deep a schema may be nested; SAL\'s are 5 deep.
+#: How deep a schema may be nested; SAL's are 5 deep.
 MAX_DEPTH = 100
 
 #: An idle connection is closed after this [s].
