@@ -571,6 +571,7 @@ async def test_log_messages_are_published(tma: ScriptedTma, kafka_reader: KafkaR
     assert record["filePath"].endswith("test_telemetry_client.py")
 
 
+@pytest.mark.slow
 async def test_full_queue_pauses_the_socket(
     tma: ScriptedTma,
     kafka_reader: KafkaReader,

@@ -81,6 +81,7 @@ async def test_every_dropped_frame_is_kept(
     )
 
 
+@pytest.mark.slow
 async def test_frames_that_were_read_too_late_are_kept(
     embedded_environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tma: ScriptedTma
 ) -> None:

@@ -170,6 +170,7 @@ async def test_refused_connection(
     record_outcome(Outcome("TMA refuses the connection", "clear error; ends with 1", seconds=seconds))
 
 
+@pytest.mark.slow
 async def test_stalled_event_loop(
     embedded_environment: Environment, record_outcome: RecordOutcome, tmp_path: Path
 ) -> None:
@@ -207,6 +208,7 @@ async def test_stalled_event_loop(
     )
 
 
+@pytest.mark.slow
 async def test_clock_stepped_back(
     embedded_environment: Environment, record_outcome: RecordOutcome, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def check_page(text: str) -> None:
         ElementTree.fromstring(figure)
 
 
+@pytest.mark.slow
 async def test_reports(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "report"
     options = ("--rate", "2,max", "--duration", "1", "--interval", "0.1", "--output", str(folder))
