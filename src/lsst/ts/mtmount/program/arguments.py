@@ -91,6 +91,8 @@ def describe_error(error: Exception, path: str) -> str:
     """Return ``path: what is wrong``, and the folder above where that is wrong."""
     if not isinstance(error, OSError) or error.strerror is None:
         return f"{path}: {error}"
+    if not path:
+        return error.strerror
     where = "" if error.filename in (None, path) else f" ({error.filename})"
     return f"{path}: {error.strerror}{where}"
 
