@@ -258,8 +258,7 @@ class TelemetryPipeline:
         self.clock_offset.next_task.cancel()
         error = FrameError(DropReason.CLOSED, "closed before the frame could be published")
         while True:
-            is_done = self._decoder.drop_all(buffer, error, time.monotonic() + TIME_BUDGET)
-            if is_done:
+            if self._decoder.drop_all(buffer, error, time.monotonic() + TIME_BUDGET):
                 break
             # Others have their turn.
             await asyncio.sleep(0)
