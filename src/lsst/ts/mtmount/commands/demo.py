@@ -49,7 +49,7 @@ Where to look further:
   monitor_mtmount_telemetry            all topics in Kafka, live; --web 5006 for a page in a browser
   stress_mtmount_telemetry             higher rates, every frame accounted for; --output DIR for a report
   run_mtmount_telemetry_client --help  the client
-  doc/tutorial.md, doc/operations.md   in the project's source: the first steps, and the daily running"""
+  doc/tutorial.md, doc/how-to           in the project's source: the first steps, and the daily running"""
 
 
 class DemoView:
