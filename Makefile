@@ -61,7 +61,7 @@ test-clang:  ## test the core compiled by clang with libc++
 	$(DEBIAN) env CC=clang CXX="clang++ -stdlib=libc++" LDSHARED="clang++ -stdlib=libc++ -shared" sh -c \
 	    'make build .venv/.group-test CXX="$$CXX" && .venv/bin/python -m pytest -q tests/core tests/hostile $(PYTEST_OPTIONS)'
 
-test-slow: build $(TEST)  ## run the slow tests
+test-slow: build $(TEST) $(VENV)/.group-lint  ## run the slow tests
 	$(BIN)/python -m pytest -m "slow and not kafka" $(PYTEST_OPTIONS)
 
 # A real Kafka and schema registry, fetched once; needs Java 17 and Maven.

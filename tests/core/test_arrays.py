@@ -40,7 +40,7 @@ def test_scalar_functor() -> None:
 def test_telemetry_map() -> None:
     assert len(TELEMETRY_MAP) == len(RAW_TELEMETRY_MAP) == len(TelemetryTopicId) == 26
     assert TelemetryTopicId["azimuthDrives"] == 5
-    assert RAW_TELEMETRY_MAP[5] == [
+    assert list(RAW_TELEMETRY_MAP[5]) == [
         "azimuthDrives",
         {"current": 16, "currentTimestamp": 16, "timestamp": 1},
     ]

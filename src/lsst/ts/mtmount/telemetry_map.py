@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, TypeAlias
+from typing import TypeAlias, cast
 
 from .core import ArrayFunctor, ScalarFunctor
 from .tma_interface import TmaInterface, TmaTopic, load_packaged_tma_interface
@@ -19,6 +19,11 @@ __all__ = [
 
 Functor: TypeAlias = ArrayFunctor | ScalarFunctor
 
+# An entry is a list of two, as in the original. No type of a list tells the one element from the other,
+# so type checkers are told of a tuple: what they let pass works, unpacking and an index of 0 or 1 included.
+_RawEntry: TypeAlias = tuple[str, dict[str, int]]
+_Entry: TypeAlias = tuple[str, dict[str, Functor]]
+
 
 def make_functors(topic: TmaTopic) -> dict[str, Functor]:
     """Make the functors of a topic, by SAL field name."""
@@ -30,20 +35,23 @@ def make_functors(topic: TmaTopic) -> dict[str, Functor]:
     }
 
 
-def make_raw_telemetry_map(interface: TmaInterface) -> dict[int, list[Any]]:
+def make_raw_telemetry_map(interface: TmaInterface) -> dict[int, _RawEntry]:
     """Make a map in the form of `RAW_TELEMETRY_MAP` of any interface."""
     return {
-        topic.topic_id: [topic.sal_topic, {name: len(members) for name, members in topic.fields.items()}]
+        topic.topic_id: cast(
+            _RawEntry, [topic.sal_topic, {name: len(members) for name, members in topic.fields.items()}]
+        )
         for topic in interface.topics
     }
 
 
 #: Topic ID: [SAL topic name, {SAL field name: number of elements}]
-RAW_TELEMETRY_MAP: dict[int, list[Any]] = make_raw_telemetry_map(load_packaged_tma_interface())
+RAW_TELEMETRY_MAP: dict[int, _RawEntry] = make_raw_telemetry_map(load_packaged_tma_interface())
 
 #: Topic ID: [SAL topic name, {SAL field name: functor}]
-TELEMETRY_MAP: dict[int, list[Any]] = {
-    topic.topic_id: [topic.sal_topic, make_functors(topic)] for topic in load_packaged_tma_interface().topics
+TELEMETRY_MAP: dict[int, _Entry] = {
+    topic.topic_id: cast(_Entry, [topic.sal_topic, make_functors(topic)])
+    for topic in load_packaged_tma_interface().topics
 }
 
 

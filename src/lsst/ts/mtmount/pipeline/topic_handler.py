@@ -15,7 +15,7 @@ Preprocessor: TypeAlias = Callable[[dict[str, Any]], object]
 class Handler(Protocol):
     """Anything that can publish a decoded frame."""
 
-    async def __call__(self, data: dict[str, Any]) -> object:
+    async def __call__(self, data: dict[str, Any], /) -> object:
         """Publish one frame."""
 
 
