@@ -82,11 +82,13 @@ async def test_the_client_publishes_without_extras(kafka_reader: KafkaReader) ->
         ("run_client", ("--host", "127.0.0.1", "--metrics-port", "0"), "--metrics-port", "metrics"),
         ("run_record", ("--host", "127.0.0.1", "--output", "."), "--output", "record"),
         ("run_mock_tma", ("--replay", "."), "--replay", "record"),
+        ("run_monitor", ("--web", "5006"), "--web", "web"),
+        ("run_demo", ("--web",), "--web", "web"),
     ],
 )
 def test_one_line_names_the_extra(function: str, arguments: tuple[str, ...], option: str, extra: str) -> None:
     result = run(function, *arguments)
-    assert result.returncode == 2
+    assert (result.returncode, result.stdout) == (2, "")
     assert extra in PROJECT["optional-dependencies"]
     last = result.stderr.splitlines()[-1]
     assert f"{option} needs the Python package" in last

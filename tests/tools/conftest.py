@@ -14,6 +14,10 @@ from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.sal import KafkaSettings, load_packaged_interface
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
+from .browser import browser
+
+__all__ = ["browser"]
+
 TIMEOUT = 60
 
 Streaming = Callable[[], AbstractAsyncContextManager[TelemetryClient]]

@@ -3,13 +3,17 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import Chrome
 
 from lsst.ts.mtmount.commands.demo import main
 from lsst.ts.mtmount.tools.load_test.procfs import list_tree
+
+from ..browser import find_port, read_until
 
 FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
 TIMEOUT = 60
@@ -93,7 +97,65 @@ async def test_interrupting_leaves_nothing_behind(tmp_path: Path, signum: signal
     assert not [pid for pid in family if os.path.exists(f"/proc/{pid}")]  # noqa: ASYNC240, PTH110
 
 
-@pytest.mark.parametrize("arguments", [["--duration", "0"], ["--rate", "inf"], ["--client-command", ""]])
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+async def test_live_as_a_page_until_a_signal(tmp_path: Path, browser: Chrome, signum: signal.Signals) -> None:
+    port = find_port()
+    async with asyncio.timeout(TIMEOUT):
+        process = await start("--web", str(port), folder=tmp_path)
+        assert process.stdout is not None
+        assert b"until Ctrl-C" in await process.stdout.readline()
+        assert await process.stdout.readline() == f"Open http://127.0.0.1:{port}/ in a web browser\n".encode()
+        await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
+        await read_until(browser, lambda rows: "live" in rows.get("azimuth", [""])[0])
+        family = list_tree(process.pid)
+        assert len(family) == 6
+        process.send_signal(signum)
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"Where to look further:" in output
+    assert not [pid for pid in family if os.path.exists(f"/proc/{pid}")]  # noqa: ASYNC240, PTH110
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+@pytest.mark.slow
+async def test_checks_all_beside_a_page(tmp_path: Path) -> None:
+    status, output = await run("--web", str(find_port()), "--duration", "3", folder=tmp_path)
+    assert status == 0, output
+    assert "655 frames sent; each was published, acknowledged and read" in output
+
+
+@pytest.mark.slow
+async def test_a_page_that_ends_is_told(tmp_path: Path) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        process = await start("--web", str(find_port()), folder=tmp_path)
+        assert process.stdout is not None
+        while b" frames  " not in await process.stdout.readline():
+            pass
+        (monitor,) = (pid for pid in list_tree(process.pid) if b"commands.monitor" in read_command(pid))
+        os.kill(monitor, signal.SIGKILL)
+        output, _ = await process.communicate()
+    assert process.returncode == 1
+    assert b"FAILED:\n  the monitor ended with status -9\n" in output
+
+
+@pytest.mark.slow
+async def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        status, output = await run("--web", str(port), folder=tmp_path)
+    assert status == 1
+    assert "monitor ended, status 1\n" in output
+    assert f"--web 127.0.0.1:{port}: Address already in use\n" in output
+
+
+def read_command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--duration", "0"], ["--web", "0"], ["--rate", "inf"], ["--client-command", ""]]
+)
 def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)

@@ -162,10 +162,10 @@ async def test_a_reader_that_has_seen_enough(streaming: Streaming) -> None:
         (["azimut"], "expected a topic, got 'azimut'; did you mean azimuth"),
         (["--fields", "azimuth.actualPositio"], "did you mean actualPosition"),
         (["--fields", "azimuth"], "got 'azimuth'"),
-        (["--skip", "-1"], "'-1' is no whole number"),
-        (["--skip", "1.5"], "'1.5' is no whole number"),
-        (["--duration", "forever"], "'forever' is no number of seconds"),
-        (["--duration", "nan"], "'nan' is no number of seconds"),
+        (["--skip", "-1"], "expected a whole number from 0, got '-1'"),
+        (["--skip", "1.5"], "expected a whole number from 0, got '1.5'"),
+        (["--duration", "forever"], "expected a number of seconds from 0, got 'forever'"),
+        (["--duration", "nan"], "expected a number of seconds from 0, got 'nan'"),
     ],
 )
 def test_usage_errors(

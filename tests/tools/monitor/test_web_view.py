@@ -2,46 +2,24 @@
 
 import asyncio
 import contextlib
-import shutil
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from bokeh.client import pull_session
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from lsst.ts.mtmount.commands.monitor import main
 
+from ..browser import find_port, read_until
 from ..conftest import Streaming
 
 TIMEOUT = 60
 EVIL = "<img onerror=alert(1) src=x>"
-
-#: Bokeh keeps its widgets in shadow roots, which no selector looks into.
-READ_ROWS = """
-const found = {images: 0, rows: {}};
-function collect(node) {
-    if (node.tagName === "TR" && node.id) {
-        found.rows[node.id] = [node.innerText, node.querySelector("td").style.color];
-    }
-    if (node.tagName === "IMG") found.images += 1;
-    if (node.shadowRoot) collect(node.shadowRoot);
-    for (const child of node.children || []) collect(child);
-}
-collect(document.documentElement);
-return found;
-"""
-
-
-def find_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @contextlib.asynccontextmanager
@@ -63,35 +41,6 @@ async def serving(port: int, *arguments: str) -> AsyncIterator[Process]:
         process.terminate()
         _, errors = await process.communicate()
     assert process.returncode == 0, errors
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Chrome]:
-    driver = shutil.which("chromedriver")
-    if driver is None or shutil.which("chromium") is None:
-        pytest.skip("chromium and chromium-driver are not installed")
-    options = ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"):
-        options.add_argument(argument)
-    browser = Chrome(options, Service(driver))
-    yield browser
-    browser.quit()
-
-
-Found = dict[str, list[str]]
-
-
-async def read_until(browser: Chrome, is_enough: Callable[[Found], bool]) -> Found:
-    """Look at the page until it shows what it should; return text and colour of the rows."""
-    found: Found = {}
-    async with asyncio.timeout(TIMEOUT):
-        while not is_enough(found):
-            result = await asyncio.to_thread(browser.execute_script, READ_ROWS)
-            assert result["images"] == 0
-            found = result["rows"]
-            await asyncio.sleep(0.1)
-    return found
 
 
 @pytest.mark.slow
@@ -171,20 +120,11 @@ async def test_a_port_in_use(sal_environment: str) -> None:
     assert [line.startswith(start) for line in errors.decode().splitlines()] == [True]
 
 
-def test_without_the_extra(
-    sal_environment: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delitem(sys.modules, "lsst.ts.mtmount.tools.monitor.web_view", raising=False)
-    monkeypatch.setitem(sys.modules, "bokeh.application", None)
-    assert main(["--web", "5006"]) == 1
-    error = capsys.readouterr().err
-    assert "--web needs the extra [web]" in error
-    assert "pip install 'ts-mtmount-telemetry[web]'" in error
-
-
-@pytest.mark.parametrize("text", ["", "0", "65536", "x", "host:", "1.5", "-1"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "65536", "x", "host:", "1.5", "-1", "[::1]:5006", "0.0.0.0:5006", "a b:5006"]
+)
 def test_addresses_that_are_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([f"--web={text}"])
     assert caught.value.code == 2
-    assert "expected [HOST:]PORT" in capsys.readouterr().err
+    assert "--web: expected " in capsys.readouterr().err

@@ -3,12 +3,14 @@
 The simulator streams all topics at the full rate, the client program publishes
 them to an embedded Kafka, and a reader that shares no code with the client
 decodes every record with fastavro. Each value is compared with the frame that
-went over the wire. Then the client gets SIGTERM and must end well.
+went over the wire. Then the client gets SIGTERM and must end well. With a page
+for browsers and no duration it goes on until a signal, and nothing is compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
 import sys
 from collections.abc import Sequence
@@ -18,11 +20,12 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ..program.arguments import ArgumentParser, parse_seconds
+from ..program.arguments import LOOPBACK, ArgumentParser, check_extra, parse_address, parse_seconds
 from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.interrupt import run_in_scratch_folder
-from ..tools.load_test.kafka_target import EMBEDDED
+from ..tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
+from ..tools.load_test.monitor_page import TargetWithPage
 from ..tools.load_test.options import add_client_option
 from ..tools.load_test.run import RunPlan, count_due_frames, run_load
 from ..tools.load_test.run_result import ROLES, RunResult
@@ -40,16 +43,23 @@ __all__ = ["main"]
 
 NAME = "demo_mtmount_telemetry"
 
+#: Length of the stream unless it is told, or a page is served [s].
+DEFAULT_DURATION = 15.0
+
+#: Where the page is served unless it is told.
+DEFAULT_ADDRESS = "5006"
+
 #: Columns of topics in the live view.
 NUM_COLUMNS = 2
 
 #: Printed at the end.
 FURTHER = """\
 Where to look further:
-  monitor_mtmount_telemetry            all topics in Kafka, live; --web 5006 for a page in a browser
+  demo_mtmount_telemetry --web         this, live, as a page in a browser
+  monitor_mtmount_telemetry            all topics in Kafka, live; --web 5006 for the page
   stress_mtmount_telemetry             higher rates, every frame accounted for; --output DIR for a report
   run_mtmount_telemetry_client --help  the client
-  doc/tutorial.md, doc/how-to           in the project's source: the first steps, and the daily running"""
+  doc/tutorial.md, doc/how-to          in the project's source: the first steps, and the daily running"""
 
 
 class DemoView:
@@ -64,7 +74,6 @@ class DemoView:
     def __init__(self, plan: RunPlan) -> None:
         self.progress = RunProgress(plan.duration)
         self._plan = plan
-        self._num_due = count_due_frames(plan.rate, plan.duration)
 
     def render(self) -> RenderableType:
         """Draw the present state."""
@@ -78,37 +87,57 @@ class DemoView:
         for row in range(num_rows):
             cells = decoded[row::num_rows]
             topics.add_row(*(text for name, count in cells for text in (name, f"{count:,}")))
+        bar = [] if is_endless(self._plan) else [ProgressBar(total=1.0, completed=self.progress.part)]
         return Group(
             f"[bold]TMA simulator ({self._plan.rate:g}x) > {self._plan.client.name} > Kafka > reader[/bold]",
             "",
             topics,
             "",
-            ProgressBar(total=1.0, completed=self.progress.part),
+            *bar,
             self.progress.describe(),
         )
 
     def describe(self) -> str:
         """Describe the present state in one line."""
-        return f"{self.progress.describe()}  read back {self._count_decoded():,} of {self._num_due:,}"
+        due = (
+            ""
+            if is_endless(self._plan)
+            else f" of {count_due_frames(self._plan.rate, self._plan.duration):,}"
+        )
+        return f"{self.progress.describe()}  read back {self._count_decoded():,}{due}"
 
     def _count_decoded(self) -> int:
         return 0 if self.progress.sample is None else self.progress.sample.total_decoded
 
 
-async def run_demo(console: Console, plan: RunPlan, folder: Path) -> int:
+def is_endless(plan: RunPlan) -> bool:
+    """Return whether only a signal ends the demonstration."""
+    return math.isinf(plan.duration)
+
+
+async def run_demo(console: Console, plan: RunPlan, target: TargetChoice, folder: Path) -> int:
     """Run the demonstration; return its exit status."""
-    console.print(
-        f"All topics of the TMA at {plan.rate:g}x the full rate for {plan.duration:g} s: "
-        f"{count_due_frames(plan.rate, plan.duration):,} frames"
+    length = (
+        "until Ctrl-C"
+        if is_endless(plan)
+        else f"for {plan.duration:g} s: {count_due_frames(plan.rate, plan.duration):,} frames"
     )
+    console.print(f"All topics of the TMA at {plan.rate:g}x the full rate {length}")
     view = DemoView(plan)
-    with LiveProgress(console, view.render, view.describe) as live:
+    try:
+        with LiveProgress(console, view.render, view.describe) as live:
 
-        def show(sample: Sample) -> None:
-            view.progress.update(sample)
-            live.update()
+            def show(sample: Sample) -> None:
+                view.progress.update(sample)
+                live.update()
 
-        result = await run_load(plan, EMBEDDED, folder, show)
+            result = await run_load(plan, target, folder, show)
+    except asyncio.CancelledError:
+        if not is_endless(plan):
+            raise
+        console.print(view.describe(), highlight=False)
+        print_further(console)
+        return 0
     console.print(make_topic_table(result))
     return print_totals(console, result)
 
@@ -132,8 +161,13 @@ def print_totals(console: Console, result: RunResult) -> int:
         f"{result.account.total_sent:,} frames sent; each was published, acknowledged and read back, and "
         "every value is that of its frame; the client ended well.",
     )
-    console.print(f"\n{FURTHER}", markup=False, soft_wrap=True)
+    print_further(console)
     return status
+
+
+def print_further(console: Console) -> None:
+    """Print where to look further."""
+    console.print(f"\n{FURTHER}", markup=False, soft_wrap=True)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -141,7 +175,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(
         NAME, description="Show and check the way of the telemetry, from a simulated TMA to decoded records."
     )
-    parser.add_argument("--duration", type=parse_seconds, default=15.0, help="seconds (default: %(default)g)")
+    parser.add_argument(
+        "--duration",
+        type=parse_seconds,
+        help=f"seconds (default: {DEFAULT_DURATION:g}; with --web: until a signal, and no value is compared)",
+    )
+    parser.add_argument(
+        "--web",
+        nargs="?",
+        const=DEFAULT_ADDRESS,
+        type=parse_address,
+        metavar="[HOST:]PORT",
+        help="show it live: serve a page for web browsers of what is in the demonstration's Kafka "
+        f"(default: {LOOPBACK}:{DEFAULT_ADDRESS}); needs the extra [web]",
+    )
     parser.add_argument(
         "--rate",
         type=parse_multiple,
@@ -174,17 +221,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : `int`
-        Exit status: 0 if nothing was lost, nothing is wrong, and the client ended with 0 after SIGTERM.
+        Exit status: 0 if nothing was lost, nothing is wrong, and the client ended with 0 after SIGTERM;
+        0 after a signal that was to end it.
     """
-    args = make_parser().parse_args(argv)
+    parser = make_parser()
+    args = parser.parse_args(argv)
     console = make_console()
+    target, duration = EMBEDDED, args.duration or DEFAULT_DURATION
+    if args.web is not None:
+        check_extra(parser, "bokeh.server.server", "web", "--web")
+        host, port = args.web
+        target = TargetWithPage(host=host, port=port, tell=console.print)
+        duration = args.duration or math.inf
     plan = RunPlan(
-        args.client_command, args.rate, args.duration, compare=True, by_signal=True, seed=args.seed
+        args.client_command,
+        args.rate,
+        duration,
+        compare=math.isfinite(duration),
+        by_signal=True,
+        seed=args.seed,
     )
 
     async def run(folder: Path) -> int:
         try:
-            return await run_demo(console, plan, folder)
+            return await run_demo(console, plan, target, folder)
         except LoadTestError as error:
             return print_problems(console, [str(error)], "")
 

@@ -12,11 +12,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from rich.console import Console
 
-from ..program.arguments import ArgumentParser, add_tma_interface_option
+from ..program.arguments import (
+    LOOPBACK,
+    ArgumentParser,
+    add_tma_interface_option,
+    check_extra,
+    parse_address,
+)
 from ..sal.interface import Interface, InterfaceError, load_interface
 from ..sal.schema import COMPONENT
 from ..sal.settings import KafkaSettings, SettingsError
@@ -35,9 +41,6 @@ from ..tools.monitor import (
 )
 from ..tools.reader import Arrival, LiveConsumer, SettingsRefusedError
 from ..tools.simulator.options import parse_topics
-
-if TYPE_CHECKING:
-    from ..tools.monitor.web_view import WebView
 
 __all__ = ["main"]
 
@@ -62,8 +65,6 @@ READ_WAIT = 0.1
 #: Longest check [s]: the TMA's slowest topic is late after 15 s.
 CHECK_DURATION = 20.0
 
-LOOPBACK = "127.0.0.1"
-
 
 class WebError(RuntimeError):
     """The page for web browsers cannot be served."""
@@ -87,10 +88,10 @@ def parse_skip(text: str) -> int:
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is no whole number of at least 0.
+        If it is something else.
     """
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 0")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
     return int(text)
 
 
@@ -100,14 +101,14 @@ def parse_duration(text: str) -> float:
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is no number of at least 0.
+        If it is not a finite number from 0.
     """
     try:
         duration = float(text)
     except ValueError:
         duration = math.nan
     if not 0 <= duration < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"expected a number of seconds from 0, got {text!r}")
     return duration
 
 
@@ -117,26 +118,12 @@ def parse_fields(text: str) -> list[FieldName]:
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is none.
+        If one of them is not a field's name.
     """
     try:
         return [FieldName.parse(name.strip()) for name in text.split(",")]
     except SelectionError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Parse ``[HOST:]PORT``; the host is loopback unless it is there.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is of another form.
-    """
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise argparse.ArgumentTypeError(f"expected [HOST:]PORT with a port from 1 to 65535, got {text!r}")
-    return host or LOOPBACK, int(port)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -283,26 +270,6 @@ def run(
         view.show(arrivals)
 
 
-def make_web_view(
-    address: tuple[str, int], state: MonitorState, consumer: LiveConsumer, title: str, interface: Interface
-) -> WebView:
-    """Make the page for web browsers.
-
-    Raises
-    ------
-    WebError
-        If the extra ``[web]`` is not installed.
-    """
-    try:
-        from ..tools.monitor.web_view import WebView
-    except ModuleNotFoundError as error:
-        raise WebError(
-            f"--web needs the extra [web], {error.name} is missing: pip install 'ts-mtmount-telemetry[web]'"
-        ) from None
-    choices = list_field_names(interface, state.topics)
-    return WebView(state, lambda: consumer.trouble, title, choices, *address)
-
-
 def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: Console) -> int:
     """Run the program; return its exit status.
 
@@ -359,7 +326,10 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
             view.show_summary(time.monotonic())
             return 0 if view.is_over else 1
         elif args.web:
-            view = web_view = make_web_view(args.web, state, consumer, title, find_interface(args, log))
+            from ..tools.monitor.web_view import WebView
+
+            choices = list_field_names(find_interface(args, log), state.topics)
+            view = web_view = WebView(state, lambda: consumer.trouble, title, choices, *args.web)
             try:
                 stack.enter_context(web_view)
             except OSError as error:
@@ -389,6 +359,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = make_parser()
     args = parser.parse_args(argv)
+    if args.web is not None:
+        check_extra(parser, "bokeh.server.server", "web", "--web")
     try:
         return monitor(args, parser, Console())
     except (SettingsError, SettingsRefusedError, InterfaceError, TmaInterfaceError, WebError) as error:

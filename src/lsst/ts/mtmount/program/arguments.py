@@ -20,6 +20,7 @@ __all__ = [
     "add_tma_interface_option",
     "check_distinct",
     "check_extra",
+    "parse_address",
     "parse_host",
     "parse_log_level",
     "parse_output_file",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 LOG_LEVELS = logging.getLevelNamesMapping()
+
+#: Where a server listens unless it is told.
+LOOPBACK = "127.0.0.1"
 
 #: What the C side of `logging` takes.
 MAX_LOG_LEVEL = 2**31 - 1
@@ -105,6 +109,19 @@ def parse_port(text: str) -> int:
 def parse_server_port(text: str) -> int:
     """Parse the number of a TCP port to listen on; 0: any free one."""
     return _parse_int(text, 0, 65535, "a port from 1 to 65535, or 0 for any free one")
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Parse ``[HOST:]PORT`` for a page that browsers open; the default host is loopback."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise argparse.ArgumentTypeError(f"expected [HOST:]PORT with a port from 1 to 65535, got {text!r}")
+    if ":" in host or host == "0.0.0.0":
+        # Pages are refused under any other name.
+        raise argparse.ArgumentTypeError(
+            f"expected the host as browsers name it, without a colon, got {text!r}"
+        )
+    return parse_host(host) if host else LOOPBACK, int(port)
 
 
 def parse_host(text: str) -> str:

@@ -81,7 +81,7 @@ class RunPlan:
     rate : `float`
         Multiple of the TMA's full rate; infinity: as fast as the client takes it.
     duration : `float`
-        Length of the stream [s].
+        Length of the stream [s]; infinity: until it is cancelled.
     read_mode : `ReadMode`
         What is read back.
     compare : `bool`
@@ -243,7 +243,8 @@ class _Run:
             if self._client.status is None:
                 self._client_pids.update(list_tree(self._client.process.pid))
             sample = sampler.take()
-            self._series.samples.append(sample)
+            if math.isfinite(self._plan.duration):
+                self._series.samples.append(sample)
             self._watch(sample)
             await asyncio.sleep(self._plan.interval)
 
@@ -280,7 +281,8 @@ class _Run:
 
     async def _end_by_signal(self) -> None:
         """Send SIGTERM to the client when every frame has been read back; it must end well."""
-        num_due = count_due_frames(self._plan.rate, self._plan.duration)
+        is_endless = math.isinf(self._plan.duration)
+        num_due = math.inf if is_endless else count_due_frames(self._plan.rate, self._plan.duration)
         progress = self._reader.progress
         begin = time.time() if progress is None else progress.first_published
         ending = asyncio.create_task(self._client.process.wait())
@@ -290,7 +292,9 @@ class _Run:
         # If a frame is lost, this never comes true: the account will tell.
         time_limit = begin + self._plan.duration + SIGNAL_DELAY - time.time()
         _, left = await asyncio.wait(
-            [ending, reading], timeout=max(time_limit, 0), return_when=asyncio.FIRST_COMPLETED
+            [ending, reading],
+            timeout=None if is_endless else max(time_limit, 0),
+            return_when=asyncio.FIRST_COMPLETED,
         )
         for task in left:
             task.cancel()
@@ -330,8 +334,9 @@ class _Run:
 def _make_simulator(plan: RunPlan, folder: Path) -> ChildProgram:
     rate = "max" if math.isinf(plan.rate) else repr(plan.rate)
     command = [sys.executable, "-m", "lsst.ts.mtmount.commands.mock_tma", "--host", HOST, "--port", "0"]
-    command += ["--rate", rate, "--duration", repr(plan.duration), "--wait", str(SIMULATOR_WAIT)]
-    command += ["--seed", str(plan.seed)]
+    command += ["--rate", rate, "--seed", str(plan.seed)]
+    if math.isfinite(plan.duration):
+        command += ["--duration", repr(plan.duration), "--wait", str(SIMULATOR_WAIT)]
     command += ["--report", str(folder / SIMULATOR_REPORT)]
     if plan.compare:
         # The reader may be there before the simulator.
