@@ -16,7 +16,8 @@ project = "ts-mtmount-telemetry"
 author = "the ts-mtmount-telemetry developers"
 release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
-exclude_patterns = ["_build"]
+# The fragments become the changelog.
+exclude_patterns = ["_build", "changes"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]
 default_role = "py:obj"
