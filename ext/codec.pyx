@@ -16,7 +16,6 @@ from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.object cimport PyObject
 from libc.math cimport trunc
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memcmp
 
 from lsst.ts.mtmount.core.record cimport (
     KIND_BOOLEAN,
@@ -337,7 +336,7 @@ cdef class TopicCodec:
         while step != behind:
             # At least one byte of a value comes behind the literal. (The
             # tail, checked last, holds one byte more at least.)
-            if end - p < step.length + 2 or memcmp(p, literals + step.literal, step.length) != 0:
+            if end - p < step.length + 2 or not are_equal(p, literals + step.literal, step.length):
                 return OUTCOME_UNEXPECTED
             p += step.length
             stop = NULL
@@ -366,7 +365,7 @@ cdef class TopicCodec:
             step += 1
         if end - p != <Py_ssize_t>template.literals.size() - template.tail:
             return OUTCOME_UNEXPECTED
-        if memcmp(p, literals + template.tail, end - p) != 0:
+        if not are_equal(p, literals + template.tail, end - p):
             return OUTCOME_UNEXPECTED
         return OUTCOME_OK
 
@@ -431,7 +430,7 @@ cdef class TopicCodec:
             if i == template.topic_id_position:
                 PyDict_SetItem(data, TOPIC_ID_NAME, self.topic_id)
             step = &template.steps[i]
-            if end - p < step.length + 2 or memcmp(p, literals + step.literal, step.length) != 0:
+            if end - p < step.length + 2 or not are_equal(p, literals + step.literal, step.length):
                 return None
             p += step.length
             stop = scanner.scan_value(p, &type, 1)
@@ -446,7 +445,7 @@ cdef class TopicCodec:
             PyDict_SetItem(data, TOPIC_ID_NAME, self.topic_id)
         if end - p != <Py_ssize_t>template.literals.size() - template.tail:
             return None
-        if memcmp(p, literals + template.tail, end - p) != 0:
+        if not are_equal(p, literals + template.tail, end - p):
             return None
         return data
 

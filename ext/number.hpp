@@ -56,26 +56,22 @@ inline uint64_t read_digits(const char*& p, const char* end) noexcept {
 }
 
 // Read a double from a plain number and return its end; nullptr where anything
-// asks for a closer look: no number, a grammar that only from_chars accepts,
-// a result out of range, a negative zero (json.loads("-0") is the integer 0,
-// "-0.0" is not), or a very long literal. `end` may lie behind the number;
-// at least two bytes at `p` must be readable.
+// asks for a closer look: no number, a grammar that only from_chars accepts, an
+// exponent, a result out of range, a negative zero (json.loads("-0") is the
+// integer 0, "-0.0" is not), or a very long literal. `end` may lie behind the
+// number; at least two bytes at `p` must be readable.
 inline const char* read_plain_double(const char* p, const char* end, double* value) noexcept {
     const char* digits = p + (*p == '-');
     if (!is_digit(*digits)) return nullptr;
-    const auto result = std::from_chars(p, end, *value);
+    // Without exponents, so that a look at both ends of the text is enough.
+    const auto result = std::from_chars(p, end, *value, std::chars_format::fixed);
     const char* stop = result.ptr;
     if (result.ec != std::errc() || stop - p > 64) return nullptr;
+    if (stop[-1] == '.' || (stop < end && (*stop | 0x20) == 'e')) return nullptr;
     if (*digits == '0') {
         if (digits + 1 < stop && is_digit(digits[1])) return nullptr;
         if (*value == 0.0 && digits != p) return nullptr;
-        ++digits;
-    } else {
-        do ++digits; while (digits < stop && is_digit(*digits));
     }
-    // Behind the integer digits: the end, a fraction with at least one digit,
-    // or an exponent.
-    if (digits < stop && *digits == '.' && (digits + 1 >= stop || !is_digit(digits[1]))) return nullptr;
     return stop;
 }
 

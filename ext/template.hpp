@@ -29,6 +29,22 @@ struct Template {
     std::int64_t last_use = 0;
 };
 
+// memcmp(...) == 0 without a call, for lengths of some 10 to 50 bytes.
+inline bool are_equal(const char* a, const char* b, std::ptrdiff_t length) noexcept {
+    constexpr std::ptrdiff_t WIDTH = sizeof(std::uint64_t);
+    const auto difference = [=](std::ptrdiff_t i) {
+        std::uint64_t of_a, of_b;
+        std::memcpy(&of_a, a + i, WIDTH);
+        std::memcpy(&of_b, b + i, WIDTH);
+        return of_a ^ of_b;
+    };
+    if (length < WIDTH) return std::memcmp(a, b, static_cast<std::size_t>(length)) == 0;
+    // The last word overlaps the one before it.
+    std::uint64_t found = difference(length - WIDTH);
+    for (std::ptrdiff_t i = 0; i < length - WIDTH; i += WIDTH) found |= difference(i);
+    return found == 0;
+}
+
 // Finds the index of a name among those that were added.
 class NameTable {
   public:

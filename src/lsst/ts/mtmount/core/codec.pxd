@@ -24,6 +24,8 @@ cdef extern from "template.hpp" namespace "mtmount" nogil:
         Py_ssize_t topic_id_position
         int64_t last_use
 
+    cpp_bool are_equal(const char*, const char*, Py_ssize_t)
+
     cppclass NameTable:
         void add(const char*, size_t) except +
         Py_ssize_t find(const char*, size_t)
