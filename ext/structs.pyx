@@ -4,7 +4,9 @@ import ctypes
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from libc.string cimport memcpy
 
 from lsst.ts.mtmount.core.framing cimport FrameBuffer
@@ -21,10 +23,15 @@ cdef dict KINDS = {
 
 
 cdef tuple STRUCT_TYPES = (ctypes.Structure, ctypes.Union)
+cdef object Structure = ctypes.Structure
+cdef object Union = ctypes.Union
 
 
 cdef int check_struct(object struct) except -1:
-    if not isinstance(struct, STRUCT_TYPES):
+    # Not isinstance, which looks up the metaclass's __instancecheck__ each time.
+    if not PyObject_TypeCheck(struct, <PyTypeObject*>Structure) and not PyObject_TypeCheck(
+        struct, <PyTypeObject*>Union
+    ):
         raise TypeError(f"expected a ctypes.Structure, got {type(struct).__name__}")
     return 0
 
@@ -181,6 +188,7 @@ cdef class StructArrayReader:
 
     cdef readonly object dtype
     cdef readonly Py_ssize_t itemsize
+    cdef object _ndarray
 
     def __cinit__(self, struct_type) -> None:
         if not issubclass(struct_type, STRUCT_TYPES):
@@ -189,6 +197,9 @@ cdef class StructArrayReader:
         if self.itemsize == 0:
             raise ValueError(f"{struct_type.__name__} is empty")
         self.dtype = make_dtype(struct_type)
+        import numpy
+
+        self._ndarray = numpy.ndarray
 
     def read(self, buffer: FrameBuffer, Py_ssize_t count=-1) -> object:
         """Return and consume structures.
@@ -211,27 +222,14 @@ cdef class StructArrayReader:
             If fewer are complete, or ``count`` is less than -1; nothing is
             consumed.
         """
-        cdef Py_buffer view
         cdef Py_ssize_t num_unread = 0
-        cdef const unsigned char* unread
-        cdef Py_ssize_t complete = len(buffer) // self.itemsize
+        cdef const unsigned char* unread = buffer.unread(&num_unread)
+        cdef Py_ssize_t complete = num_unread // self.itemsize
         if count == -1:
             count = complete
-        self._check_complete(count, complete)
-        import numpy
-
-        array = numpy.empty(count * self.itemsize, dtype=numpy.uint8)
-        PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
-        try:
-            # NumPy has run other code: look at the buffer only now.
-            unread = buffer.unread(&num_unread)
-            self._check_complete(count, num_unread // self.itemsize)
-            memcpy(view.buf, unread, view.len)
-            buffer.consume(view.len)
-        finally:
-            PyBuffer_Release(&view)
-        return array.view(self.dtype)
-
-    def _check_complete(self, Py_ssize_t count, Py_ssize_t complete) -> None:
         if not 0 <= count <= complete:
             raise ValueError(f"expected 0 to {complete} structures, as complete, got {count}")
+        data = PyByteArray_FromStringAndSize(<const char*>unread, count * self.itemsize)
+        # At once: from here on other code may run, as a garbage collection's.
+        buffer.consume(count * self.itemsize)
+        return self._ndarray(count, self.dtype, data)
