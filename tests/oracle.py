@@ -130,27 +130,41 @@ class PlainTopic:
     """One topic's state, changed by the plain rules."""
 
     def __init__(
-        self, topic_id: int, fields: Sequence[tuple[str, str, int]], wire: Mapping[str, int]
+        self,
+        topic_id: int,
+        fields: Sequence[tuple[str, str, int]],
+        wire: Mapping[str, int],
+        *,
+        accept_incomplete: bool = False,
     ) -> None:
         self.topic_id = topic_id
+        self.accept_incomplete = accept_incomplete
         self.fields = {name: (avro_type, count) for name, avro_type, count in fields}
         self.wire = {name: count for name, count in wire.items() if name in self.fields}
         self.values = {name: zero(avro_type, count) for name, avro_type, count in fields}
         self.schema = parse_record_schema(tuple(fields))
 
-    def decode_frame(self, frame: bytes) -> None:
-        """Take a frame, or raise BadFrameError and leave the state alone."""
+    def load(self, frame: bytes) -> dict[str, Any]:
+        """Load a frame that must be of this topic."""
         data = load_object(frame)
         topic_id = data.get("topicID")
         if isinstance(topic_id, bool) or not isinstance(topic_id, (int, float)) or topic_id != self.topic_id:
             raise BadFrameError((DropReason.TOPIC_ID, None))
+        return data
+
+    def decode_frame(self, frame: bytes) -> None:
+        """Take a frame, or raise BadFrameError and leave the state alone."""
+        data = self.load(frame)
         new: dict[str, Any] = {}
         problems: list[Problem] = []
         for name, count in self.wire.items():
             avro_type = self.fields[name][0]
             elements = []
-            for member in member_names(name, count):
-                if member not in data:
+            for i, member in enumerate(member_names(name, count)):
+                if member not in data and self.accept_incomplete:
+                    if count > 1:
+                        elements.append(self.values[name][i])
+                elif member not in data:
                     problems.append((DropReason.MISSING_FIELD, member))
                 elif count > 1 or data[member] is not None:
                     try:

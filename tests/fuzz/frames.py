@@ -1,8 +1,8 @@
-"""Frames of one topic: the codec against json.loads and fastavro."""
+"""Frames of one topic, taken into its record and as dicts: the codec against json.loads and fastavro."""
 
 from functools import cache
 
-from lsst.ts.mtmount.core import TopicCodec
+from lsst.ts.mtmount.core import FrameError, TopicCodec
 
 from ..core.topics import (
     golden_records,
@@ -14,12 +14,14 @@ from ..core.topics import (
 )
 from ..hostile.comparison import Comparison
 from ..hostile.corpus import HOSTILE_FRAMES
-from ..oracle import PlainTopic
+from ..oracle import BadFrameError, PlainTopic
 
 #: Ends a frame within an input.
 SEPARATOR = b"\r\n"
 #: More frames than this show nothing new.
 MAX_FRAMES = 8
+#: Bit of an input's first byte: are incomplete frames taken?
+INCOMPLETE = 0x80
 
 TOKENS = [
     *[b"{", b"}", b"[", b"]", b":", b", ", b'"', b"\\", b"\\u00", b"\\ud800", b"\r\n", b"{}", b"[]", b'""'],
@@ -32,15 +34,37 @@ TOKENS = [
 def check(data: bytes) -> None:
     """Decode a good frame, those of the input, and a good one again.
 
-    The first byte chooses the topic.
+    The first byte chooses the topic, and whether incomplete frames are taken.
     """
     if not data:
         return
-    codec, twin, good = make_topic(data[0])
+    number = data[0] & ~INCOMPLETE
+    codec, twin, good = make_topic(number)
+    codec.accept_incomplete = twin.accept_incomplete = bool(data[0] & INCOMPLETE)
     comparison = Comparison(codec, twin)
-    assert comparison.take(good)
-    comparison.take_all(data[1:].split(SEPARATOR)[:MAX_FRAMES])
-    assert comparison.take(good)
+    loader = make_topic(number)[0]
+    loader.fused = False
+    frames = [good, *data[1:].split(SEPARATOR)[:MAX_FRAMES], good]
+    taken = comparison.take_all(frames)
+    assert taken[0]
+    assert taken[-1]
+    for frame in frames:
+        compare_dicts(loader, twin, frame)
+
+
+def compare_dicts(loader: TopicCodec, twin: PlainTopic, frame: bytes) -> None:
+    """Load a frame with the core and with json.loads; both must refuse it, or give the same dict."""
+    try:
+        expected = twin.load(frame)
+    except BadFrameError:
+        expected = None
+    try:
+        loaded = loader.load_frame(frame)
+    except FrameError:
+        loaded = None
+    # The texts, so that types, the order of the keys and NaN count.
+    if repr(loaded) != repr(expected):
+        raise AssertionError(f"{frame[:300]!r} became {loaded!r:.1000}; json.loads: {expected!r:.1000}")
 
 
 def make_topic(number: int) -> tuple[TopicCodec, PlainTopic, bytes]:
@@ -64,4 +88,6 @@ def seeds() -> list[bytes]:
     """Return good frames of each topic, and small hostile ones of the mixed topic."""
     numbered = enumerate(good_frames().values())
     hostile = [frame for frame in HOSTILE_FRAMES.values() if len(frame) < 1000]
-    return [bytes([number]) + frame for number, frame in numbered] + [b"\0" + frame for frame in hostile]
+    return [bytes([number]) + frame for number, frame in numbered] + [
+        bytes([choice]) + frame for frame in hostile for choice in (0, INCOMPLETE)
+    ]

@@ -1,6 +1,7 @@
 """A whole stream: buffer, decoder and producer against a plain account of the same bytes."""
 
 import json
+import math
 from collections import Counter
 from itertools import cycle
 from typing import Any
@@ -65,6 +66,10 @@ class Choices:
     def wants_clock(self) -> bool:
         """Tell whether the next time stamp is wanted."""
         return self.next("clock") & 1 == 0
+
+    def deadline(self) -> float:
+        """Tell until when frames are taken: for ever, or until user code has run."""
+        return (math.inf, -math.inf)[self.next("deadline") & 1]
 
 
 def check(data: bytes) -> None:
@@ -154,7 +159,10 @@ class CoreRun:
     def process(self) -> None:
         """Do what the shell does until there is no complete frame left."""
         decoder = self.decoder
-        while (state := decoder.process(self.buffer)) != DecoderState.NEED_MORE:
+        while True:
+            state = decoder.process(self.buffer, self.choices.deadline())
+            if state == DecoderState.NEED_MORE:
+                break
             self.check_sum()
             if state == DecoderState.NEED_HANDLER:
                 self.handle()
@@ -163,7 +171,7 @@ class CoreRun:
                 assert not decoder.clock_is_due
                 decoder.clock_is_due = self.choices.wants_clock()
             else:
-                assert state in (DecoderState.QUEUE_FULL, DecoderState.STOPPED)
+                assert state in (DecoderState.QUEUE_FULL, DecoderState.STOPPED, DecoderState.YIELDED)
 
     def handle(self) -> None:
         frame = self.decoder.pending_frame
@@ -171,7 +179,9 @@ class CoreRun:
         action = self.choices.handle()
         self.events.append(("handle", action, frame))
         if action == "publish":
-            self.decoder.publish_pending(json.loads(frame))
+            data = self.decoder.load_pending()
+            assert repr(data) == repr(json.loads(frame))
+            self.decoder.publish_pending(data)
         elif action == "finish":
             self.decoder.finish_handler()
         else:
