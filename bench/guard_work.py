@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from lsst.ts.mtmount.core import (
+    ColumnDecoder,
     DecoderState,
     FrameBuffer,
     FrameDecoder,
@@ -126,6 +127,27 @@ def make_dict_pass(workload: Workload) -> Pass:
     return run
 
 
+def make_columns_pass(workload: Workload) -> Pass:
+    """From the frames of a recording to the columns of an array."""
+    # Here, because the other passes need no NumPy.
+    import numpy as np
+
+    messages: dict[int, list[tuple[int, bytes]]] = {}
+    for topic_id, frame in zip(workload.topic_ids, workload.frames, strict=True):
+        messages.setdefault(topic_id, []).append((0, frame))
+    decoders = {
+        topic_id: ColumnDecoder(codec, codec.record.field_names)
+        for topic_id, codec in workload.make_codecs().items()
+    }
+    rows = {topic_id: np.empty(len(batch), decoders[topic_id].dtype) for topic_id, batch in messages.items()}
+
+    def run() -> None:
+        for topic_id, batch in messages.items():
+            decoders[topic_id].decode(batch, rows[topic_id])
+
+    return run
+
+
 class Sample(ctypes.Structure):
     """A structure as others send it: counters, a time and readings."""
 
@@ -177,6 +199,7 @@ WORKS: dict[str, tuple[Callable[[Workload], Pass], Callable[[Workload], Workload
     "decode, order alternates": (make_decode_pass, alternate_order),
     "decode, general path": (make_decode_pass, cycle_orders),
     "dict": (make_dict_pass, keep_order),
+    "columns": (make_columns_pass, keep_order),
     "encode": (make_encode_pass, keep_order),
     "read structs": (make_read_structs_pass, keep_order),
     "write structs": (make_write_structs_pass, keep_order),

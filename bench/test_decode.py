@@ -20,6 +20,9 @@ from .plain import make_struct, wire_members
 
 STAGE = "decode"
 
+#: What preprocessors get.
+OURS_AS_DICTS = f"{OURS}, as dicts"
+
 Members = dict[str, Any]
 
 
@@ -38,6 +41,19 @@ def use_topic_codec(workload: Workload) -> Run:
         return found
 
     return Run(lambda: run_jobs(jobs), results, len(jobs), workload.num_bytes)
+
+
+def use_topic_codec_for_dicts(workload: Workload) -> Run:
+    codecs = workload.make_codecs()
+    for codec in codecs.values():
+        codec.fused = False
+    return make_run(
+        [
+            (codecs[topic_id].load_frame, (frame,))
+            for topic_id, frame in zip(workload.topic_ids, workload.frames, strict=True)
+        ],
+        workload,
+    )
 
 
 def read_record(codec: TopicCodec) -> Members:
@@ -99,6 +115,7 @@ CONTENDERS = dict.fromkeys(
     [MIX, ALTERNATING, *TOPIC_NAMES],
     (
         Contender(OURS, use_topic_codec),
+        Contender(OURS_AS_DICTS, use_topic_codec_for_dicts),
         Contender("pysimdjson, parsed only", use_simdjson),
         Contender("msgspec, typed", use_msgspec),
         Contender("orjson", use_orjson),

@@ -85,6 +85,12 @@ def make_comparisons(*, is_quick: bool) -> Iterator[Comparison]:
             (core, MIX, OURS),
             (decode, MIX, orjson),
         ),
+        (
+            "decoding to dicts, for preprocessors, takes half of json.loads's time",
+            0.5,
+            (decode, MIX, test_decode.OURS_AS_DICTS),
+            (decode, MIX, "json"),
+        ),
         *(
             (
                 f"decoding, order alternates: ahead of {peer}",
