@@ -80,7 +80,7 @@ class PlainTopic(plain_pipeline.PlainTopic):
 
     def __init__(self, topic_id: int, schema_id: int = SCHEMA_ID, *, is_struct: bool = False) -> None:
         getter = attrgetter if is_struct else itemgetter
-        super().__init__(topic_info(topic_id), RAW_TELEMETRY_MAP[topic_id][1], SUBNAME, getter)
+        super().__init__(topic_info(topic_id), wire_members(topic_id), SUBNAME, getter)
         self.start(schema_id, REV_CODE)
         self.record["private_origin"] = ORIGIN
 
@@ -114,8 +114,10 @@ class PlainPipeline(plain_pipeline.PlainPipeline):
         super().__init__({i: PlainTopic(i, ids.get(i, SCHEMA_ID)) for i in set(topic_ids)}, decode)
 
     def take_frame(self, frame: bytes, produce: Produce) -> None:
-        """Publish a frame."""
-        produce(*self.encode_frame(frame), b"", 0, ignore_delivery)
+        """Publish a frame of a known topic."""
+        message = self.encode_frame(frame)
+        assert message is not None
+        produce(*message, b"", 0, ignore_delivery)
 
 
 class TypedPipeline:

@@ -11,59 +11,23 @@ import pytest
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.core import DropReason
-from lsst.ts.mtmount.sal import FieldInfo
 from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface, load_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
 from .kafka_reader import KafkaReader
 from .sal.interface_files import packaged_fields, write_package
 from .tma import ScriptedTma
-from .tma_interface.configuration import Variable, format_configuration, list_variables
-
-#: Name of each topic of the story: topic ID, period [50 ms], and its section.
-TOPICS = {
-    "azimuth": (6, 1, "Azimuth"),
-    "elevation": (15, 1, "Elevation"),
-    "azimuthDrives": (5, 1, "AzimuthDrives"),
-    "encoderHeads": (28, 2, "Encoder Heads"),
-    "unknownToSal": (29, 2, "Unknown To Sal"),
-}
+from .tma_interface.new_software import TOPICS, make_new_sal, write_new_file
 
 
 @pytest.fixture
 def new_file(tmp_path: Path) -> Path:
-    """A new topic, a field gone, a field added, an array grown; and a topic that SAL does not have."""
-    packaged = load_packaged_tma_interface().by_name
-    variables = {
-        "azimuth": [v for v in list_variables(packaged["azimuth"]) if v.name != "actualTorque"],
-        "elevation": [*list_variables(packaged["elevation"]), Variable("windLoad")],
-        "azimuthDrives": [Variable(f"current{number}") for number in range(1, 19)],
-        "encoderHeads": [Variable("headAZ1", "Int64 Array"), Variable("headAZ2", "Int64 Array")],
-        "unknownToSal": [Variable("anything")],
-    }
-    path = tmp_path / "TelemetryTopicsConfiguration.ini"
-    path.write_bytes(
-        format_configuration(
-            {
-                section: (topic_id, period, variables[name])
-                for name, (topic_id, period, section) in TOPICS.items()
-            }
-        )
-    )
-    return path
+    return write_new_file(tmp_path / "TelemetryTopicsConfiguration.ini")
 
 
 @pytest.fixture(autouse=True)
 def new_sal(tmp_path: Path, sal_environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SAL already has what is new, but for one topic."""
-    topics = packaged_fields()
-    topics["elevation"] += [FieldInfo("windLoad", "double"), FieldInfo("windLoadTimestamp", "double")]
-    topics["encoderHeads"] = [
-        FieldInfo("headAZ", "long long", 2),
-        FieldInfo("headAZTimestamp", "double", 2),
-        FieldInfo("timestamp", "double"),
-    ]
-    monkeypatch.setenv("LSST_SAL_INTERFACES_DIR", str(write_package(tmp_path, topics)))
+    monkeypatch.setenv("LSST_SAL_INTERFACES_DIR", str(write_package(tmp_path, make_new_sal())))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from selenium.webdriver import Chrome
 from lsst.ts.mtmount.commands.demo import main
 from lsst.ts.mtmount.tools.load_test.procfs import list_tree
 
+from ...tma_interface.new_software import write_new_file
 from ..browser import find_port, read_until
 
 FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
@@ -46,6 +47,38 @@ async def test_passes(tmp_path: Path) -> None:
     for name in ("monitor_mtmount_telemetry", "stress_mtmount_telemetry", "doc/tutorial.md"):
         assert name in further
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+@pytest.mark.parametrize("by_variable", [False, pytest.param(True, marks=pytest.mark.slow)])
+async def test_another_interface(tmp_path: Path, by_variable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new topic that SAL lacks, a field gone, an array grown: sent, published, compared value by value."""
+    file = str(write_new_file(tmp_path / "TelemetryTopicsConfiguration.ini"))
+    arguments = ["--duration", "1"]
+    if by_variable:
+        monkeypatch.setenv("MTMOUNT_TMA_INTERFACE", file)
+    else:
+        # The option wins.
+        monkeypatch.setenv("MTMOUNT_TMA_INTERFACE", str(tmp_path / "nowhere"))
+        arguments += ["--tma-interface", file]
+    status, output = await run(*arguments, folder=tmp_path)
+    assert status == 0, output
+    # Three topics in each of 20 ticks, two in every second one.
+    assert "1x the full rate for 1 s: 60 frames to be published" in output
+    assert "80 frames sent; each of the other ones was published" in output
+    topics = "encoderHeads (10 frames), unknownToSal (10 frames)"
+    assert f"Unsupported, as SAL lacks these topics: {topics}" in output
+    (total,) = (line for line in output.splitlines() if line.strip().startswith("all topics"))
+    assert total.split()[2:5] == ["80", "60", "60"]
+
+
+@pytest.mark.parametrize("content", ["", "[Azimuth]\nTopicID = 6\n"])
+def test_unusable_interface(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "file.ini"
+    path.write_text(content)
+    with pytest.raises(SystemExit) as caught:
+        main(["--tma-interface", str(path)])
+    assert caught.value.code == 2
+    assert str(path) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -173,3 +173,27 @@ def test_reading_failed() -> None:
     account = make_account()
     account.read_back.failure = "3 records were not to be had"
     assert account.find_discrepancies() == ["not everything was read back: 3 records were not to be had"]
+
+
+def make_mixed_account(**changes: int) -> FrameCounts:
+    counters = make_counters(frames=165, unsupported=10, dropped={"no JSON": 5}, total_dropped=5) | changes
+    topics = {name: TopicVerifierResult(decoded=count) for name, count in SENT.items()}
+    return FrameCounts(SENT, SENT, VerifierResult(topics), counters, unsupported={"new": 10}, invalid=5)
+
+
+def test_frames_that_must_not_be_published_are_no_discrepancy() -> None:
+    account = make_mixed_account()
+    assert account.find_discrepancies() == []
+    assert (account.total_sent, account.total_unsupported, account.lost) == (165, 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"unsupported": 9}, "9 frames are unsupported, of 10 sent"),
+        ({"total_dropped": 6}, "the client dropped 6 frames (no JSON: 5); 5 cannot be published"),
+        ({"total_dropped": 0}, "the client dropped 0 frames"),
+    ],
+)
+def test_frames_that_must_not_be_published_must_be_counted(changes: dict[str, int], problem: str) -> None:
+    assert any(problem in line for line in make_mixed_account(**changes).find_discrepancies())

@@ -7,8 +7,8 @@ from lsst.ts.mtmount.tools.load_test.frame_recording import FrameRecording
 def test_follows_a_file_that_grows(tmp_path: Path) -> None:
     path = tmp_path / "frames"
     path.touch()
-    frames = [{"topicID": number, "value": number / 3} for number in range(5)]
-    text = b"".join(json.dumps(frame).encode() + b"\r\n" for frame in frames)
+    frames = [json.dumps({"topicID": number, "value": number / 3}).encode() for number in range(5)]
+    text = b"".join(frame + b"\r\n" for frame in frames)
     with FrameRecording(path) as recording, path.open("ab", buffering=0) as file:
         assert recording.read_new() == []
         found = []

@@ -8,11 +8,16 @@ import fastavro
 import pytest
 
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
-from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
-from lsst.ts.mtmount.tools.load_test.oracle import TopicOracle, find_difference
+from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
+from lsst.ts.mtmount.tools.load_test.oracle import (
+    InvalidFrameError,
+    TopicOracle,
+    decode_frame,
+    find_difference,
+)
 
 from ...core.topics import golden_records
-from .topics import make_frame, make_record, make_topic
+from .topics import FIELDS, make_frame, make_record, make_topic
 
 
 def test_record_of_a_frame() -> None:
@@ -36,11 +41,12 @@ def test_golden_records(case: str) -> None:
     """What this works out is what the golden vectors print_line, so that it may verifier the client."""
     interface = load_packaged_interface()
     vectors = [vector for vector in golden_records() if vector["case"] == case]
-    assert len(vectors) == len(RAW_TELEMETRY_MAP)
+    sent = load_packaged_tma_interface().by_id
+    assert len(vectors) == len(sent)
     for vector in vectors:
-        name, wire_fields = RAW_TELEMETRY_MAP[vector["topic_id"]]
-        topic = interface.topics[f"tel_{name}"]
-        expected = TopicOracle(topic.fields, wire_fields).make_record(json.loads(vector["line"]))
+        tma_topic = sent[vector["topic_id"]]
+        topic = interface.topics[f"tel_{tma_topic.sal_topic}"]
+        expected = TopicOracle(topic.fields, tma_topic.field_members).make_record(json.loads(vector["line"]))
         golden = io.BytesIO(bytes.fromhex(vector["avro_hex"]))
         record = fastavro.schemaless_reader(golden, fastavro.parse_schema(topic.avro_schema()), None)
         assert isinstance(record, dict)
@@ -84,3 +90,66 @@ def test_nan_is_nan() -> None:
     assert find_difference(expected, record) is None
     assert find_difference(expected, record | {"angle": 0.0}) == "angle is 0.0 instead of nan"
     assert find_difference(make_topic().make_record(make_frame(1)), record) is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"angle": "1.5"},
+        {"angle": [1.5]},
+        {"angle": 10**400},
+        {"current2": None},
+        {"current2": 1e300},
+        {"marks": math.nan},
+        {"marks": 2**63},
+        {"timestamp": {}},
+    ],
+)
+def test_frames_that_no_record_can_be_made_of(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidFrameError):
+        make_topic().make_record(make_frame(1) | changes)
+    frame = make_frame(1)
+    del frame["current3"]
+    with pytest.raises(InvalidFrameError):
+        make_topic().make_record(frame)
+
+
+def test_a_scalar_null_keeps_the_value_of_the_last_record() -> None:
+    topic = make_topic()
+    assert topic.make_record(make_frame(3) | {"angle": None})["angle"] == 0.0
+    topic.make_record(make_frame(4))
+    with pytest.raises(InvalidFrameError):
+        topic.make_record(make_frame(5) | {"current1": "x"})
+    assert topic.make_record(make_frame(6) | {"angle": None})["angle"] == make_frame(4)["angle"]
+
+
+def test_fields_that_sal_cannot_take_stay_zero() -> None:
+    sent = {"angle": ["angle1", "angle2"], "note": ["note"], "current": ["current"]}
+    frame = {"angle1": 1, "angle2": 2, "note": 3, "current": 4}
+    record = TopicOracle(FIELDS, sent).make_record(frame)
+    assert (record["angle"], record["note"], record["current"]) == (0.0, "", [4.0])
+
+
+@pytest.mark.parametrize(
+    ("frame", "topic_id"),
+    [
+        (b'{"topicID": 6.0}', 6),
+        (b'{"topicID": 1, "topicID": 5}', 5),
+        (b"[1]", None),
+        (b"", None),
+        (b"\xff", None),
+        (b"{}", None),
+        (b'{"topicID": true}', None),
+        (b'{"topicID": 6.5}', None),
+        (b'{"topicID": NaN}', None),
+        (b'{"topicID": Infinity}', None),
+        (b'{"topicID": "6"}', None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_topic_id(frame: bytes, topic_id: int | None) -> None:
+    if topic_id is None:
+        with pytest.raises(InvalidFrameError):
+            decode_frame(frame)
+    else:
+        assert decode_frame(frame)[0] == topic_id

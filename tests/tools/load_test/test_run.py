@@ -10,9 +10,10 @@ from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.child_program import LoadTestError
 from lsst.ts.mtmount.tools.load_test.client_command import OURS, PLAIN, ClientCommand, parse_client_command
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
-from lsst.ts.mtmount.tools.load_test.run import SAMPLED_TOPIC, ReadMode, RunPlan, count_due_frames, run_load
+from lsst.ts.mtmount.tools.load_test.run import SAMPLED_TOPIC, ReadMode, RunPlan, run_load
 from lsst.ts.mtmount.tools.load_test.run_result import ROLES, RunResult
 from lsst.ts.mtmount.tools.load_test.samples import Sample
+from lsst.ts.mtmount.tools.load_test.tma_stream import count_due_frames
 
 from ..simulator.helpers import count_due
 

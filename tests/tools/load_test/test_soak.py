@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lsst.ts.mtmount.tools.load_test.run import count_due_frames
+from lsst.ts.mtmount.tools.load_test.tma_stream import count_due_frames
 
 from .test_stress import check_page
 

@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 
 from lsst.ts.mtmount.commands.stress import main, make_parser, make_plans, parse_arguments
+from lsst.ts.mtmount.tma_interface import format_table, load_packaged_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
-from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan, count_due_frames
+from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan
+from lsst.ts.mtmount.tools.load_test.tma_stream import TmaStream, count_due_frames
+
+from ...tma_interface.new_software import write_new_file
 
 FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
 TIMEOUT = 90
@@ -99,6 +103,42 @@ async def test_reports(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+async def test_another_interface(tmp_path: Path) -> None:
+    """Both clients and the simulator get the same; what SAL lacks is unsupported, and that is said."""
+    file = str(write_new_file(tmp_path / "TelemetryTopicsConfiguration.ini"))
+    options = ("--rate", "5", "--duration", "1", "--compare", "plain", "--output", str(tmp_path))
+    status, output = await run(*options, "--tma-interface", file, folder=tmp_path)
+    assert status == 0, output
+    topics = "encoderHeads (50 frames), unknownToSal (50 frames)"
+    for client in ("telemetry client", "plain client"):
+        assert f"{client} 5x: Unsupported, as SAL lacks these topics: {topics}" in output
+    for result in json.loads((tmp_path / "stress.json").read_text())["runs"]:
+        account = result["account"]
+        assert account["unsupported"] == {"encoderHeads": 50, "unknownToSal": 50}
+        assert (account["counters"]["unsupported"], account["counters"]["published"]) == (100, 300)
+        assert account["sent"] == 400
+        assert account["topics"].keys() == {"azimuth", "azimuthDrives", "elevation"}
+    page = (tmp_path / "stress.html").read_text()
+    check_page(page)
+    assert f"Unsupported, as SAL lacks these topics: {topics}" in page
+
+
+@pytest.mark.slow
+async def test_a_client_with_another_interface_is_told(tmp_path: Path) -> None:
+    """The client's own option wins: it then drops what lacks a member, and the run fails."""
+    file = str(write_new_file(tmp_path / "TelemetryTopicsConfiguration.ini"))
+    table = tmp_path / "packaged.csv"
+    table.write_text(format_table(load_packaged_tma_interface()))
+    code = "import sys, mtmount_telemetry_launcher as launcher; sys.exit(launcher.run_client())"
+    report = "--report {report} --report-interval {interval}"
+    client = f"{sys.executable} -c '{code}' --host {{host}} --port {{port}} --tma-interface {table} {report}"
+    options = ("--rate", "1", "--duration", "1", "--client-command", client)
+    status, output = await run(*options, "--tma-interface", file, folder=tmp_path)
+    assert status == 1
+    assert "the client dropped 20 frames (missing field: 20)" in output
+
+
+@pytest.mark.slow
 async def test_fails_if_a_frame_is_lost(tmp_path: Path) -> None:
     client = f"{sys.executable} {FAULTY_CLIENT} --fault drop"
     options = ("--rate", "1", "--duration", "1", "--client-command", client, "--output", str(tmp_path))
@@ -133,7 +173,7 @@ async def test_comparison(tmp_path: Path) -> None:
 
 
 def plan(*arguments: str, target: TargetChoice = EMBEDDED) -> list[RunPlan]:
-    return make_plans(parse_arguments(make_parser(), arguments), target)
+    return make_plans(parse_arguments(make_parser(), arguments), target, TmaStream())
 
 
 def test_plans() -> None:

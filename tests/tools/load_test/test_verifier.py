@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 
 from lsst.ts.mtmount.sal import SchemaRegistry
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
-from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
+from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.child_program import LoadTestError
 from lsst.ts.mtmount.tools.load_test.oracle import TopicOracle
@@ -23,7 +23,8 @@ from lsst.ts.mtmount.tools.load_test.verifier_process import VerifierProcess
 from lsst.ts.mtmount.tools.load_test.verifier_result import TopicVerifierResult
 
 TOPIC_ID = 21
-NAME, WIRE_FIELDS = RAW_TELEMETRY_MAP[TOPIC_ID]
+TMA_TOPIC = load_packaged_tma_interface().by_id[TOPIC_ID]
+NAME = TMA_TOPIC.sal_topic
 TOPIC = load_packaged_interface().topics[f"tel_{NAME}"]
 TAI_MINUS_UTC = 37.0
 NUM_FRAMES = 20
@@ -33,7 +34,7 @@ Records = list[dict[str, Any]]
 
 
 def make_frames() -> Records:
-    members = [field for field in WIRE_FIELDS if field != "timestamp"]
+    members = [member.name for member in TMA_TOPIC.members if member.name != "timestamp"]
     now = time.time() + TAI_MINUS_UTC
     return [
         {"topicID": TOPIC_ID}
@@ -58,7 +59,7 @@ class Publisher:
 
     def make_record(self, number: int, frame: dict[str, Any]) -> dict[str, Any]:
         utc = time.time()
-        return TopicOracle(TOPIC.fields, WIRE_FIELDS).make_record(frame) | {
+        return TopicOracle(TOPIC.fields, TMA_TOPIC.field_members).make_record(frame) | {
             "private_sndStamp": utc + TAI_MINUS_UTC,
             "private_rcvStamp": 0.0,
             "private_efdStamp": utc,

@@ -16,11 +16,18 @@ FIELDS = (
     FieldInfo("unsent", "int", 2, "unitless"),
     FieldInfo("note", "string", 1, "unitless"),
 )
-WIRE_FIELDS = {"angle": 1, "current": 3, "currentTimestamp": 3, "isOpen": 1, "marks": 1, "timestamp": 1}
+SENT_FIELDS = {
+    "angle": ["angle"],
+    "current": ["current1", "current2", "current3"],
+    "currentTimestamp": ["current1Timestamp", "current2Timestamp", "current3Timestamp"],
+    "isOpen": ["isOpen"],
+    "marks": ["marks"],
+    "timestamp": ["timestamp"],
+}
 
 
 def make_topic() -> TopicOracle:
-    return TopicOracle(FIELDS, WIRE_FIELDS)
+    return TopicOracle(FIELDS, SENT_FIELDS)
 
 
 def make_frame(number: int) -> dict[str, Any]:

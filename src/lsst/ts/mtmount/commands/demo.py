@@ -20,23 +20,32 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ..program.arguments import LOOPBACK, ArgumentParser, check_extra, parse_address, parse_seconds
+from ..program.arguments import (
+    LOOPBACK,
+    ArgumentParser,
+    add_tma_interface_option,
+    check_extra,
+    parse_address,
+    parse_seconds,
+)
 from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.interrupt import run_in_scratch_folder
 from ..tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
 from ..tools.load_test.monitor_page import TargetWithPage
-from ..tools.load_test.options import add_client_option
-from ..tools.load_test.run import RunPlan, count_due_frames, run_load
+from ..tools.load_test.options import add_client_option, choose_stream
+from ..tools.load_test.run import RunPlan, run_load
 from ..tools.load_test.run_result import ROLES, RunResult
 from ..tools.load_test.samples import Sample
 from ..tools.load_test.tables import (
     LATENCY_NOTE,
+    describe_unpublished,
     format_number,
     make_console,
     make_topic_table,
     print_problems,
 )
+from ..tools.load_test.tma_stream import count_due_frames
 from ..tools.simulator.options import parse_rate, parse_seed
 
 __all__ = ["main"]
@@ -102,7 +111,7 @@ class DemoView:
         due = (
             ""
             if is_endless(self._plan)
-            else f" of {count_due_frames(self._plan.rate, self._plan.duration):,}"
+            else f" of {count_due_frames(self._plan.rate, self._plan.duration, self._plan.stream):,}"
         )
         return f"{self.progress.describe()}  read back {self._count_decoded():,}{due}"
 
@@ -120,7 +129,8 @@ async def run_demo(console: Console, plan: RunPlan, target: TargetChoice, folder
     length = (
         "until Ctrl-C"
         if is_endless(plan)
-        else f"for {plan.duration:g} s: {count_due_frames(plan.rate, plan.duration):,} frames"
+        else f"for {plan.duration:g} s: "
+        f"{count_due_frames(plan.rate, plan.duration, plan.stream):,} frames to be published"
     )
     console.print(f"All topics of the TMA at {plan.rate:g}x the full rate {length}")
     view = DemoView(plan)
@@ -155,10 +165,13 @@ def print_totals(console: Console, result: RunResult) -> int:
         f"max {format_number(result.latency.max * 1e3, 1)} ms"
     )
     console.print(LATENCY_NOTE, style="dim")
+    for line in describe_unpublished(result):
+        console.print(line, markup=False, soft_wrap=True)
+    others = "; each of the other ones" if result.account.unsupported else "; each"
     status = print_problems(
         console,
         result.problems,
-        f"{result.account.total_sent:,} frames sent; each was published, acknowledged and read back, and "
+        f"{result.account.total_sent:,} frames sent{others} was published, acknowledged and read back, and "
         "every value is that of its frame; the client ended well.",
     )
     print_further(console)
@@ -198,6 +211,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=parse_seed, default=0, help="seed of all values (default: %(default)s)"
     )
+    add_tma_interface_option(parser)
     add_client_option(parser)
     return parser
 
@@ -240,6 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         compare=math.isfinite(duration),
         by_signal=True,
         seed=args.seed,
+        stream=choose_stream(args, parser),
     )
 
     async def run(folder: Path) -> int:

@@ -74,7 +74,8 @@ def make_parser() -> ArgumentParser:
         "--wait",
         type=parse_seconds,
         metavar="SECONDS",
-        help="with --duration: end when no client was there for this time (default: that of --duration)",
+        help="with --duration or --replay: end when no client was there for this time "
+        "(default: that of --duration)",
     )
     parser.add_argument("--seed", type=parse_seed, help="seed of all values (default: 0)")
     parser.add_argument(
@@ -341,8 +342,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.wait is not None and args.duration is None:
-        parser.error("expected --duration beside --wait")
+    if args.wait is not None and args.duration is None and args.replay is None:
+        parser.error("expected --duration or --replay beside --wait")
     if args.replay is None:
         given = {"--shift-time": args.shift_time or None, "--from": args.first, "--to": args.stop}
         check_none(parser, given, "without --replay")

@@ -11,7 +11,13 @@ from pathlib import Path
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 
-from ..program.arguments import ArgumentParser, parse_output_folder, parse_seconds
+from ..program.arguments import (
+    ArgumentParser,
+    add_tma_interface_option,
+    check_extra,
+    parse_output_folder,
+    parse_seconds,
+)
 from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.client_command import PLAIN, ClientCommand
 from ..tools.load_test.interrupt import run_in_scratch_folder
@@ -20,20 +26,23 @@ from ..tools.load_test.live_progress import LiveProgress, RunProgress
 from ..tools.load_test.options import (
     add_client_option,
     add_kafka_options,
+    choose_stream,
     choose_target,
 )
 from ..tools.load_test.report_files import ReportFiles
-from ..tools.load_test.run import SAMPLED_TOPIC, ReadMode, RunPlan, run_load
+from ..tools.load_test.run import ReadMode, RunPlan, run_load
 from ..tools.load_test.run_result import RunResult
 from ..tools.load_test.samples import Sample
 from ..tools.load_test.tables import (
     LATENCY_NOTE,
+    describe_unpublished,
     make_account_table,
     make_console,
     make_cost_table,
     make_trend_table,
     print_problems,
 )
+from ..tools.load_test.tma_stream import RecordedStream, TmaStream
 from ..tools.load_test.trends import find_trends, list_growing
 from ..tools.simulator.options import parse_rate, parse_seed
 
@@ -70,7 +79,7 @@ class StressView:
     """
 
     def __init__(self, plan: RunPlan, results: Sequence[RunResult]) -> None:
-        self.progress = RunProgress(plan.duration)
+        self.progress = RunProgress(plan.stream.find_duration(plan.rate, plan.duration))
         self._plan = plan
         self._results = results
 
@@ -91,11 +100,14 @@ class StressView:
 def describe_plan(plan: RunPlan) -> str:
     """Describe a run that is to be made."""
     rate = "as fast as it can" if math.isinf(plan.rate) else f"at {plan.rate:g}x"
+    if isinstance(plan.stream, RecordedStream):
+        return f"{plan.client.name}, a recording {rate}"
     return f"{plan.client.name} {rate} for {plan.duration:g} s"
 
 
-def make_plans(args: argparse.Namespace, target: TargetChoice) -> list[RunPlan]:
+def make_plans(args: argparse.Namespace, target: TargetChoice, stream: TmaStream) -> list[RunPlan]:
     """Plan the runs that the command line asks for."""
+    modes = {rate: choose_read_mode(args.read, rate, target, is_soak=args.soak) for rate in args.rate}
     clients: list[ClientCommand] = [args.client_command]
     if args.compare is not None:
         clients.append(COMPARISONS[args.compare])
@@ -104,9 +116,12 @@ def make_plans(args: argparse.Namespace, target: TargetChoice) -> list[RunPlan]:
             client,
             rate,
             args.duration,
-            read_mode=choose_read_mode(args.read, rate, target, is_soak=args.soak),
+            read_mode=modes[rate],
+            # The frames of a recording may be anything: each record is compared with its own.
+            compare=isinstance(stream, RecordedStream) and modes[rate] is ReadMode.DECODE,
             interval=args.interval,
-            seed=args.seed,
+            seed=args.seed or 0,
+            stream=stream,
         )
         for client in clients
         for rate in args.rate
@@ -126,10 +141,15 @@ def choose_read_mode(wanted: str, rate: float, target: TargetChoice, *, is_soak:
 
 
 async def run_all(
-    console: Console, args: argparse.Namespace, target: TargetChoice, folder: Path, results: list[RunResult]
+    console: Console,
+    args: argparse.Namespace,
+    target: TargetChoice,
+    plans: Sequence[RunPlan],
+    folder: Path,
+    results: list[RunResult],
 ) -> None:
     """Make all runs, and add what comes out to the results."""
-    for number, plan in enumerate(make_plans(args, target), 1):
+    for number, plan in enumerate(plans, 1):
         run_folder = folder / f"run{number}"
         run_folder.mkdir()
         view = StressView(plan, results)
@@ -146,18 +166,21 @@ def print_results(console: Console, results: Sequence[RunResult]) -> None:
     """Print the tables, and how they are to be read."""
     console.print(make_cost_table(results))
     console.print(make_account_table(results))
+    for result in results:
+        for line in describe_unpublished(result):
+            console.print(f"{result.client} {result.rate_name}: {line}", markup=False, soft_wrap=True)
     console.print(LATENCY_NOTE, style="dim")
     if not all(result.account.is_read_whole for result in results):
         console.print(
             "Counted: at this rate the processor cannot also decode everything, or the embedded broker not "
             "hand it out; the account is closed by the acknowledgements and the broker's high watermarks, "
-            f"and {SAMPLED_TOPIC} alone is read back and decoded.",
+            "and one topic alone is read back and decoded.",
             style="dim",
         )
     if any(result.was_cut for result in results):
         console.print(
             "Behind: the client did not keep up with the rate, so the stream was cut some seconds after its "
-            "time. (At this rate the TMA would have lost telemetry.)",
+            "time; a recording is sent to its end. (At this rate the TMA would have lost telemetry.)",
             style="dim",
         )
 
@@ -188,6 +211,14 @@ def make_parser() -> argparse.ArgumentParser:
         f"(default: count at the rate 'max', and above {MAX_EMBEDDED_DECODE_RATE:g} or with --soak on the "
         "embedded broker, which keeps 5 MB of a topic and is slow to hand them out)",
     )
+    parser.add_argument(
+        "--replay",
+        type=Path,
+        metavar="PATH",
+        help="stream a recording, or all of a folder, instead of simulated values; --rate 1 is as recorded "
+        "(default: 1). Time stamps are moved to the time of sending",
+    )
+    add_tma_interface_option(parser)
     add_kafka_options(parser)
     clients = parser.add_argument_group("client")
     add_client_option(clients)
@@ -200,9 +231,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="write stress.html and stress.json there; with --soak: soak.html and soak.json",
     )
-    parser.add_argument(
-        "--seed", type=parse_seed, default=0, help="seed of all values (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=parse_seed, help="seed of all values (default: 0)")
     parser.add_argument(
         "--interval", type=parse_seconds, help="seconds between samples (default: 1; with --soak: 2)"
     )
@@ -212,6 +241,12 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line, and fill in the defaults of the mode."""
     args = parser.parse_args(argv)
+    if args.replay is not None:
+        for option in ("soak", "duration", "seed"):
+            if getattr(args, option):
+                parser.error(f"argument --{option}: expected none beside --replay")
+        check_extra(parser, "zstandard", "record", "--replay")
+        args.rate = args.rate or [1.0]
     rates, duration, interval, args.line_interval = SOAK_DEFAULTS if args.soak else STRESS_DEFAULTS
     args.rate = args.rate or rates
     args.duration = args.duration or duration
@@ -240,6 +275,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parse_arguments(parser, argv)
     target = choose_target(args, parser)
+    plans = make_plans(args, target, choose_stream(args, parser))
     files = None
     if args.output is not None:
         try:
@@ -253,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     async def run(folder: Path) -> int:
         failure = None
         try:
-            await run_all(console, args, target, folder, results)
+            await run_all(console, args, target, plans, folder, results)
         except LoadTestError as error:
             failure = str(error)
         finally:

@@ -156,6 +156,11 @@ class TmaTopic:
         return {name: tuple(members) for name, members in fields.items()}
 
     @cached_property
+    def field_members(self) -> Mapping[str, list[str]]:
+        """SAL field name: the wire names of its elements."""
+        return {field: [member.name for member in members] for field, members in self.fields.items()}
+
+    @cached_property
     def by_name(self) -> Mapping[str, TmaMember]:
         """Wire name: member."""
         return {member.name: member for member in self.members}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .verifier_result import TopicVerifierResult, VerifierResult
@@ -59,7 +59,7 @@ class FrameCounts:
     Parameters
     ----------
     sent : `Mapping` [`str`, `int`]
-        Frames that the simulator handed over, by SAL name of the topic.
+        Frames that the simulator handed over and that are to be published, by SAL name of the topic.
     written : `Mapping` [`str`, `int`]
         Records that the broker got, by SAL name: how far its high watermark
         has moved.
@@ -68,17 +68,28 @@ class FrameCounts:
     counters : `Mapping` [`str`, `Any`] or `None`
         The client's own counters; see `lsst.ts.mtmount.Counters.as_dict`. None
         if the client tells none.
+    unsupported : `Mapping` [`str`, `int`]
+        Frames sent of topics that SAL lacks.
+    invalid : `int`
+        Frames sent that the client must drop.
     """
 
     sent: Mapping[str, int]
     written: Mapping[str, int]
     read_back: VerifierResult
     counters: Mapping[str, Any] | None
+    unsupported: Mapping[str, int] = field(default_factory=dict)
+    invalid: int = 0
 
     @property
     def total_sent(self) -> int:
         """Frames sent."""
-        return sum(self.sent.values())
+        return sum(self.sent.values()) + self.total_unsupported + self.invalid
+
+    @property
+    def total_unsupported(self) -> int:
+        """Frames sent of topics that SAL lacks."""
+        return sum(self.unsupported.values())
 
     @property
     def total_written(self) -> int:
@@ -101,7 +112,7 @@ class FrameCounts:
     @property
     def lost(self) -> int:
         """Frames that have no record, and that the client does not account for."""
-        return max(self._count_missing() - self.not_published, 0)
+        return max(self._count_missing() - self._count_withheld(), 0)
 
     @property
     def wrong(self) -> int:
@@ -116,7 +127,7 @@ class FrameCounts:
     @property
     def topics(self) -> dict[str, TopicCounts]:
         """The account by topic."""
-        is_explained = self._count_missing() == self.not_published
+        is_explained = self._count_missing() == self._count_withheld()
         topics = {name: self._make_topic(name) for name in self.sent}
         if is_explained:
             return {name: replace(topic, dropped=topic.missing) for name, topic in topics.items()}
@@ -127,6 +138,10 @@ class FrameCounts:
 
     def _count_missing(self) -> int:
         return sum(self._make_topic(name).missing for name in self.sent)
+
+    def _count_withheld(self) -> int:
+        """Count the frames that the client did not publish although it should have."""
+        return max(self.not_published - self.total_unsupported - self.invalid, 0)
 
     def find_discrepancies(self) -> list[str]:
         """Find what does not add up, or is wrong.
@@ -159,11 +174,14 @@ class FrameCounts:
                 f"the client published {counters['published']} records; {counters['acknowledged']} were "
                 f"acknowledged, {counters['failed']} failed, {counters['in_flight']} were left in flight"
             )
-        if counters["total_dropped"]:
+        if counters["total_dropped"] != self.invalid:
             reasons = ", ".join(f"{reason}: {count}" for reason, count in counters["dropped"].items())
-            found.append(f"the client dropped {counters['total_dropped']} frames ({reasons})")
-        kinds = ("unsupported", "handled", "pending")
-        found += [f"{int(counters[kind])} frames are {kind}" for kind in kinds if counters[kind]]
+            expected = f"; {self.invalid} cannot be published" if self.invalid else ""
+            found.append(f"the client dropped {counters['total_dropped']} frames ({reasons}){expected}")
+        for kind, num_expected in (("unsupported", self.total_unsupported), ("handled", 0), ("pending", 0)):
+            if (count := int(counters[kind])) != num_expected:
+                expected = f", of {num_expected} sent" if num_expected else ""
+                found.append(f"{count} frames are {kind}{expected}")
         if counters["acknowledged"] != self.total_written:
             found.append(
                 f"the client has {counters['acknowledged']} acknowledgements, "

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from ...constants import LINE_TERMINATOR
 
@@ -40,10 +39,10 @@ class FrameRecording:
     ) -> None:
         self._file.close()
 
-    def read_new(self) -> list[dict[str, Any]]:
-        """Read the frames that have been added, as the standard library decodes them."""
-        frames: list[dict[str, Any]] = []
+    def read_new(self) -> list[bytes]:
+        """Read the frames that have been added."""
+        frames: list[bytes] = []
         while data := self._file.read(READ_SIZE):
             *whole, self._rest = (self._rest + data).split(LINE_TERMINATOR)
-            frames += map(json.loads, whole)
+            frames += whole
         return frames

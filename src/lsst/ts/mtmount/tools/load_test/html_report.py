@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from .run_result import PERCENTILES, ROLES, RunResult
 from .svg_chart import Chart, Series, make_percentile_axis
-from .tables import LATENCY_NOTE, format_number
+from .tables import LATENCY_NOTE, describe_unpublished, format_number
 
 __all__ = ["make_html_report"]
 
@@ -62,10 +62,10 @@ NOTES = (
     "the broker; each record at the broker is read back and decoded. Events, heartbeats and log messages "
     "are not counted.",
     "Where it says <em>counted</em>, the processor cannot also decode everything: the records at the broker "
-    "are counted by its high watermarks, and one topic (mainPowerSupply) is read back, which tells the "
+    "are counted by its high watermarks, and one topic is read back, which tells the "
     "latency and whether its records are whole and in sequence.",
     "Behind: the client did not keep up with the rate, so the stream was cut some seconds after its time. "
-    "(At this rate the TMA would have lost telemetry.)",
+    "(At this rate the TMA would have lost telemetry.) A recording is sent to its end.",
     "Queue: records that the producer was given and whose acknowledgement the client has not taken note of. "
     "At low rates it does that once a second.",
 )
@@ -140,7 +140,7 @@ def _make_cost_table(results: Sequence[RunResult]) -> str:
             [
                 format_number(result.frames_per_second),
                 format_number(result.bytes_per_second / 1e6, 1),
-                f"{result.simulator['late_ticks']:,}",
+                format_number(result.late_ticks),
                 format_number(streaming.compute_cpu_share("client") * 100, 2),
                 format_number(result.cpu_per_frame * 1e6, 1),
                 format_number(result.series.find_peak_rss("client") / 1e6, 1),
@@ -305,4 +305,5 @@ def _make_run_section(result: RunResult) -> str:
             )
         )
     drawn = "".join(chart.draw() for chart in charts)
-    return f'<h2>{escape(result.client)} at {result.rate_name}</h2><div class="charts">{drawn}</div>'
+    notes = "".join(f"<p>{escape(line)}</p>" for line in describe_unpublished(result))
+    return f'<h2>{escape(result.client)} at {result.rate_name}</h2>{notes}<div class="charts">{drawn}</div>'

@@ -158,13 +158,15 @@ class TargetChoice:
         return {"LSST_TOPIC_SUBNAME": DEFAULT_SUBNAME, **os.environ, **(self.overrides or {})}
 
     @asynccontextmanager
-    async def open(self, folder: Path) -> AsyncIterator[KafkaTarget]:
+    async def open(self, folder: Path, variables: Mapping[str, str]) -> AsyncIterator[KafkaTarget]:
         """Bring the Kafka up, if it is an embedded one.
 
         Parameters
         ----------
         folder : `pathlib.Path`
             Where to keep its output.
+        variables : `Mapping` [`str`, `str`]
+            Environment variables for the programs that are to publish there, beside Kafka's.
 
         Raises
         ------
@@ -172,16 +174,16 @@ class TargetChoice:
             If it does not come up.
         """
         if self.overrides is not None:
-            yield KafkaTarget(self._make_environment(), None)
+            yield KafkaTarget({**self._make_environment(), **variables}, None)
             return
         others = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLE_PREFIXES)}
         command = [sys.executable, "-m", "lsst.ts.mtmount.embedded", "--subname", DEFAULT_SUBNAME]
         async with ChildProgram("broker", command, others, folder, read_output=True) as program:
-            variables = {}
-            while "LSST_SCHEMA_REGISTRY_URL" not in variables:
+            found = {}
+            while "LSST_SCHEMA_REGISTRY_URL" not in found:
                 name, _, value = (await program.expect_line(ANSWER_TIMEOUT)).partition("=")
-                variables[name] = value
-            yield KafkaTarget(others | variables, program)
+                found[name] = value
+            yield KafkaTarget({**others, **found, **variables}, program)
 
 
 #: An embedded Kafka, new for each run.

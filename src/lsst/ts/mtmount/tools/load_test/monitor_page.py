@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ class TargetWithPage(TargetChoice):
     tell: Callable[[str], object]
 
     @asynccontextmanager
-    async def open(self, folder: Path) -> AsyncIterator[KafkaTarget]:
+    async def open(self, folder: Path, variables: Mapping[str, str]) -> AsyncIterator[KafkaTarget]:
         """Bring up the Kafka, then the page.
 
         Raises
@@ -48,7 +48,7 @@ class TargetWithPage(TargetChoice):
         command = [sys.executable, "-m", "lsst.ts.mtmount.commands.monitor"]
         command += ["--web", f"{self.host}:{self.port}"]
         async with (
-            super().open(folder) as target,
+            super().open(folder, variables) as target,
             ChildProgram("monitor", command, target.environment, folder, read_output=True) as page,
         ):
             self.tell(await page.expect_line(START_TIMEOUT))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from ...sal import InterfaceError
 from ...sal.settings import SettingsError
+from ...tma_interface import choose_tma_interface
 from .client_command import OURS, parse_client_command
 from .kafka_target import EMBEDDED, TargetChoice
+from .tma_stream import RecordedStream, TmaStream
 
-__all__ = ["add_client_option", "add_kafka_options", "choose_target"]
+__all__ = ["add_client_option", "add_kafka_options", "choose_stream", "choose_target"]
 
 
 def add_client_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -48,3 +51,16 @@ def choose_target(args: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     except SettingsError as error:
         parser.error(str(error))
     return target
+
+
+def choose_stream(args: argparse.Namespace, parser: argparse.ArgumentParser) -> TmaStream:
+    """Choose what is streamed, by the options ``--tma-interface`` and ``--replay``."""
+    try:
+        interface = choose_tma_interface(args.tma_interface)
+        if getattr(args, "replay", None) is not None:
+            return RecordedStream(args.replay, interface)
+        return TmaStream(interface)
+    except (ValueError, InterfaceError) as error:
+        parser.error(str(error))
+    except OSError as error:
+        parser.error(f"argument --replay: {error.filename}: {error.strerror}")

@@ -1,37 +1,80 @@
 """What a record must hold, worked out from its frame in a few slow lines.
 
-This shares nothing with the client but the packaged tables, so that it can
-tell right from wrong.
+This shares nothing with the client but the descriptions of the two interfaces,
+so that it can tell right from wrong.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...sal.fields import FieldInfo
 
-__all__ = ["TopicOracle", "find_difference"]
+__all__ = ["InvalidFrameError", "TopicOracle", "decode_frame", "find_difference"]
 
 FLOAT = struct.Struct("<f")
 
 
-def _round_to_float(value: Any) -> float:
+class InvalidFrameError(ValueError):
+    """A frame that no record can be made of."""
+
+
+def decode_frame(frame: bytes) -> tuple[int, dict[str, Any]]:
+    """Decode a frame as the standard library does.
+
+    Returns
+    -------
+    topic_id, members : `int`, `dict`
+        Its topic ID, and all members.
+
+    Raises
+    ------
+    InvalidFrameError
+        If it is no JSON object with a topic ID.
+    """
+    try:
+        members = json.loads(frame.decode())
+        topic_id = members["topicID"]
+        is_valid = type(topic_id) in (int, float) and int(topic_id) == topic_id
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+        raise InvalidFrameError(repr(error)) from None
+    if not is_valid or not isinstance(members, dict):
+        raise InvalidFrameError(f"expected an integer for topicID, got {topic_id!r}")
+    return int(topic_id), members
+
+
+def _round_to_float(value: float) -> float:
     """Round to the nearest number of 32 bits."""
     rounded: float = FLOAT.unpack(FLOAT.pack(value))[0]
     return rounded
 
 
-#: How a JSON value becomes one of an Avro type.
-CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
+def _make_integer(num_bits: int) -> Callable[[float], int]:
+    limit = 1 << (num_bits - 1)
+
+    def convert(value: float) -> int:
+        number = int(value)
+        if not -limit <= number < limit:
+            raise OverflowError(f"expected an integer of {num_bits} bits, got {number}")
+        return number
+
+    return convert
+
+
+#: How a JSON number or boolean becomes a value of an Avro type.
+CONVERSIONS: Mapping[str, Callable[[float], Any]] = {
     "boolean": bool,
-    "int": int,
-    "long": int,
+    "int": _make_integer(32),
+    "long": _make_integer(64),
     "float": _round_to_float,
     "double": float,
 }
+
+NUMBERS = (int, float, bool)
 
 #: Values of fields that the TMA does not send.
 ZEROS: Mapping[str, Any] = {
@@ -45,47 +88,62 @@ ZEROS: Mapping[str, Any] = {
 
 
 class TopicOracle:
-    """Makes records of one topic from its frames.
+    """Makes records of one topic from its frames, in the order of the frames.
 
     Parameters
     ----------
     sal_fields : `Iterable` [`FieldInfo`]
         The topic's own fields in the SAL interface.
-    wire_fields : `Mapping` [`str`, `int`]
-        Fields that the TMA sends: SAL name and number of elements.
+    sent_fields : `Mapping` [`str`, `Sequence` [`str`]]
+        Fields that the TMA sends: SAL name, and the members of its elements.
     """
 
-    def __init__(self, sal_fields: Iterable[FieldInfo], wire_fields: Mapping[str, int]) -> None:
+    def __init__(self, sal_fields: Iterable[FieldInfo], sent_fields: Mapping[str, Sequence[str]]) -> None:
         # Field, the wire members of its elements, and the conversion.
-        self._scalars: list[tuple[str, str, Callable[[Any], Any]]] = []
-        self._arrays: list[tuple[str, list[str], Callable[[Any], Any]]] = []
-        self._constants: dict[str, Any] = {}
+        self._scalars: list[tuple[str, str, Callable[[float], Any]]] = []
+        self._arrays: list[tuple[str, Sequence[str], Callable[[float], Any]]] = []
+        # Values of the last record: what a frame has no value for stays.
+        self._values: dict[str, Any] = {}
         for field in sal_fields:
             zero = ZEROS[field.avro_type]
-            if field.name not in wire_fields:
-                self._constants[field.name] = zero if field.count == 1 else [zero] * field.count
+            self._values[field.name] = zero if field.count == 1 else [zero] * field.count
+            members = sent_fields.get(field.name, ())
+            convert = CONVERSIONS.get(field.avro_type)
+            if not members or convert is None:
                 continue
-            convert, num_elements = CONVERSIONS[field.avro_type], wire_fields[field.name]
-            if num_elements == 1:
-                self._scalars.append((field.name, field.name, convert))
-            else:
-                self._arrays.append((field.name, _name_elements(field.name, num_elements), convert))
+            if field.count > 1:
+                self._arrays.append((field.name, members, convert))
+            elif len(members) == 1:
+                self._scalars.append((field.name, members[0], convert))
 
     def make_record(self, frame: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the record's own fields from a decoded frame."""
-        record = dict(self._constants)
-        for name, member, convert in self._scalars:
-            record[name] = convert(frame[member])
-        for name, members, convert in self._arrays:
-            record[name] = [convert(frame[member]) for member in members]
-        return record
+        """Make the record's own fields from a decoded frame.
+
+        Raises
+        ------
+        InvalidFrameError
+            If a member is missing, or its value does not fit its field.
+        """
+        record = dict(self._values)
+        try:
+            for name, member, convert in self._scalars:
+                # A scalar null leaves the value as it was.
+                if (value := frame[member]) is not None:
+                    record[name] = convert(_check_number(value))
+            for name, members, convert in self._arrays:
+                record[name] = [convert(_check_number(frame[member])) for member in members]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InvalidFrameError(repr(error)) from None
+        self._values = record
+        return dict(record)
 
 
-def _name_elements(field: str, num_elements: int) -> list[str]:
-    """Name the members of an array: the number comes last, but before ``Timestamp``."""
-    suffix = "Timestamp" if field.endswith("Timestamp") else ""
-    stem = field.removesuffix(suffix)
-    return [f"{stem}{number}{suffix}" for number in range(1, num_elements + 1)]
+def _check_number(value: Any) -> float:
+    """Return the value if it is a number or a boolean; raise TypeError if it is not."""
+    if type(value) not in NUMBERS:
+        raise TypeError(f"expected a number, got {value!r}")
+    number: float = value
+    return number
 
 
 def find_difference(expected: Mapping[str, Any], record: Mapping[str, Any]) -> str | None:

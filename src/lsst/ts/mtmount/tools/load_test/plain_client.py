@@ -18,8 +18,8 @@ from pathlib import Path
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH, TELEMETRY_PORT
 from ...pipeline.counters import Counters
 from ...program.report_file import ReportFile
-from ...sal import KafkaPublisher, KafkaSettings, load_interface
-from ...telemetry_map import RAW_TELEMETRY_MAP
+from ...sal import KafkaPublisher, KafkaSettings, TopicInfo, load_interface
+from ...tma_interface import TmaTopic, choose_tma_interface
 from .plain_pipeline import PlainPipeline, PlainTopic
 
 __all__ = ["main"]
@@ -44,14 +44,16 @@ class PlainClient:
         self._port = port
         settings = KafkaSettings.from_environment()
         self._publisher = KafkaPublisher(settings, LOG)
-        topics = load_interface(LOG).topics
+        interface = load_interface(LOG, tma_interface=choose_tma_interface())
         self._pipeline = PlainPipeline(
             {
-                topic_id: PlainTopic(topics[f"tel_{name}"], wire_fields, settings.subname)
-                for topic_id, (name, wire_fields) in RAW_TELEMETRY_MAP.items()
+                sent.topic_id: PlainTopic(info, _select_fields(sent, info), settings.subname)
+                for sent in interface.tma_interface.topics
+                if (info := interface.topics.get(f"tel_{sent.sal_topic}")) is not None
             }
         )
         self._frames = self._bytes = self._published = self._acknowledged = self._failed = 0
+        self._unsupported = 0
 
     @property
     def counters(self) -> Counters:
@@ -63,7 +65,7 @@ class PlainClient:
             acknowledged=self._acknowledged,
             failed=self._failed,
             dropped={},
-            unsupported=0,
+            unsupported=self._unsupported,
             preprocessed=0,
             handled=0,
             pending=False,
@@ -97,7 +99,11 @@ class PlainClient:
     async def _publish(self, frame: bytes) -> None:
         self._frames += 1
         self._bytes += len(frame)
-        kafka_topic, payload = self._pipeline.encode_frame(frame)
+        message = self._pipeline.encode_frame(frame)
+        if message is None:
+            self._unsupported += 1
+            return
+        kafka_topic, payload = message
         while True:
             try:
                 self._publisher.produce(kafka_topic, payload, b"", 0, self._on_delivery)
@@ -112,6 +118,16 @@ class PlainClient:
             self._acknowledged += 1
         else:
             self._failed += 1
+
+
+def _select_fields(sent: TmaTopic, info: TopicInfo) -> dict[str, list[str]]:
+    """Select what SAL can take: no numbers for strings, no arrays for scalars."""
+    known = {field.name: field for field in info.fields if field.sal_type != "string"}
+    return {
+        name: members
+        for name, members in sent.field_members.items()
+        if name in known and (known[name].count > 1 or len(members) == 1)
+    }
 
 
 async def amain(args: argparse.Namespace) -> int:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import fastavro
 
-from ...core import member_names
 from ...sal import TaiClock, TopicInfo
 
 __all__ = ["PlainPipeline", "PlainTopic"]
@@ -24,8 +23,8 @@ class PlainTopic:
     ----------
     info : `TopicInfo`
         The topic.
-    wire_fields : `Mapping` [`str`, `int`]
-        Fields that the TMA sends: SAL name and number of elements.
+    sent_fields : `Mapping` [`str`, `Sequence` [`str`]]
+        Fields that the TMA sends and SAL has: SAL name, and the members of its elements.
     subname : `str`
         Name space of the Kafka topics.
     getter : callable
@@ -36,17 +35,24 @@ class PlainTopic:
     def __init__(
         self,
         info: TopicInfo,
-        wire_fields: Mapping[str, int],
+        sent_fields: Mapping[str, Sequence[str]],
         subname: str,
         getter: Callable[..., Callable[[Any], Any]] = itemgetter,
     ) -> None:
         self.info = info
         self.kafka_topic = info.kafka_topic(subname)
         self.schema = fastavro.parse_schema(info.avro_schema())
-        self.record = {field.name: field.default for field in info.private_fields + info.fields}
+        self.record: dict[str, Any] = {
+            field.name: field.default for field in info.private_fields + info.fields
+        }
         self.record |= {"private_identity": "MTMount", "private_origin": os.getpid()}
         # A getter of one name returns the value, one of several a tuple.
-        self._getters = [(field, getter(*member_names(field, count))) for field, count in wire_fields.items()]
+        self._getters = [(field, getter(*members)) for field, members in sent_fields.items()]
+        self._arrays_of_one = [
+            field.name
+            for field in info.fields
+            if field.count > 1 and len(sent_fields.get(field.name, ())) == 1
+        ]
         self._seq_num = 0
         self._head = b""
 
@@ -60,6 +66,8 @@ class PlainTopic:
         record = self.record
         for field, get in self._getters:
             record[field] = get(data)
+        for field in self._arrays_of_one:
+            record[field] = [record[field]]
 
     def stamp(self, tai: float, utc: float) -> dict[str, Any]:
         """Fill in the stamps and the next sequence number; return the whole record."""
@@ -94,10 +102,12 @@ class PlainPipeline:
         self._decode = decode
         self._clock = TaiClock()
 
-    def encode_frame(self, frame: bytes) -> tuple[str, bytes]:
-        """Return the Kafka topic and the value of a frame's message."""
+    def encode_frame(self, frame: bytes) -> tuple[str, bytes] | None:
+        """Return the Kafka topic and the value of a frame's message; None if its topic is unknown."""
         data = self._decode(frame)
-        topic = self.topics[data["topicID"]]
+        topic = self.topics.get(data["topicID"])
+        if topic is None:
+            return None
         topic.gather(data)
         tai = self._clock.now()
         return topic.kafka_topic, topic.encode(tai, tai - self._clock.tai_minus_utc)

@@ -9,16 +9,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from ...sal.interface import load_packaged_interface
-from ...sal.schema import TopicInfo
-from ..simulator import TICK_INTERVAL, select_topics
 from .child_program import ChildProgram, LoadTestError
 from .client_command import ClientCommand
 from .frame_counts import FrameCounts
@@ -26,9 +23,10 @@ from .kafka_target import KafkaTarget, TargetChoice
 from .procfs import list_tree
 from .run_result import RunResult
 from .samples import Sample, Sampler, SampleSeries, read_report
+from .tma_stream import RecordedStream, TmaStream, count_due_frames
 from .verifier_process import BUSY_FETCH_WAIT, FETCH_WAIT, VerifierProcess
 
-__all__ = ["SAMPLED_TOPIC", "ReadMode", "RunPlan", "count_due_frames", "run_load"]
+__all__ = ["SAMPLED_TOPIC", "ReadMode", "RunPlan", "run_load"]
 
 HOST = "127.0.0.1"
 
@@ -36,8 +34,8 @@ HOST = "127.0.0.1"
 RECORDING = "frames"
 SIMULATOR_REPORT = "simulator.json"
 
-#: Read back alone where not everything is: it has the shortest frames, so that
-#: it takes little, and tells the latency of all.
+#: Read back alone where not everything is, if it is sent: it has the shortest
+#: frames, so that it takes little, and tells the latency of all.
 SAMPLED_TOPIC = "mainPowerSupply"
 
 #: How long the simulator may take to listen, and the client to publish its first record [s].
@@ -46,9 +44,6 @@ START_TIMEOUT = 30.0
 #: A client that is not through with the stream so long after its end [s] does
 #: not keep up: the stream is cut.
 GRACE = 5.0
-
-#: How long the simulator waits for a client that starts, or comes again [s].
-SIMULATOR_WAIT = 120.0
 
 #: How long the client may then take for what is in its buffers [s].
 DRAIN_TIMEOUT = 120.0
@@ -94,6 +89,8 @@ class RunPlan:
         writes [s]. These take the client up to 1 ms each.
     seed : `int`
         What the simulator's values depend on.
+    stream : `TmaStream`
+        What the simulator streams.
     """
 
     client: ClientCommand
@@ -104,20 +101,7 @@ class RunPlan:
     by_signal: bool = False
     interval: float = 1.0
     seed: int = 0
-
-
-def count_due_frames(rate: float, duration: float) -> int:
-    """Count the frames that the TMA sends in a time.
-
-    Parameters
-    ----------
-    rate : `float`
-        Multiple of the full rate; finite.
-    duration : `float`
-        The time [s].
-    """
-    num_ticks = math.ceil(duration * rate / TICK_INTERVAL - 1e-6)
-    return sum(len(range(0, num_ticks, topic.period)) for topic in select_topics())
+    stream: TmaStream = field(default_factory=TmaStream)
 
 
 async def run_load(
@@ -143,8 +127,9 @@ async def run_load(
     """
     async with AsyncExitStack() as stack:
         # First, as it renders its frames while the others start.
-        simulator = await stack.enter_async_context(_make_simulator(plan, folder))
-        target = await stack.enter_async_context(target_choice.open(folder))
+        variables = plan.stream.write_interface(folder)
+        simulator = await stack.enter_async_context(_make_simulator(plan, folder, variables))
+        target = await stack.enter_async_context(target_choice.open(folder, variables))
         return await _Run(plan, target, simulator, folder, stack, watch).run()
 
 
@@ -161,16 +146,17 @@ class _Run:
         watch: Callable[[Sample], object],
     ) -> None:
         self._plan = plan
+        self._duration = plan.stream.find_duration(plan.rate, plan.duration)
         self._target = target
         self._simulator = simulator
         self._folder = folder
         self._stack = stack
         self._watch = watch
-        self._topics = _list_topics()
+        self._topics = plan.stream.topics
         self._client_report = folder / "client.json" if plan.client.has_counters else None
         self._series = SampleSeries()
         self._problems: list[str] = []
-        # Was the stream cut, because the client did not keep up?
+        # Did the client not keep up?
         self._was_cut = False
         # Did the client end before its first record was seen?
         self._ended_early = False
@@ -194,17 +180,20 @@ class _Run:
         ends = await self._target.find_ends(self._topics)
         read_back = await self._reader.finish()
         simulator_report = await self._end_simulator()
+        sent = await asyncio.to_thread(self._plan.stream.count_sent, simulator_report)
         account = FrameCounts(
-            sent=simulator_report["frames_by_topic"],
+            sent=sent.published,
             written={topic.sal_name: ends[topic.sal_name] - starts[topic.sal_name] for topic in self._topics},
             read_back=read_back,
             counters=read_report(self._client_report),
+            unsupported=sent.unsupported,
+            invalid=sent.invalid,
         )
         self._check_client(account)
         return RunResult(
             client=self._plan.client.name,
             rate=self._plan.rate,
-            duration=self._plan.duration,
+            duration=self._duration,
             was_cut=self._was_cut,
             read_mode=self._plan.read_mode,
             account=account,
@@ -216,7 +205,9 @@ class _Run:
     async def _start_reader(self) -> VerifierProcess:
         names = [topic.sal_name for topic in self._topics]
         reader = VerifierProcess(
-            names if self._plan.read_mode is ReadMode.DECODE else [SAMPLED_TOPIC],
+            names
+            if self._plan.read_mode is ReadMode.DECODE
+            else [self._plan.stream.choose_sample(SAMPLED_TOPIC)],
             self._target.environment,
             self._folder,
             interval=min(self._plan.interval, MAX_PROGRESS_INTERVAL),
@@ -267,10 +258,12 @@ class _Run:
 
     async def _end_by_close(self) -> None:
         """Wait until the TMA has closed the connection and the client has ended."""
-        status = await self._client.wait(self._plan.duration + GRACE)
+        status = await self._client.wait(self._duration + GRACE)
         if status is None:
             self._was_cut = True
-            self._simulator.send_signal(signal.SIGTERM)
+            # A recording is sent to its end: what it was cut to could not be told exactly.
+            if not isinstance(self._plan.stream, RecordedStream):
+                self._simulator.send_signal(signal.SIGTERM)
             status = await self._client.wait(DRAIN_TIMEOUT)
         if status is None:
             self._problems.append(f"the client did not end within {DRAIN_TIMEOUT:g} s of the stream's end")
@@ -281,8 +274,9 @@ class _Run:
 
     async def _end_by_signal(self) -> None:
         """Send SIGTERM to the client when every frame has been read back; it must end well."""
-        is_endless = math.isinf(self._plan.duration)
-        num_due = math.inf if is_endless else count_due_frames(self._plan.rate, self._plan.duration)
+        plan = self._plan
+        is_endless = math.isinf(plan.duration)
+        num_due = math.inf if is_endless else count_due_frames(plan.rate, plan.duration, plan.stream)
         progress = self._reader.progress
         begin = time.time() if progress is None else progress.first_published
         ending = asyncio.create_task(self._client.process.wait())
@@ -331,12 +325,10 @@ class _Run:
             self._problems.append(f"the client wrote no report\n{self._client.describe()}")
 
 
-def _make_simulator(plan: RunPlan, folder: Path) -> ChildProgram:
+def _make_simulator(plan: RunPlan, folder: Path, variables: Mapping[str, str]) -> ChildProgram:
     rate = "max" if math.isinf(plan.rate) else repr(plan.rate)
     command = [sys.executable, "-m", "lsst.ts.mtmount.commands.mock_tma", "--host", HOST, "--port", "0"]
-    command += ["--rate", rate, "--seed", str(plan.seed)]
-    if math.isfinite(plan.duration):
-        command += ["--duration", repr(plan.duration), "--wait", str(SIMULATOR_WAIT)]
+    command += ["--rate", rate, *plan.stream.make_options(plan.rate, plan.duration, plan.seed)]
     command += ["--report", str(folder / SIMULATOR_REPORT)]
     if plan.compare:
         # The reader may be there before the simulator.
@@ -344,10 +336,4 @@ def _make_simulator(plan: RunPlan, folder: Path) -> ChildProgram:
         command += ["--record", str(folder / RECORDING)]
     if plan.by_signal:
         command.append("--stay-open")
-    return ChildProgram("simulator", command, os.environ, folder, read_output=True)
-
-
-def _list_topics() -> list[TopicInfo]:
-    """List the SAL topics of what the TMA sends."""
-    topics = load_packaged_interface().topics
-    return [topics[f"tel_{topic.name}"] for topic in select_topics()]
+    return ChildProgram("simulator", command, {**os.environ, **variables}, folder, read_output=True)

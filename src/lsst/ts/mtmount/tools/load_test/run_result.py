@@ -33,7 +33,7 @@ class RunResult:
     duration : `float`
         Length of the stream that was asked for [s].
     was_cut : `bool`
-        Was the stream cut, because the client did not keep up?
+        Did the client not keep up, so that the stream was cut (a recording: took longer)?
     read_mode : `str`
         Whether everything was decoded, or counted.
     account : `FrameCounts`
@@ -99,6 +99,11 @@ class RunResult:
         return self.series.cut(read_back.first_published, read_back.last_published)
 
     @property
+    def late_ticks(self) -> float:
+        """Ticks that the simulator began late; NaN of a recording, which has none."""
+        return float(self.simulator.get("late_ticks", math.nan))
+
+    @property
     def latency(self) -> LatencyHistogram:
         """Latencies from the wire to the reader."""
         return self.account.read_back.latency
@@ -134,6 +139,8 @@ class RunResult:
                     "written": account.total_written,
                     "decoded": account.read_back.sum_up("decoded"),
                     "lost": account.lost,
+                    "unsupported": account.unsupported,
+                    "invalid": account.invalid,
                     "counters": account.counters,
                     "topics": {
                         name: {

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...tma_interface import list_names
 from .frame_counts import FrameCounts, TopicCounts
 from .latency_histogram import LatencyHistogram
 from .run_result import ROLES, RunResult
@@ -18,6 +19,7 @@ from .verifier_process import BUSY_FETCH_WAIT, FETCH_WAIT
 
 __all__ = [
     "LATENCY_NOTE",
+    "describe_unpublished",
     "format_number",
     "make_account_table",
     "make_console",
@@ -80,6 +82,8 @@ def make_topic_table(result: RunResult) -> Table:
         assert topic.read_back is not None
         decoded, latency = topic.read_back.decoded, topic.read_back.latency
         table.add_row(name, *_list_counts(topic, topic.published, decoded, latency, result.elapsed))
+    for name, sent in account.unsupported.items():
+        table.add_row(f"{name}: not in SAL", str(sent), style="dim")
     table.add_section()
     decoded = account.read_back.sum_up("decoded")
     counts = _list_counts(account, account.total_written, decoded, result.latency, result.elapsed)
@@ -119,7 +123,7 @@ def make_cost_table(results: Iterable[RunResult]) -> Table:
             result.rate_name,
             format_number(result.frames_per_second),
             format_number(result.bytes_per_second / 1e6, 1),
-            f"{result.simulator['late_ticks']:,}",
+            format_number(result.late_ticks),
             format_number(shares["client"], 2),
             format_number(result.cpu_per_frame * 1e6, 1),
             format_number(result.series.find_peak_rss("client") / 1e6, 1),
@@ -155,6 +159,20 @@ def make_account_table(results: Iterable[RunResult]) -> Table:
             Text(result.verdict, VERDICT_STYLES[result.verdict]),
         )
     return table
+
+
+def describe_unpublished(result: RunResult) -> list[str]:
+    """Describe the frames of a run that the client must not publish, for people; empty if there are none."""
+    account = result.account
+    lines = []
+    if account.unsupported:
+        topics = list_names(f"{name} ({sent:,} frames)" for name, sent in account.unsupported.items())
+        lines.append(f"Unsupported, as SAL lacks these topics: {topics}")
+    if account.invalid:
+        lines.append(
+            f"{account.invalid:,} frames of the recording cannot be published; the client drops them"
+        )
+    return lines
 
 
 def make_trend_table(trends: Iterable[Trend]) -> Table:

@@ -2,7 +2,8 @@
 
 It reads until its standard input ends, then what is left, and prints one JSON
 object a line: ``{"ready": true}``, ``{"progress": ...}`` from time to time, and
-``{"result": ...}``. Where Kafka is, the ``LSST_...`` variables tell.
+``{"result": ...}``. Where Kafka is, the ``LSST_...`` variables tell, and what the
+TMA sends, ``MTMOUNT_TMA_INTERFACE``.
 
 Notes
 -----
@@ -41,11 +42,11 @@ from ...sal.interface import load_interface
 from ...sal.schema import COMPONENT
 from ...sal.settings import KafkaSettings
 from ...sal.tai import tai_minus_utc_at
-from ...telemetry_map import RAW_TELEMETRY_MAP
+from ...tma_interface import choose_tma_interface
 from ..reader import DecodeError, RecordReader, RegistryUnavailableError
 from .frame_recording import FrameRecording
 from .latency_histogram import LatencyHistogram
-from .oracle import TopicOracle
+from .oracle import InvalidFrameError, TopicOracle, decode_frame
 from .private_fields import PrivateFields, compute_rev_code
 from .record_matcher import RecordMatcher
 from .verifier_result import TopicVerifierResult, VerifierResult
@@ -152,12 +153,12 @@ class Verifier:
         self._result = VerifierResult({}, compared=recording is not None)
 
     def _expect_frames(self) -> None:
-        interface = load_interface(LOG)
-        for topic_id, (name, wire_fields) in RAW_TELEMETRY_MAP.items():
-            if name in self._topics:
-                topic = self._by_topic_id[topic_id] = self._topics[name]
-                fields = interface.topics[f"tel_{name}"].fields
-                topic.matcher = RecordMatcher(TopicOracle(fields, wire_fields))
+        interface = load_interface(LOG, tma_interface=choose_tma_interface())
+        for sent in interface.tma_interface.topics:
+            if sent.sal_topic in self._topics:
+                topic = self._by_topic_id[sent.topic_id] = self._topics[sent.sal_topic]
+                fields = interface.topics[f"tel_{sent.sal_topic}"].fields
+                topic.matcher = RecordMatcher(TopicOracle(fields, sent.field_members))
 
     def take(self, messages: list[Message]) -> None:
         """Take messages that have just been read; they are decoded later."""
@@ -223,9 +224,14 @@ class Verifier:
     def _read_frames(self) -> None:
         assert self._recording is not None
         for frame in self._recording.read_new():
-            matcher = self._by_topic_id[frame["topicID"]].matcher
-            assert matcher is not None
-            matcher.expect(frame)
+            try:
+                topic_id, members = decode_frame(frame)
+                if (topic := self._by_topic_id.get(topic_id)) is not None:
+                    assert topic.matcher is not None
+                    topic.matcher.expect(members)
+            except InvalidFrameError:
+                # The client must drop it: a record of it would have no frame.
+                continue
 
     def describe_progress(self) -> dict[str, Any]:
         """Describe what came so far, and the latencies since the last time."""

@@ -1,0 +1,53 @@
+"""The TMA's software of tomorrow, and a SAL interface that nearly has what it sends."""
+
+from pathlib import Path
+
+from lsst.ts.mtmount.sal import FieldInfo
+from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
+
+from ..sal.interface_files import packaged_fields
+from .configuration import Variable, format_configuration, list_variables
+
+__all__ = ["TOPICS", "make_new_sal", "write_new_file"]
+
+#: Name of each topic: topic ID, period [50 ms], and its section.
+TOPICS = {
+    "azimuth": (6, 1, "Azimuth"),
+    "elevation": (15, 1, "Elevation"),
+    "azimuthDrives": (5, 1, "AzimuthDrives"),
+    "encoderHeads": (28, 2, "Encoder Heads"),
+    "unknownToSal": (29, 2, "Unknown To Sal"),
+}
+
+
+def write_new_file(path: Path) -> Path:
+    """Write a new topic, a field gone, a field added, an array grown; and a topic that SAL does not have."""
+    packaged = load_packaged_tma_interface().by_name
+    variables = {
+        "azimuth": [v for v in list_variables(packaged["azimuth"]) if v.name != "actualTorque"],
+        "elevation": [*list_variables(packaged["elevation"]), Variable("windLoad")],
+        "azimuthDrives": [Variable(f"current{number}") for number in range(1, 19)],
+        "encoderHeads": [Variable("headAZ1", "Int64 Array"), Variable("headAZ2", "Int64 Array")],
+        "unknownToSal": [Variable("anything")],
+    }
+    path.write_bytes(
+        format_configuration(
+            {
+                section: (topic_id, period, variables[name])
+                for name, (topic_id, period, section) in TOPICS.items()
+            }
+        )
+    )
+    return path
+
+
+def make_new_sal() -> dict[str, list[FieldInfo]]:
+    """Return the fields of SAL's topics, which already have what is new, but for one topic."""
+    topics = packaged_fields()
+    topics["elevation"] += [FieldInfo("windLoad", "double"), FieldInfo("windLoadTimestamp", "double")]
+    topics["encoderHeads"] = [
+        FieldInfo("headAZ", "long long", 2),
+        FieldInfo("headAZTimestamp", "double", 2),
+        FieldInfo("timestamp", "double"),
+    ]
+    return topics
