@@ -111,6 +111,8 @@ class TcpProxy:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Also if the task is cancelled before it has begun.
+        task.add_done_callback(lambda _: writer.close())
         self.num_connections += 1
 
     async def _serve(self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter) -> None:
@@ -126,8 +128,10 @@ class TcpProxy:
         except* OSError:
             pass  # either end went away: so does the other
         finally:
+            # All at once: the wait may be cancelled.
             for writer in writers:
                 writer.close()
+            for writer in writers:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
 

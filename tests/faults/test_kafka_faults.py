@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,64 @@ async def test_full_queue(
             seconds=seconds,
         )
     )
+
+
+@pytest.mark.slow
+async def test_stall_is_told(
+    broker: KafkaCluster, lead_to: LeadTo, record_outcome: RecordOutcome, tmp_path: Path
+) -> None:
+    environment = lead_to(broker)
+    async with (
+        TmaSimulator(rate=1) as simulator,
+        ClientProgram(environment, tmp_path, simulator.port) as program,
+    ):
+        await wait_until(lambda: program.counters["acknowledged"] > FULL_RATE)
+        begin = time.time()
+        broker.suspend(1)
+        try:
+            # After 5 s, and after 30 s more.
+            await wait_until(lambda: len(find_stalls(program.output)) == 2)
+        finally:
+            broker.resume(1)
+        end = time.monotonic()
+        await program.wait_output("Kafka acknowledges messages again, after ")
+        target = program.counters["published"]
+        await wait_until(lambda: program.counters["acknowledged"] >= target)
+        seconds = time.monotonic() - end
+        program.send_signal(signal.SIGTERM)
+        status, _ = await program.wait_ended()
+    assert status == 0
+    stalls = find_stalls(program.output)
+    assert [stall for stall, _, _ in stalls] == [pytest.approx(5, abs=2), pytest.approx(35, abs=4)]
+    for stall, since, num_waiting in stalls:
+        assert since == pytest.approx(begin, abs=3)
+        assert num_waiting == pytest.approx(FULL_RATE * stall, rel=0.5)
+    (line,) = (line for line in program.output.splitlines() if "acknowledges messages again" in line)
+    assert " INFO " in line
+    counters = program.counters
+    assert counters["failed"] == 0
+    assert counters["acknowledged"] == counters["published"]
+    found = await asyncio.to_thread(read_back, environment)
+    assert found.num_unique == counters["published"]
+    record_outcome(
+        Outcome.of(
+            "broker frozen at 1x for 35 s",
+            "a warning after 5 s and 35 s, and a line when it is over; nothing lost",
+            counters,
+            sent=counters["frames"],
+            found=found,
+            seconds=seconds,
+        )
+    )
+
+
+def find_stalls(output: str) -> list[tuple[int, float, int]]:
+    """Return the warnings of a stall: its length [s], since when [s], and how many messages wait."""
+    pattern = r" WARNING .* has acknowledged nothing for (\d+) s \(since (\S+)\); (\d+) messages wait"
+    return [
+        (int(stall), datetime.fromisoformat(since).timestamp(), int(num_waiting))
+        for stall, since, num_waiting in re.findall(pattern, output)
+    ]
 
 
 async def test_outage_beyond_the_producers_patience(

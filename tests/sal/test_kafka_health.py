@@ -75,8 +75,15 @@ def test_a_missing_permission_is_named(health: KafkaHealth, caplog: pytest.LogCa
     message: Any = types.SimpleNamespace(topic=lambda: "lsst.sal.MTMount.azimuth")
     for _ in range(1000):
         health.report_failure(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), message)
-    assert caplog.messages == 5 * [
-        "Kafka does not authorize WRITE to lsst.sal.MTMount.azimuth for User:me: a message was not delivered"
+    # Each topic once in a minute, and how often it was.
+    health.report_missing_permission("lsst.sal.MTMount.elevation")
+    health.flush(force=True)
+    assert caplog.messages == [
+        *(
+            f"Kafka does not authorize WRITE to {topic} for User:me: messages are not delivered"
+            for topic in ("lsst.sal.MTMount.azimuth", "lsst.sal.MTMount.elevation")
+        ),
+        "WRITE to lsst.sal.MTMount.azimuth is not authorized: suppressed 999 more messages like this",
     ]
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 

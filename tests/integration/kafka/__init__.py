@@ -2,12 +2,14 @@
 
 from .artifacts import ArtifactError, find_missing_tool
 from .cluster import KafkaCluster
+from .permissions import AUTHORIZER, remove_permissions, set_permission
 from .process import ServerError
 from .registry import ApicurioRegistry
 from .small_disk import SmallDisk
 from .topics import create_topic, find_leader, read_topic
 
 __all__ = [
+    "AUTHORIZER",
     "ApicurioRegistry",
     "ArtifactError",
     "KafkaCluster",
@@ -17,4 +19,6 @@ __all__ = [
     "find_leader",
     "find_missing_tool",
     "read_topic",
+    "remove_permissions",
+    "set_permission",
 ]

@@ -64,6 +64,8 @@ class Broker:
         Further settings, which win.
     command_prefix : `Sequence` [`str`]
         Goes before each command, e.g. to enter a name space.
+    advertised_port : `int` or `None`
+        Port that clients are told to connect to, if not its own.
     """
 
     def __init__(
@@ -75,12 +77,19 @@ class Broker:
         data_folder: Path,
         properties: Mapping[str, str],
         command_prefix: Sequence[str] = (),
+        *,
+        advertised_port: int | None = None,
     ) -> None:
         self.address = address
         self._security = security
         self._folder = folder
         folder.mkdir(parents=True)
-        settings = make_properties(address, quorum, security, data_folder) | dict(properties)
+        settings = make_properties(address, quorum, security, data_folder)
+        if advertised_port is not None:
+            settings["advertised.listeners"] = (
+                f"{CLIENT_LISTENER}://{LOOPBACK}:{advertised_port},BROKER://{LOOPBACK}:{address.broker_port}"
+            )
+        settings |= properties
         self._settings_path = folder / "server.properties"
         self._settings_path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         class_path = str(artifacts.fetch("kafka") / "*")

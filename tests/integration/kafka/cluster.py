@@ -37,6 +37,8 @@ class KafkaCluster:
         Are clients' connections encrypted?
     properties : `Mapping` [`str`, `str`] or `None`
         Further broker settings, e.g. ``{"message.max.bytes": "1000"}``.
+    advertised_port : `int` or `None`
+        Port that the only broker tells its clients to connect to, if not its own.
     disk_size : `str` or `None`
         Keep the topics' data on a `SmallDisk` of this size, e.g. ``"64m"``, which is `disk`.
 
@@ -53,6 +55,7 @@ class KafkaCluster:
         sasl: str | None = None,
         tls: bool = False,
         properties: Mapping[str, str] | None = None,
+        advertised_port: int | None = None,
         disk_size: str | None = None,
     ) -> None:
         if num_brokers not in (1, 3):
@@ -61,6 +64,7 @@ class KafkaCluster:
         self._sasl = sasl
         self._tls = tls
         self._properties = dict(properties or {})
+        self._advertised_port = advertised_port
         self._disk_size = disk_size
         self._disk: SmallDisk | None = None
         self._security = Security(sasl)
@@ -275,4 +279,5 @@ class KafkaCluster:
                 data_folder / name,
                 self._properties,
                 self._disk.command_prefix if self._disk else (),
+                advertised_port=self._advertised_port,
             )

@@ -48,6 +48,9 @@ class Counters:
     unknown_members : `dict` [`str`, `list` [`str`]]
         Members that came and that the TMA's interface lacks, by SAL topic:
         the first 100 of each.
+    failed_by_reason : `dict` [`str`, `int`]
+        Of ``failed``, by Kafka's name of the error, such as
+        ``TOPIC_AUTHORIZATION_FAILED``.
     """
 
     frames: int
@@ -62,6 +65,7 @@ class Counters:
     pending: int
     incomplete: dict[str, int] = dataclasses.field(default_factory=dict)
     unknown_members: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    failed_by_reason: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         figures = {name: value for name, value in self.as_dict().items() if value}

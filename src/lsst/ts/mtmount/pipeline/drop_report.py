@@ -83,15 +83,16 @@ class DropReport:
             reason, text = error.reason, str(error)
         else:
             reason, text = DropReason.HANDLER, f"{DropReason.HANDLER}: {culprit}: {error!r}"
-        self._limited_log.log(
-            f"Dropped a frame, {reason}",
-            logging.WARNING,
-            f"Dropped a frame, {escape(text, MAX_TEXT_LENGTH)}; it starts with {head!r}",
-            exc_info=error if reason is DropReason.HANDLER else False,
-        )
-        # A frame that Kafka's permissions keep out is no bad frame.
-        if self._dead_letter is not None and reason is not DropReason.NOT_AUTHORIZED:
-            self._dead_letter.write(error, reason, frame)
+        # A frame that Kafka's permissions keep out is no bad frame: the permission was logged.
+        if reason is not DropReason.NOT_AUTHORIZED:
+            self._limited_log.log(
+                f"Dropped a frame, {reason}",
+                logging.WARNING,
+                f"Dropped a frame, {escape(text, MAX_TEXT_LENGTH)}; it starts with {head!r}",
+                exc_info=error if reason is DropReason.HANDLER else False,
+            )
+            if self._dead_letter is not None:
+                self._dead_letter.write(error, reason, frame)
         if self._on_drop is not None:
             try:
                 self._on_drop(error, head)

@@ -183,6 +183,7 @@ class TelemetryPipeline:
             pending=decoder.pending,
             incomplete=self._members.incomplete,
             unknown_members=self._members.unknown_members,
+            failed_by_reason=dict(self._deliveries.failed_by_reason),
         )
 
     def start(self) -> None:
@@ -344,6 +345,12 @@ class TelemetryPipeline:
     def _report_drop(self, error: BaseException, frame: bytes) -> bool:
         """Tell of a dropped frame; return whether the decoder has to stop."""
         start = time.monotonic()
+        if (
+            isinstance(error, FrameError)
+            and error.reason is DropReason.NOT_AUTHORIZED
+            and error.topic_id is not None
+        ):
+            self._publisher.health.report_missing_permission(self._codecs[error.topic_id].kafka_topic)
         self._drops.report(error, frame, self._culprit)
         self._user_code.add(time.monotonic() - start, "report of a dropped frame, or on_drop,".__str__)
         return self._drops.fatal_error is not None or self._user_code.is_spent

@@ -178,6 +178,12 @@ class MetricsServer:
             ("mtmount_recorder_dropped", "Frames that are missing in the recording", snapshot.not_recorded),
         ):
             yield core.CounterMetricFamily(name, text, value)
+        failed = core.CounterMetricFamily(
+            "mtmount_failed_by_reason", "Frames given up by the producer", labels=["reason"]
+        )
+        for name, count in counters.failed_by_reason.items():
+            failed.add_metric([name], count)
+        yield failed
         dropped = core.CounterMetricFamily("mtmount_dropped", "Frames not published", labels=["reason"])
         for reason, count in counters.dropped.items():
             dropped.add_metric([str(reason)], count)

@@ -20,6 +20,9 @@ STALL_TIME = 5.0
 #: and again after each such interval [s].
 STALL_INTERVAL = 30.0
 
+#: How often a missing permission is logged again, for each topic [s].
+PERMISSION_INTERVAL = 60.0
+
 #: Kafka's answers to a client that lacks a permission, and what that is.
 MISSING_PERMISSIONS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "WRITE",
@@ -60,6 +63,8 @@ class KafkaHealth:
         self.fatal_error: KafkaError | None = None
         self.missing_permission: str | None = None
         self.limited_log = RateLimitedLog(log)
+        # Each topic is named once in a while, also if all are forbidden.
+        self._permission_log = RateLimitedLog(log, max_lines=1, interval=PERMISSION_INTERVAL)
         self._log = log
         self._settings = settings
         self._clock = clock
@@ -100,9 +105,9 @@ class KafkaHealth:
 
     def report_failure(self, error: KafkaError, message: Message) -> None:
         """Log a message that was given up."""
-        topic = message.topic()
+        topic = message.topic() or "?"
         if error.code() in MISSING_PERMISSIONS:
-            self.report_missing_permission(error, topic or "?")
+            self.report_missing_permission(topic, MISSING_PERMISSIONS[error.code()])
             return
         self.limited_log.log(
             "delivery failed",
@@ -110,15 +115,19 @@ class KafkaHealth:
             self._show(f"A message for {topic} was not delivered: {error.str()}"),
         )
 
-    def report_missing_permission(self, error: KafkaError, topic: str) -> None:
+    def report_missing_permission(self, topic: str, operation: str = "WRITE") -> None:
         """Log that a message was refused for want of a permission."""
-        operation = MISSING_PERMISSIONS[error.code()]
         self.missing_permission = f"{operation} to {topic} for {self._settings.principal}"
-        self.limited_log.log(
-            "not authorized",
+        self._permission_log.log(
+            f"{operation} to {topic} is not authorized",
             logging.ERROR,
-            self._show(f"Kafka does not authorize {self.missing_permission}: a message was not delivered"),
+            self._show(f"Kafka does not authorize {self.missing_permission}: messages are not delivered"),
         )
+
+    def flush(self, *, force: bool = False) -> None:
+        """Log how many lines were left out; with ``force`` also of intervals that have not ended."""
+        self.limited_log.flush(force=force)
+        self._permission_log.flush(force=force)
 
     def report_error(self, error: KafkaError) -> None:
         """Log an error that concerns no single message."""

@@ -27,6 +27,9 @@ __all__ = ["KafkaNotReadyError", "KafkaSetupError", "create_missing_topics", "de
 #: looked whether to give up.
 SLICE = 0.5
 
+#: Errors of a broker that gives its clients an address where it cannot be reached.
+UNREACHABLE = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
+
 
 class KafkaSetupError(RuntimeError):
     """Kafka cannot be reached, or cannot be used as configured. The text shows no password."""
@@ -100,7 +103,7 @@ def create_missing_topics(
         if missing:
             admin.create_topics(missing, metadata, max(deadline - time.monotonic(), SLICE))
         names = [topic.kafka_topic(settings.subname) for topic in topics]
-        admin.check_permission(names, max(deadline - time.monotonic(), SLICE))
+        admin.check_permission(names, metadata, timeout)
     elif missing:
         log.info(
             f"Kafka at {settings.broker_addr} names no controller: "
@@ -185,15 +188,16 @@ class _AdminConnection:
             return f" (operation CREATE, principal {self._settings.principal})"
         self._client.poll(0)
         controller = metadata.brokers[metadata.controller_id]
-        if self._error is None or error.code() not in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
+        if error.code() not in UNREACHABLE:
             return ""
+        detail = self._show(self._error.str()) if self._error is not None else "no connection"
         return (
             f"; Kafka at {self._settings.broker_addr} advertises the address {controller.host}:"
-            f"{controller.port} of its controller: {self._show(self._error.str())}"
+            f"{controller.port} of its controller: {detail}"
         )
 
-    def check_permission(self, names: list[str], timeout: float) -> None:
-        """Raise an error if Kafka says that topics may not be written."""
+    def check_permission(self, names: list[str], metadata: ClusterMetadata, timeout: float) -> None:
+        """Raise an error if Kafka says that topics may not be written, or its brokers cannot be reached."""
         forbidden = []
         futures = self._client.describe_topics(
             TopicCollection(names), include_authorized_operations=True, request_timeout=timeout
@@ -201,15 +205,19 @@ class _AdminConnection:
         for name, future in futures.items():
             try:
                 operations = future.result().authorized_operations
-            except KafkaException as error:
-                if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            except KafkaException as exception:
+                error = exception.args[0]
+                if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                     # Whoever may write a topic may also ask about it.
                     forbidden.append(name)
                     continue
+                if error.code() in UNREACHABLE:
+                    raise KafkaNotReadyError(
+                        f"Kafka did not describe the topics within {timeout:g} s: {self._show(error.str())}"
+                        f"{self._explain(error, metadata)}"
+                    ) from None
                 # The first messages will tell.
-                self._log.debug(
-                    f"Kafka does not tell what is authorized: {self._show(describe_error(error))}"
-                )
+                self._log.debug(f"Kafka does not tell what is authorized: {self._show(error.str())}")
                 return
             if operations and not {AclOperation.WRITE, AclOperation.ALL} & set(operations):
                 forbidden.append(name)

@@ -282,7 +282,7 @@ class KafkaPublisher:
             num_served = self._producer.poll(0)
         finally:
             self._is_serving = False
-        self.health.limited_log.flush()
+        self.health.flush()
         num_queued = len(self._producer)
         if num_served or not num_queued:
             self._stalled_since = None
@@ -372,7 +372,7 @@ class KafkaPublisher:
         if producer is None:
             return 0
         num_lost = await run_in_daemon_thread(self._end, producer, max(timeout, 0.0))
-        self.health.limited_log.flush(force=True)
+        self.health.flush(force=True)
         if num_lost:
             self.log.error(
                 f"{num_lost} messages were not delivered to Kafka within {timeout:.3g} s, and are lost"
