@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from .charts import draw_charts
+from .mix import MIX, RECORDING_VARIABLE, find_workload
 from .report import print_results, write_results
 from .results import describe_machine, read_results
 from .verdicts import make_comparisons
@@ -24,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "doc" / "benchmarks"
 
 #: The stages, in the order of a frame's way.
-MODULES = ("framing", "decode", "encode", "core", "client", "structs", "arrays")
+MODULES: tuple[str, ...] = ("framing", "decode", "encode", "core", "client", "structs", "arrays")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,13 +35,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="few rounds and workloads, nothing written: shows that all runs"
     )
-    is_quick = parser.parse_args(arguments).quick
+    parser.add_argument(
+        "--recording",
+        type=Path,
+        metavar="PATH",
+        help="the client only, on frames of a recording in place of simulated ones; nothing is written",
+    )
+    args = parser.parse_args(arguments)
+    is_quick = args.quick
+    modules = MODULES
+    if args.recording is not None:
+        modules = ("client",)
+        os.environ[RECORDING_VARIABLE] = str(args.recording.absolute())
+        try:
+            mix = find_workload(MIX)
+        except (ValueError, OSError) as error:
+            parser.error(f"argument --recording: {error}")
+        print(f"{args.recording}: {len(mix.frames)} frames of {len(set(mix.topic_ids))} topics")
     machine = describe_machine()
     with tempfile.TemporaryDirectory() as scratch:
         figures = Path(scratch) / "benchmarks.json"
         status = pytest.main(
             [
-                *(str(ROOT / "bench" / f"test_{module}.py") for module in MODULES),
+                *(str(ROOT / "bench" / f"test_{module}.py") for module in modules),
                 "-q",
                 "-p",
                 "no:cacheprovider",
@@ -53,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if status != 0:
             return int(status)
         results = read_results(figures)
+        if args.recording is not None:
+            print_results(results, Console(soft_wrap=True))
+            return 0
         folder = Path(scratch) if is_quick else FOLDER
         verdicts = [str(comparison) for comparison in make_comparisons(is_quick=is_quick)]
         write_results(

@@ -1,13 +1,16 @@
 """The frames that the benchmarks run on: the TMA's topics in the proportions of its schedule.
 
 The 1x mix is one whole cycle of the schedule: 5 s of the TMA at its full rate,
-1,091 frames of all topics, in the order of the wire.
+1,091 frames of all topics, in the order of the wire. The variable
+``BENCH_RECORDING`` puts the frames of a recording in their place.
 """
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import islice
 
 from tests.core.topics import golden_records, packaged_codec
 
@@ -20,6 +23,7 @@ __all__ = [
     "ALTERNATING",
     "CHUNK_SIZE",
     "MIX",
+    "RECORDING_VARIABLE",
     "SCHEMA_ID",
     "TOPIC_NAMES",
     "Workload",
@@ -53,6 +57,10 @@ MIN_TOPIC_FRAMES = 40
 
 #: Orders of members that `cycle_orders` makes; decoders remember fewer.
 NUM_ORDERS = 5
+
+#: The variable that names a recording, and how many of its frames are taken at most.
+RECORDING_VARIABLE = "BENCH_RECORDING"
+MAX_RECORDED_FRAMES = 20_000
 
 #: What one receive brings at most under load [bytes].
 CHUNK_SIZE = 64 * 1024
@@ -119,6 +127,32 @@ def simulated_mix() -> Workload:
     return Workload(MIX, frames, tuple(map(read_topic_id, frames)))
 
 
+@cache
+def recorded_mix(path: str) -> Workload:
+    """Take the frames of a recording that can be published."""
+    from lsst.ts.mtmount.recording import Recording
+    from lsst.ts.mtmount.sal.interface import load_packaged_interface
+    from lsst.ts.mtmount.tools.load_test.oracle import InvalidFrameError, TopicOracle, decode_frame
+
+    sal = load_packaged_interface().topics
+    oracles = {
+        topic.topic_id: TopicOracle(sal[f"tel_{topic.sal_topic}"].fields, topic.field_members)
+        for topic in load_packaged_tma_interface().topics
+    }
+    frames, topic_ids = [], []
+    for message in islice(Recording(path).frames(), MAX_RECORDED_FRAMES):
+        try:
+            topic_id, members = decode_frame(message.data)
+            oracles[topic_id].make_record(members)
+        except (InvalidFrameError, KeyError):
+            continue
+        frames.append(message.data)
+        topic_ids.append(topic_id)
+    if not frames:
+        raise ValueError(f"{RECORDING_VARIABLE}={path}: expected frames that can be published, got none")
+    return Workload(MIX, tuple(frames), tuple(topic_ids))
+
+
 def read_topic_id(frame: bytes) -> int:
     """Read the topic ID of a simulated frame, its first member."""
     return int(frame[: frame.index(b",")].rpartition(b" ")[2])
@@ -166,7 +200,8 @@ def reverse_members(frame: bytes) -> bytes:
 def find_workload(name: str) -> Workload:
     """Return the workload of that name: `MIX`, `ALTERNATING`, or the SAL name of a topic."""
     if name == MIX:
-        return simulated_mix()
+        recording = os.environ.get(RECORDING_VARIABLE)
+        return recorded_mix(recording) if recording else simulated_mix()
     if name == ALTERNATING:
         return alternate_order(simulated_mix())
     return topic_workload(next(i for i, (topic, _) in RAW_TELEMETRY_MAP.items() if topic == name))

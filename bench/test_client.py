@@ -38,9 +38,9 @@ STAGE = "client"
 BARE_PRODUCER = "bare producer"
 TIGHT_PRODUCER = "bare producer, tightened"
 
-#: Passes of the mix in a round: about 200,000 frames, fewer for the plain pipeline.
-NUM_PASSES = 200
-NUM_PLAIN_PASSES = 20
+#: Frames in a round, in whole passes of the mix: fewer for the plain pipeline.
+NUM_FRAMES = 218_200
+NUM_PLAIN_FRAMES = 21_820
 NUM_QUICK_PASSES = 2
 
 #: Upper bound for a round [s].
@@ -56,10 +56,11 @@ Content = tuple[str, dict[str, Any]]
 class Rounds:
     """Sends passes of the mix to the broker, and times that on the wall clock, too."""
 
-    def __init__(self, services: Services, num_passes: int) -> None:
+    def __init__(self, services: Services, num_frames: int) -> None:
         self.services = services
-        self.num_passes = NUM_QUICK_PASSES if services.is_quick else num_passes
         self.mix = find_workload(MIX)
+        num_passes = max(num_frames // len(self.mix.frames), 1)
+        self.num_passes = NUM_QUICK_PASSES if services.is_quick else num_passes
         self.durations: list[float] = []
 
     def prepare(self) -> None:
@@ -115,7 +116,7 @@ class OurClient(Rounds):
     """A fresh `TelemetryClient` for each round, with default settings."""
 
     def __init__(self, services: Services, sal_backend: Literal["builtin", "salobj"] = "builtin") -> None:
-        super().__init__(services, NUM_PASSES)
+        super().__init__(services, NUM_FRAMES)
         self._sal_backend = sal_backend
         self._runner = asyncio.Runner()
         self._client: TelemetryClient | None = None
@@ -158,7 +159,7 @@ class BareProducer(Rounds):
     """
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services, NUM_PASSES)
+        super().__init__(services, NUM_FRAMES)
         self._producer = services.make_producer({})
         self._messages = make_messages(services)
 
@@ -172,7 +173,7 @@ class TightProducer(Rounds):
     """The same with what this package does: its settings, its delivery counter in C, and few polls."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services, NUM_PASSES)
+        super().__init__(services, NUM_FRAMES)
         self._producer = services.make_producer(PRODUCER_DEFAULTS)
         self._messages = make_messages(services)
 
@@ -191,7 +192,7 @@ class PlainClient(Rounds):
     """asyncio's StreamReader, json, a dict, fastavro, and the same producer."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services, NUM_PLAIN_PASSES)
+        super().__init__(services, NUM_PLAIN_FRAMES)
         self._runner = asyncio.Runner()
         self._producer = services.make_producer(PRODUCER_DEFAULTS)
         self._pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)

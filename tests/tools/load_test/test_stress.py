@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from lsst.ts.mtmount.commands.stress import main, make_parser, make_plans, parse_arguments
-from lsst.ts.mtmount.tma_interface import format_table, load_packaged_tma_interface
+from lsst.ts.mtmount.tma_interface import format_table, load_packaged_tma_interface, load_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan
 from lsst.ts.mtmount.tools.load_test.tma_stream import TmaStream, count_due_frames
+from lsst.ts.mtmount.tools.simulator import render_ring, select_topics
 
+from ...recording.frames import record, record_seconds
 from ...tma_interface.new_software import write_new_file
 
 FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
@@ -138,6 +140,64 @@ async def test_a_client_with_another_interface_is_told(tmp_path: Path) -> None:
     assert "the client dropped 20 frames (missing field: 20)" in output
 
 
+#: What the client must not publish: the last one lacks members.
+BAD_FRAMES = (b"no JSON", b'{"topicID": 99}', b'{"topicID": 6, "timestamp": 1.0}')
+
+
+@pytest.mark.slow
+async def test_replay(tmp_path: Path) -> None:
+    num_frames = await record_seconds(tmp_path / "night", *BAD_FRAMES, duration=2.0)
+    options = ("--replay", str(tmp_path / "night"), "--rate", "1,100,max", "--output", str(tmp_path))
+    status, output = await run(*options, folder=tmp_path)
+    assert status == 0, output
+    assert "telemetry client, a recording at 1x: " in output
+    assert "telemetry client 1x: 2 frames of the recording cannot be published" in output
+    assert (
+        "telemetry client max: Unsupported, as SAL lacks these topics: unknown topic IDs (1 frames)" in output
+    )
+    as_recorded, fast, fastest = json.loads((tmp_path / "stress.json").read_text())["runs"]
+    assert as_recorded["read_back"]["compared"]
+    assert as_recorded["account"]["decoded"] == num_frames
+    assert as_recorded["elapsed_s"] == pytest.approx(2.0, abs=0.5)
+    assert as_recorded["latency_s"]["max"] < 2
+    for result in (as_recorded, fast, fastest):
+        account = result["account"]
+        assert (account["sent"], account["written"]) == (num_frames + 3, num_frames)
+        assert (account["invalid"], account["unsupported"]) == (2, {"unknown topic IDs": 1})
+        assert account["counters"]["total_dropped"] == 2
+        assert account["counters"]["frames"] == num_frames + 3
+    check_page((tmp_path / "stress.html").read_text())
+
+
+@pytest.mark.slow
+async def test_replay_through_a_client_that_loses_a_frame(tmp_path: Path) -> None:
+    await record_seconds(tmp_path / "night")
+    client = f"{sys.executable} {FAULTY_CLIENT} --fault alter"
+    options = ("--replay", str(tmp_path / "night"), "--client-command", client)
+    status, output = await run(*options, folder=tmp_path)
+    assert status == 1
+    assert "1 records are wrong" in output
+
+
+@pytest.mark.slow
+async def test_replay_with_the_interface_that_was_recorded(tmp_path: Path) -> None:
+    """What was recorded as unknown is published by a client that knows it, and judged so."""
+    interface = load_tma_interface(write_new_file(tmp_path / "new.ini"))
+    frames = render_ring(select_topics(interface=interface), min_ticks=20).data
+    record(tmp_path / "night", re.sub(rb"~+", b"1732400000.123456", frames))
+    options = ("--replay", str(tmp_path / "night"), "--output", str(tmp_path))
+    status, output = await run(*options, "--tma-interface", str(tmp_path / "new.ini"), folder=tmp_path)
+    assert status == 0, output
+    account = json.loads((tmp_path / "stress.json").read_text())["runs"][0]["account"]
+    assert (account["sent"], account["written"], account["invalid"]) == (80, 60, 0)
+    assert account["unsupported"] == {"encoderHeads": 10, "unknownToSal": 10}
+    # The packaged map drops what lacks a member.
+    status, output = await run(*options, folder=tmp_path)
+    assert status == 0, output
+    account = json.loads((tmp_path / "stress.json").read_text())["runs"][0]["account"]
+    assert (account["written"], account["invalid"]) == (40, 20)
+
+
 @pytest.mark.slow
 async def test_fails_if_a_frame_is_lost(tmp_path: Path) -> None:
     client = f"{sys.executable} {FAULTY_CLIENT} --fault drop"
@@ -253,10 +313,18 @@ def test_output_is_checked_at_the_start(
         ["--rate", "1,2", "--soak"],
         ["--compare", "plain", "--soak"],
         ["--seed", "-1"],
+        ["--seed", "3", "--replay", "x"],
+        ["--duration", "3", "--replay", "x"],
+        ["--soak", "--replay", "x"],
+        ["--replay", "/dev/null/x"],
+        ["--replay", "/nowhere"],
+        ["--replay", "/proc/self/status"],
+        ["--tma-interface", "/nowhere"],
     ],
 )
 def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert arguments[0] in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert arguments[0] in error or arguments[-1] in error

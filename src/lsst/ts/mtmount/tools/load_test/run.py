@@ -48,6 +48,10 @@ GRACE = 5.0
 #: How long the client may then take for what is in its buffers [s].
 DRAIN_TIMEOUT = 120.0
 
+#: The simulator may be through, or may never have had a client, when the client has ended so early
+#: that none of its records was seen [s].
+EARLY_GRACE = 1.0
+
 #: The reader tells how far it is at least so often [s].
 MAX_PROGRESS_INTERVAL = 0.2
 
@@ -299,14 +303,12 @@ class _Run:
             self._problems.append(f"the client ended with status {status} {when}\n{self._client.describe()}")
 
     async def _end_simulator(self) -> dict[str, Any]:
-        if self._ended_early:
-            # It may be through with its stream, or may never have had a client.
-            self._simulator.send_signal(signal.SIGTERM)
         # It ends by itself when the stream has come to its end and the client has gone.
-        status = await self._simulator.wait(GRACE)
+        status = await self._simulator.wait(EARLY_GRACE if self._ended_early else GRACE)
         if status is None:
             status = await self._simulator.end()
-            self._problems.append("the client left the TMA before the end of the stream")
+            if not self._ended_early:
+                self._problems.append("the client left the TMA before the end of the stream")
         if status:
             raise LoadTestError(f"the simulator ended with status {status}\n{self._simulator.describe()}")
         report: dict[str, Any] = json.loads((self._folder / SIMULATOR_REPORT).read_text())

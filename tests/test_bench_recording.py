@@ -1,0 +1,39 @@
+"""The client benchmark on a recording."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .recording.frames import make_stream, record
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_frames_are_the_recording_s(tmp_path: Path) -> None:
+    stream = make_stream(100)
+    record(tmp_path, stream, b'no JSON\r\n{"topicID": 99}\r\n{"topicID": 6}\r\n')
+    result = run_bench("--quick", "--recording", str(tmp_path))
+    num_frames = stream.count(b"\r\n")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{tmp_path}: {num_frames} frames of 26 topics" in result.stdout
+    assert "bare producer" in result.stdout
+
+
+def test_a_path_without_a_recording_is_told(tmp_path: Path) -> None:
+    result = run_bench("--quick", "--recording", str(tmp_path))
+    assert result.returncode == 2
+    assert f"argument --recording: {tmp_path}: expected recordings" in result.stderr
