@@ -29,11 +29,6 @@ def list_recordings(folder: Path) -> list[tuple[Path, int]]:
     """List the regular files of a recorder's names, the oldest first, and their sizes [bytes].
 
     Links are not followed.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be read.
     """
     found = []
     with os.scandir(folder) as entries:
@@ -50,18 +45,7 @@ def list_recordings(folder: Path) -> list[tuple[Path, int]]:
 
 
 def make_room(folder: Path, limit: int) -> list[Path]:
-    """Delete the oldest recordings until the others take no more than a limit [bytes].
-
-    Returns
-    -------
-    deleted : `list` [`pathlib.Path`]
-        The files that are gone.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be read, or a file cannot be deleted.
-    """
+    """Delete the oldest recordings until the others take no more than a limit [bytes]; return the deleted."""
     files = list_recordings(folder)
     total = sum(size for _, size in files)
     deleted = []
@@ -75,13 +59,7 @@ def make_room(folder: Path, limit: int) -> list[Path]:
 
 
 def free_share(folder: Path) -> float:
-    """Return which part of a folder's disk is free, from 0 to 1.
-
-    Raises
-    ------
-    OSError
-        If that cannot be told.
-    """
+    """Return which part of a folder's disk is free, from 0 to 1."""
     info = os.statvfs(folder)
     # Some file systems tell no size: nothing can be said of them.
     return info.f_bavail / info.f_blocks if info.f_blocks else 1.0

@@ -55,8 +55,6 @@ class Recorder:
     ----------
     folder : path-like
         Where the files are made. It is created if need be.
-    log : `logging.Logger`
-        Where to log.
     source : `str`
         Where the stream comes from, ``host:port``; kept in the files.
     limit : `int`
@@ -130,13 +128,7 @@ class Recorder:
         return self._num_refused + self._num_lost
 
     def open(self) -> None:
-        """Make the folder, if need be. May wait: to be called in a thread.
-
-        Raises
-        ------
-        OSError
-            If no files can be made in it.
-        """
+        """Make the folder, if need be; `OSError` if no files can be made in it. Call it in a thread."""
         check_output_folder(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -157,15 +149,8 @@ class Recorder:
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Write what waits, and complete the file. May wait: to be called in a thread.
 
-        Parameters
-        ----------
-        timeout : `float`
-            How long that may take [s].
-
-        Returns
-        -------
-        is_written : `bool`
-            False if the disk hangs, say: the rest is given up.
+        Return False if that takes more than the time-out [s]: the disk hangs, say,
+        and the rest is given up.
         """
         self.end_stream()
         is_written = self._thread.close(timeout)

@@ -37,16 +37,14 @@ METADATA_NAME = "mtmount_recording"
 
 
 class RecordingFile:
-    """Writes frames to a new MCAP file.
+    """Writes frames to a new MCAP file. Each method raises `OSError` if it cannot write.
 
     Parameters
     ----------
-    folder : `pathlib.Path`
-        Where to make it.
     source : `str`
         Where the frames come from, ``host:port``; kept in the file.
     needed_by : `str`
-        Option that wants the recording, for the error if the library is missing.
+        Option that wants the recording, for the `MissingExtraError` if the library is missing.
 
     Attributes
     ----------
@@ -54,13 +52,6 @@ class RecordingFile:
         The file.
     start : `float`
         When it was begun, by `time.monotonic` [s].
-
-    Raises
-    ------
-    OSError
-        If the file cannot be made.
-    MissingExtraError
-        If the library is not installed.
     """
 
     def __init__(self, folder: Path, source: str, needed_by: str) -> None:
@@ -93,20 +84,7 @@ class RecordingFile:
         return self._file.tell()
 
     def write(self, frame: Frame, arrival: int) -> None:
-        """Write one frame.
-
-        Parameters
-        ----------
-        frame : `tuple`
-            As of `FrameSplitter.feed`.
-        arrival : `int`
-            When it was received, by `time.monotonic_ns`.
-
-        Raises
-        ------
-        OSError
-            If it, or what came before, cannot be written.
-        """
+        """Write one frame, as of `FrameSplitter.feed`; ``arrival`` is by `time.monotonic_ns`."""
         kind, topic_id, timestamp, length, data = frame
         log_time = max(arrival + self._utc_offset, self._last_log_time + 1)
         self._last_log_time = log_time
@@ -136,23 +114,11 @@ class RecordingFile:
         self._sequence += num_frames
 
     def flush(self) -> None:
-        """Hand all frames to the operating system.
-
-        Raises
-        ------
-        OSError
-            If it does not take them.
-        """
+        """Hand all frames to the operating system."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Complete the file and close it.
-
-        Raises
-        ------
-        OSError
-            If that is not possible; it is closed all the same.
-        """
+        """Complete the file and close it; that is done also if it cannot be completed."""
         try:
             self._writer.finish()
             self._file.flush()

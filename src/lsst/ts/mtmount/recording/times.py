@@ -29,10 +29,7 @@ def utc_ns_from_tai(tai: float) -> int | None:
 def parse_time(text: str) -> int:
     """Parse a time of ISO 8601 as UTC [unix ns]; without a zone it is UTC.
 
-    Raises
-    ------
-    ValueError
-        If it is none, or outside 1970 to 2262.
+    `ValueError` if it is another text, or outside 1970 to 2262.
     """
     try:
         time = datetime.fromisoformat(text)

@@ -10,23 +10,16 @@ class Backoff:
     """Delays that double from attempt to attempt, each cut short by a random part.
 
     Without that jitter, all that lost the same server would come back to it at
-    the same moments.
+    the same moments. `ValueError` if an argument is out of its range.
 
     Parameters
     ----------
-    first : `float`
-        Longest first delay [seconds].
-    longest : `float`
-        Longest delay [seconds].
+    first, longest : `float`
+        Longest first delay, and longest delay [seconds].
     jitter : `float`
         Largest part of a delay that is left out, 0 to 1.
     pick : callable
         Returns a random number from 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
     """
 
     def __init__(

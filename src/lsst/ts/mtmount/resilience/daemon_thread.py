@@ -17,18 +17,6 @@ async def run_in_daemon_thread(function: Callable[..., T], *args: object) -> T:
 
     Other than with `asyncio.to_thread`, neither the end of the event loop nor
     that of the process waits for the thread: cancelling this is enough.
-
-    Parameters
-    ----------
-    function : callable
-        The function.
-    *args
-        Its arguments.
-
-    Returns
-    -------
-    result
-        What it returns; what it raises is raised here.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()

@@ -49,15 +49,11 @@ class DeadLetterFile:
     path : path-like
         The file. Links are followed; older files are beside the target, with ``.1``, ``.2``, ... at the
         end of the name. A character device or ``/dev/stderr`` is written as it is.
-    log : `logging.Logger`
-        Where to log.
     max_file_size : `int`
         Size from which on a new file is begun [bytes]. Together the files take
         up to ``num_kept + 1`` times this, and one line more.
     num_kept : `int`
         How many older files are kept; 1 or more.
-    clock : callable
-        Returns the current time.
 
     Attributes
     ----------
@@ -124,13 +120,7 @@ class DeadLetterFile:
 
     @classmethod
     def check(cls, path: str | os.PathLike[str], num_kept: int = NUM_KEPT) -> OutputFile:
-        """Check that a file can be kept there, and put aside without harm to anything else.
-
-        Raises
-        ------
-        OSError
-            If not.
-        """
+        """Check that a file can be kept there, and put aside without harm to anything else."""
         output = OutputFile(path)
         if output.is_replaceable:
             for kept in cls.list_files(output.target, num_kept)[1:]:
@@ -139,28 +129,15 @@ class DeadLetterFile:
         return output
 
     def open(self) -> None:
-        """Open the file.
-
-        Raises
-        ------
-        OSError
-            If it cannot be opened.
-        """
+        """Open the file."""
         self._output = self.check(self._path, self._num_kept)
         self._open()
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Write what waits, and close the file if it is open.
 
-        Parameters
-        ----------
-        timeout : `float`
-            How long writing may take [seconds].
-
-        Returns
-        -------
-        is_written : `bool`
-            False if the disk hangs, say: the rest is given up.
+        Return False if that takes more than the time-out [seconds]: the disk hangs,
+        say, and the rest is given up.
         """
         is_written = self._thread.close(timeout)
         if is_written and self._file is not None:
@@ -169,17 +146,7 @@ class DeadLetterFile:
         return is_written
 
     def write(self, error: BaseException, reason: str, frame: bytes) -> None:
-        """Keep a dropped frame. The file must be open.
-
-        Parameters
-        ----------
-        error : `BaseException`
-            Why it was dropped.
-        reason : `str`
-            The same in one word or two.
-        frame : `bytes`
-            The frame, without its terminator.
-        """
+        """Keep a dropped frame, without its terminator. The file must be open."""
         line: dict[str, Any] = {"time": self._clock().isoformat(), "reason": reason}
         if isinstance(error, FrameError):
             known = {"detail": error.detail, "topic_id": error.topic_id, "field": error.field}

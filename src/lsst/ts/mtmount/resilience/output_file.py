@@ -37,17 +37,9 @@ NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class OutputFile:
-    """A file that a program writes because an option names it.
+    """A file that a program writes because an option names it. It need not exist, but its folder.
 
-    Parameters
-    ----------
-    path : `str` or path-like
-        The file. It need not exist, but its folder.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written, or is neither a regular file nor a character device.
+    `OSError` if it cannot be written, or is neither a regular file nor a character device.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -91,12 +83,8 @@ class OutputFile:
         """Make this the file's whole content; append it to what is written in place.
 
         A regular file keeps its mode and owner. It is written in place if its folder is not
-        writable, or if it has other names (hard links).
-
-        Raises
-        ------
-        OSError
-            If that is not possible. A file that could not be replaced is as it was.
+        writable, or if it has other names (hard links). After an `OSError`, a file that could
+        not be replaced is as it was.
         """
         info = self._stat() if self._descriptor is None else None
         if self.is_replaceable and (info is None or info.st_nlink == 1):
@@ -110,13 +98,7 @@ class OutputFile:
             write_all(file.fileno(), data)
 
     def open(self, *, append: bool = False) -> FileIO:
-        """Open it for writing, unbuffered and close-on-exec; with ``append`` also for reading.
-
-        Raises
-        ------
-        OSError
-            If that is not possible.
-        """
+        """Open it for writing, unbuffered and close-on-exec; with ``append`` also for reading."""
         if self._descriptor is not None:
             return FileIO(_copy_for_writing(self._descriptor, str(self.path)), "w")
         info = self._stat()
@@ -128,13 +110,7 @@ class OutputFile:
         return FileIO(self._open(os.O_WRONLY | os.O_TRUNC | os.O_CREAT), "w")
 
     def _stat(self) -> os.stat_result | None:
-        """Look at the target, which may be missing.
-
-        Raises
-        ------
-        OSError
-            If it is of a kind that is not written to.
-        """
+        """Look at the target, which may be missing; `OSError` if it is of a kind that is not written to."""
         try:
             info = self.path.stat()
         except FileNotFoundError:
@@ -158,13 +134,7 @@ class OutputFile:
 
 
 def check_output_folder(path: str | os.PathLike[str]) -> Path:
-    """Check that files can be made in a folder, which need not exist yet.
-
-    Raises
-    ------
-    OSError
-        If not, or if that is no folder.
-    """
+    """Check that files can be made in a folder, which need not exist yet; `OSError` if not."""
     if not os.fspath(path):
         raise OSError(errno.EINVAL, "expected a folder, got ''", "")
     folder = Path(os.path.realpath(path))
@@ -177,13 +147,7 @@ def check_output_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of the data, and wait for room where a descriptor does not block.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
-    """
+    """Write all of the data, and wait for room where a descriptor does not block."""
     left = memoryview(data)
     while left:
         try:

@@ -22,26 +22,11 @@ class Window:
 
 
 class RateLimitedLog:
-    """Log at most some lines per interval of each kind, then how many more there were.
+    """Log at most some lines per interval [s] of each kind, then how many more there were.
 
-    It may be used from several threads.
-
-    Parameters
-    ----------
-    log
-        Where to log.
-    max_lines
-        Lines of one kind in one interval.
-    interval
-        Length of the interval [s].
-    clock
-        A monotonic clock [s].
-
-    Notes
-    -----
-    The summary of an interval is written by the first call of `log` for that
-    kind, or of `flush`, after its end: whoever owns this calls `flush` from
-    time to time, and ``flush(force=True)`` at the end.
+    It may be used from several threads. The summary of an interval is written by
+    the first call of `log` for that kind, or of `flush`, after its end: whoever
+    owns this calls `flush` from time to time, and ``flush(force=True)`` at the end.
 
     A kind is a fixed word of the program's, never something from the network:
     memory grows with the number of kinds.
@@ -64,24 +49,7 @@ class RateLimitedLog:
         self._lock = threading.RLock()
 
     def log(self, kind: str, level: int, message: str, *, exc_info: bool | BaseException = False) -> bool:
-        """Log a message, unless there were too many of its kind.
-
-        Parameters
-        ----------
-        kind
-            What the message is about; each kind has its own limit.
-        level
-            Level of the message, as in `logging`.
-        message
-            Text of the message.
-        exc_info
-            As in `logging.Logger.log`.
-
-        Returns
-        -------
-        was_logged : `bool`
-            False if it was only counted.
-        """
+        """Log a message, unless there were too many of its kind: then return False."""
         with self._lock:
             summary = self._end_window(kind, force=False)
             window = self._windows.setdefault(kind, Window(start=self._clock()))

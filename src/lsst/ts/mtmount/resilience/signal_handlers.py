@@ -18,10 +18,7 @@ _owners: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[SharedSignal
 class SharedSignalHandlers:
     """Has signals handled until `remove`; others in the same loop may handle them, too.
 
-    Parameters
-    ----------
-    handlers : `Mapping` [`int`, `Callable`]
-        Signal number: called without arguments, in the running event loop.
+    Handlers are called without arguments, in the running event loop.
     """
 
     def __init__(self, handlers: Handlers) -> None:

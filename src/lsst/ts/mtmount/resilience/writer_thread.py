@@ -19,23 +19,19 @@ class WriterThread(Generic[Item]):
     """A queue, bounded in bytes, and a daemon thread that writes what is in it.
 
     What does not fit is dropped and counted. Methods may be called from any thread, and none but
-    `close` waits.
+    `close` waits. What is called in the thread must not raise.
 
     Parameters
     ----------
-    name : `str`
-        Name of the thread.
     write : callable
-        Writes an item, in the thread; it must not raise.
+        Writes an item, in the thread.
     write_dropped : callable
         Called in the thread with the number of items that were dropped since the last call, before the
         next item that gets through is written, and at the end.
     capacity : `int`
         Upper bound of what waits [bytes].
     on_idle : callable or `None`
-        Called in the thread when nothing was to be written for ``idle_interval``; it must not raise.
-    idle_interval : `float` or `None`
-        That interval [seconds].
+        Called in the thread when nothing was to be written for ``idle_interval`` [seconds].
 
     Attributes
     ----------
@@ -70,19 +66,9 @@ class WriterThread(Generic[Item]):
         self._changed = threading.Condition(threading.RLock())
 
     def put(self, item: Item, size: int) -> bool:
-        """Have an item written.
+        """Have an item written; it takes ``size`` of the capacity while it waits [bytes].
 
-        Parameters
-        ----------
-        item
-            What to write.
-        size : `int`
-            How much of the capacity it takes while it waits [bytes].
-
-        Returns
-        -------
-        is_taken : `bool`
-            False if it was dropped: there is no room, or this is closed.
+        Return False if it was dropped: there is no room, or this is closed.
         """
         with self._changed:
             if self._is_closing or self._num_bytes + size > self._capacity:
@@ -99,17 +85,9 @@ class WriterThread(Generic[Item]):
         return True
 
     def close(self, timeout: float) -> bool:
-        """Have written what waits, and end the thread.
+        """Have written what waits, and end the thread; return whether everything was written.
 
-        Parameters
-        ----------
-        timeout : `float`
-            How long that may take [seconds]; the thread is left alone then, which stops nothing.
-
-        Returns
-        -------
-        is_written : `bool`
-            Was everything written?
+        After the time-out [seconds] the thread is left alone, which stops nothing.
         """
         with self._changed:
             self._is_closing = True

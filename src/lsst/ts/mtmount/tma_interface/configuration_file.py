@@ -150,22 +150,15 @@ class ConfigurationFile:
 def parse_configuration(
     text: str, source: str, packaged: Mapping[str, TmaTopic] | None = None
 ) -> TmaInterface:
-    """Parse the TMA's own file.
+    """Parse the TMA's own file; the text of an error names section, key and line.
 
     Parameters
     ----------
-    text : `str`
-        The file.
     source : `str`
         Where it is from.
     packaged : `Mapping` [`str`, `TmaTopic`], optional
         SAL name: topic. A section with topic ID 0 that publishes something
         takes ID and period from here.
-
-    Raises
-    ------
-    TmaInterfaceError
-        If it cannot be used; the text names the section, key and line.
     """
     topics: list[TmaTopic] = []
     # Topic ID, and SAL name: the section that has it.

@@ -17,36 +17,16 @@ MAX_NAME = 100
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference of two interfaces.
+    """One difference of two interfaces."""
 
-    Parameters
-    ----------
-    topic : `str`
-        SAL name of the topic.
-    what : `str`
-        What is different.
-    effect : `str`
-        What that does.
-    is_loss : `bool`
-        Would a frame, a member or a field be lost, or has it another type?
-    """
-
-    topic: str
-    what: str
-    effect: str
-    is_loss: bool
+    topic: str  #: SAL name of the topic
+    what: str  #: What is different
+    effect: str  #: What that does
+    is_loss: bool  #: Would a frame, a member or a field be lost, or has it another type?
 
 
 def compare_tma_interfaces(sent: TmaInterface, used: TmaInterface) -> Iterator[Difference]:
-    """Compare what the TMA sends with the map that a client uses.
-
-    Parameters
-    ----------
-    sent : `TmaInterface`
-        What the TMA sends.
-    used : `TmaInterface`
-        The map.
-    """
+    """Compare what the TMA sends with the map that a client uses."""
     for topic in sent.topics:
         other = used.by_name.get(topic.sal_topic)
         if other is None:

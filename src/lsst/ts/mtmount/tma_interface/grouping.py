@@ -57,15 +57,8 @@ class Series:
 def group_members(values: Iterable[TmaMember]) -> tuple[TmaMember, ...]:
     """Make a topic's members of its variables, by the TMA's rule.
 
-    Parameters
-    ----------
-    values : `Iterable` [`TmaMember`]
-        The variables that are sent. Of each, only name, type and unit matter.
-
-    Returns
-    -------
-    members : `tuple` [`TmaMember`, ...]
-        The same with their fields, a time stamp for each, and the frame's.
+    Of each variable that is sent, only name, type and unit matter. They get their
+    fields, a time stamp for each, and the frame's.
     """
     scalars = [replace(member, field=member.name, index=0) for member in values]
     stamps = [_make_stamp(member.name + STAMP_SUFFIX) for member in scalars]
@@ -80,15 +73,7 @@ def group_numbered(members: Iterable[TmaMember]) -> tuple[TmaMember, ...]:
 
 
 def fit_to_sal(interface: TmaInterface, known: KnownTopics) -> TmaInterface:
-    """Group members as a SAL interface has them, and take over its types.
-
-    Parameters
-    ----------
-    interface : `TmaInterface`
-        The TMA's interface.
-    known : `Mapping`
-        The fields of the SAL topics. What is missing here stays as it is.
-    """
+    """Group members as a SAL interface has them, and take over its types. What SAL lacks stays as it is."""
     topics = tuple(_fit_topic(topic, known.get(topic.sal_topic, {})) for topic in interface.topics)
     return replace(interface, topics=topics)
 
@@ -139,15 +124,8 @@ def _regroup(
 ) -> tuple[TmaMember, ...]:
     """Return the members, some of them in other fields.
 
-    Parameters
-    ----------
-    members
-        The members, and their fields so far.
-    arrays
-        What becomes one field each, with another one of the time stamps.
-    scalars
-        Of these, each member becomes a field of its own name, as does its
-        time stamp.
+    Each of ``arrays`` becomes one field, with another one of the time stamps. Of
+    ``scalars``, each member becomes a field of its own name, as does its time stamp.
     """
     names = {member.name for member in members}
     places: dict[str, tuple[str, int]] = {}

@@ -24,20 +24,7 @@ def is_table(text: str) -> bool:
 
 
 def parse_table(text: str, source: str) -> TmaInterface:
-    """Parse a table.
-
-    Parameters
-    ----------
-    text : `str`
-        The table, with a header line.
-    source : `str`
-        Where it is from.
-
-    Raises
-    ------
-    TmaInterfaceError
-        If it cannot be used.
-    """
+    """Parse a table, which has a header line; ``source`` tells where it is from."""
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     topics: dict[tuple[int, str, int], list[TmaMember]] = {}
     try:

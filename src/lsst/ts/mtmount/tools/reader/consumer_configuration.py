@@ -18,8 +18,6 @@ def make_consumer_configuration(
 
     Parameters
     ----------
-    configuration : `Mapping` [`str`, `Any`]
-        How to reach Kafka.
     fetch_wait : `float`
         How long a broker may wait for news before it answers [s]. Apache Kafka
         answers at once when there are some, the embedded broker after this time.

@@ -69,33 +69,17 @@ class SettingsRefusedError(RuntimeError):
 
 
 class BadMessage(NamedTuple):
-    """A message that is not a record.
+    """A message that is not a record."""
 
-    Parameters
-    ----------
-    topic : `str`
-        Kafka topic.
-    reason : `str`
-        What is wrong.
-    """
-
-    topic: str
-    reason: str
+    topic: str  #: Kafka topic
+    reason: str  #: What is wrong
 
 
 class MessageWithoutSchema(NamedTuple):
-    """A message that cannot be read because the registry did not give its schema.
+    """A message that cannot be read because the registry did not give its schema."""
 
-    Parameters
-    ----------
-    topic : `str`
-        Kafka topic.
-    reason : `str`
-        What the registry did.
-    """
-
-    topic: str
-    reason: str
+    topic: str  #: Kafka topic
+    reason: str  #: What the registry did
 
 
 #: What reading brings.
@@ -116,8 +100,6 @@ class LiveConsumer:
         Where Kafka and the schema registry are.
     topics : `Iterable` [`str`]
         Kafka topics; partition 0 is read.
-    log : `logging.Logger`
-        Where to log.
 
     Attributes
     ----------
@@ -176,7 +158,7 @@ class LiveConsumer:
         self._limited_log.flush(force=True)
 
     def read(self, wait: float) -> list[Arrival]:
-        """Read and decode what there is.
+        """Read and decode what there is: in order for each topic, nothing if there was none in time.
 
         Parameters
         ----------
@@ -184,11 +166,6 @@ class LiveConsumer:
             How long to wait for the first message [s]; `KAFKA_TIMEOUT` longer if
             Kafka does not answer. The registry is not waited for: what needs a
             schema comes when it is there, or without it if the registry fails.
-
-        Returns
-        -------
-        arrivals : `list` [`ReceivedRecord`, `BadMessage` or `MessageWithoutSchema`]
-            In order for each topic; empty if there was none in time.
         """
         self._limited_log.flush()
         self._look_after_kafka()

@@ -23,39 +23,17 @@ class DecodeError(ValueError):
 
 
 class ReceivedRecord(NamedTuple):
-    """A record that was read.
+    """A record that was read."""
 
-    Parameters
-    ----------
-    topic : `str`
-        Kafka topic.
-    record : `dict`
-        The decoded record.
-    kafka_timestamp : `float`
-        Time stamp of the message: when it was given to its producer [UTC unix s].
-    arrival_time : `float`
-        When it was read [UTC unix s].
-    offset : `int`
-        Its number in the topic.
-    key : `bytes` or `None`
-        Key of the message.
-    schema_id : `int`
-        Id of its schema.
-    units : `Mapping` [`str`, `str`]
-        Units of the fields that have some.
-    is_earlier : `bool`
-        Was it written before the reader began?
-    """
-
-    topic: str
-    record: dict[str, Any]
-    kafka_timestamp: float
-    arrival_time: float
-    offset: int
-    key: bytes | None
-    schema_id: int
-    units: Mapping[str, str]
-    is_earlier: bool = False
+    topic: str  #: Kafka topic
+    record: dict[str, Any]  #: The decoded record
+    kafka_timestamp: float  #: Time stamp of the message: when it was given to its producer [UTC unix s]
+    arrival_time: float  #: When it was read [UTC unix s]
+    offset: int  #: Its number in the topic
+    key: bytes | None  #: Key of the message
+    schema_id: int  #: Id of its schema
+    units: Mapping[str, str]  #: Units of the fields that have some
+    is_earlier: bool = False  #: Was it written before the reader began?
 
 
 def locate(message: Message) -> tuple[str, int]:
@@ -64,13 +42,7 @@ def locate(message: Message) -> tuple[str, int]:
 
 
 def read_schema_id(message: Message) -> int:
-    """Return the id of the schema that a message names.
-
-    Raises
-    ------
-    DecodeError
-        If the message is not in Confluent framing.
-    """
+    """Return the id of the schema that a message names; `DecodeError` if it is not in Confluent framing."""
     value = message.value()
     if value is None or len(value) < FRAMING.size:
         size = "no value" if value is None else f"{len(value)} bytes"
@@ -82,22 +54,7 @@ def read_schema_id(message: Message) -> int:
 
 
 def decode_record(message: Message, schema: RecordSchema, arrival_time: float) -> ReceivedRecord:
-    """Decode a message whose schema is known.
-
-    Parameters
-    ----------
-    message : `confluent_kafka.Message`
-        A message in Confluent framing.
-    schema : `RecordSchema`
-        The schema that it names.
-    arrival_time : `float`
-        When it was read [UTC unix s].
-
-    Raises
-    ------
-    DecodeError
-        If it is not a record of this schema.
-    """
+    """Decode a message in Confluent framing, whose schema is known; `DecodeError` if it does not fit that."""
     topic, offset = locate(message)
     value = cast(bytes, message.value())
     _, schema_id = FRAMING.unpack_from(value)

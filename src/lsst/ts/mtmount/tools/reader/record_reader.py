@@ -34,16 +34,15 @@ class RecordReader:
     """Reads topics from their beginning, or what is new. A context manager.
 
     It belongs to no consumer group and commits nothing. Use it from one thread
-    at a time.
+    at a time. All methods raise `confluent_kafka.KafkaException` if Kafka reports
+    an error; those that decode raise `DecodeError` if a message is not what a SAL
+    message must be, and `RegistryUnavailableError` if the registry does not give
+    its schema. All times are in seconds; ``wait`` is for the first message.
 
     Parameters
     ----------
-    bootstrap_servers : `str`
-        Address of the broker.
-    registry_url : `str`
-        URL of the schema registry.
     topics : `Iterable` [`str`]
-        Kafka topics, which must exist. Partition 0 is read.
+        Kafka topics, of which partition 0 is read. `LookupError` if one does not exist.
     from_end : `bool`
         Read only what is written from now on?
     fetch_wait : `float`
@@ -62,13 +61,6 @@ class RecordReader:
         the offsets. (In a topic that Kafka compacts, gaps are natural.)
     num_bytes : `int`
         Bytes read: the values, without keys.
-
-    Raises
-    ------
-    LookupError
-        If a topic does not exist.
-    confluent_kafka.KafkaException
-        If the broker cannot be reached.
 
     Notes
     -----
@@ -130,59 +122,17 @@ class RecordReader:
         self._schemas.close()
 
     def read(self, wait: float) -> list[ReceivedRecord]:
-        """Read and decode what there is.
-
-        Parameters
-        ----------
-        wait : `float`
-            How long to wait for the first record [s].
-
-        Returns
-        -------
-        records : `list` [`ReceivedRecord`]
-            In order for each topic; empty if there was none in time.
-
-        Raises
-        ------
-        DecodeError
-            If a message is not what a SAL message must be.
-        confluent_kafka.KafkaException
-            If Kafka reports an error.
-        """
+        """Read and decode what there is: in order for each topic, nothing if there was none in time."""
         messages = self.fetch(wait)
         arrival_time = time.time()
         return [self.decode(message, arrival_time) for message in messages]
 
     def count(self, wait: float) -> int:
-        """Read what there is, only to count it. Return the number of records.
-
-        Parameters
-        ----------
-        wait : `float`
-            How long to wait for the first record [s].
-
-        Raises
-        ------
-        confluent_kafka.KafkaException
-            If Kafka reports an error.
-        """
+        """Read what there is, only to count it. Return the number of records."""
         return len(self.fetch(wait))
 
     def collect(self, num_records: int, time_limit: float) -> list[ReceivedRecord]:
-        """Read and decode until there are at least so many records.
-
-        Parameters
-        ----------
-        num_records : `int`
-            Number of records.
-        time_limit : `float`
-            How long that may take [s].
-
-        Raises
-        ------
-        TimeoutError
-            If they do not come in time.
-        """
+        """Read and decode until there are at least so many records; `TimeoutError` if they do not come."""
         records: list[ReceivedRecord] = []
         deadline = time.monotonic() + time_limit
         while len(records) < num_records:
@@ -193,18 +143,7 @@ class RecordReader:
         return records
 
     def fetch(self, wait: float) -> list[Message]:
-        """Read what there is, to be decoded later.
-
-        Parameters
-        ----------
-        wait : `float`
-            How long to wait for the first message [s].
-
-        Raises
-        ------
-        confluent_kafka.KafkaException
-            If Kafka reports an error.
-        """
+        """Read what there is, to be decoded later."""
         first = self._consumer.poll(wait)
         if first is None:
             return []
@@ -222,15 +161,7 @@ class RecordReader:
         return messages
 
     def decode(self, message: Message, arrival_time: float) -> ReceivedRecord:
-        """Decode a message that was fetched.
-
-        Raises
-        ------
-        DecodeError
-            If it is not what a SAL message must be.
-        RegistryUnavailableError
-            If its schema is not known yet, and the registry does not give it.
-        """
+        """Decode a message that was fetched."""
         try:
             return decode_record(message, self._schemas.get(read_schema_id(message)), arrival_time)
         except SchemaError as error:
@@ -246,13 +177,7 @@ class RecordReader:
         return self._schemas.get(schema_id).text
 
     def find_ends(self) -> dict[str, int]:
-        """Ask the broker how many records were ever written to each topic.
-
-        Raises
-        ------
-        confluent_kafka.KafkaException
-            If the broker does not answer.
-        """
+        """Ask the broker how many records were ever written to each topic."""
         ends = {}
         for topic in self._topics:
             _, ends[topic] = self._consumer.get_watermark_offsets(

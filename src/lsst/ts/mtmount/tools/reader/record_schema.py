@@ -37,21 +37,11 @@ class SchemaError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RecordSchema:
-    """The schema of a SAL record.
+    """The schema of a SAL record."""
 
-    Parameters
-    ----------
-    text : `str`
-        JSON text, as the registry has it.
-    avro : `dict`
-        Names and types of the fields, as fastavro wants them.
-    units : `Mapping` [`str`, `str`]
-        Units of the fields that have some.
-    """
-
-    text: str
-    avro: Any
-    units: Mapping[str, str]
+    text: str  #: JSON text, as the registry has it
+    avro: Any  #: Names and types of the fields, as fastavro wants them
+    units: Mapping[str, str]  #: Units of the fields that have some
 
 
 def parse_record_schema(text: str) -> RecordSchema:
@@ -59,11 +49,7 @@ def parse_record_schema(text: str) -> RecordSchema:
 
     A SAL record has fields of primitive types and of arrays of these. Nothing else
     reaches fastavro, which follows a recursive schema until the stack ends.
-
-    Raises
-    ------
-    SchemaError
-        If it is not that of a SAL record.
+    reaches fastavro, which follows a recursive schema until the stack ends.
     """
     if len(text) > MAX_SIZE:
         raise SchemaError(f"expected a schema of up to {MAX_SIZE} characters, got {len(text)}")

@@ -22,35 +22,21 @@ STAMP_AGE = 0.0005
 
 @dataclass
 class StreamTotals:
-    """What was sent, by one stream or by several.
+    """What was sent, by one stream or by several."""
 
-    Parameters
-    ----------
-    frames : `numpy.ndarray`
-        Frames handed over whole, for each of the ring's topics.
-    num_bytes : `int`
-        Bytes handed over, those of incomplete frames included.
-    ticks : `int`
-        Ticks begun.
-    late_ticks : `int`
-        Ticks begun later than they should have been.
-    """
-
-    frames: NDArray[np.int64]
-    num_bytes: int = 0
-    ticks: int = 0
-    late_ticks: int = 0
+    frames: NDArray[np.int64]  #: Frames handed over whole, for each of the ring's topics
+    num_bytes: int = 0  #: Bytes handed over, those of incomplete frames included
+    ticks: int = 0  #: Ticks begun
+    late_ticks: int = 0  #: Ticks begun later than they should have been
 
 
 class FrameStream:
     """Frames of a ring, over and over, with current time stamps.
 
+    Any number of streams may share the ring and the totals.
+
     Parameters
     ----------
-    ring : `FrameRing`
-        What is streamed. Any number of streams may share it.
-    totals : `StreamTotals`
-        Where to count. Any number of streams may share it.
     max_frames : `int`, optional
         The stream ends after so many frames.
 
@@ -80,21 +66,15 @@ class FrameStream:
         return self._frames_left == 0
 
     def prepare(self, num_ticks: int, tai: float) -> memoryview:
-        """Prepare the frames of the next ticks.
+        """Prepare the frames of the next ticks: whole ones, valid until the next call.
 
         Parameters
         ----------
         num_ticks : `int`
-            Number of ticks. Fewer are prepared where it is more than
-            `MAX_CHUNK_TICKS`, or at the end of the ring or of the stream.
+            Fewer are prepared where it is more than `MAX_CHUNK_TICKS`, or at the
+            end of the ring or of the stream.
         tai : `float`
             Time of sending [TAI unix s].
-
-        Returns
-        -------
-        chunk : `memoryview`
-            Whole frames, valid until the next call; none if no frame is due
-            in these ticks.
         """
         ring = self._ring
         tick = self.next_tick % ring.num_ticks
@@ -114,13 +94,7 @@ class FrameStream:
         return chunk
 
     def account(self, num_bytes: int) -> None:
-        """Count what was handed over of the chunk prepared last.
-
-        Parameters
-        ----------
-        num_bytes : `int`
-            Number of bytes. A frame that is not whole among them is not counted.
-        """
+        """Count what was handed over of the chunk prepared last [bytes]; of frames, whole ones."""
         ring = self._ring
         begin, end = self._chunk_frames
         starts = ring.frame_starts[begin : end + 1]

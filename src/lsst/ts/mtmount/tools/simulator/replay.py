@@ -43,6 +43,8 @@ STAMP = re.compile(rb'("(?:timestamp|\w+Timestamp)"\s*:\s*)(-?\d+(?:\.\d+)?(?:[e
 class Replay:
     """What is sent of a recording, and when.
 
+    A topic is a SAL name, an ID, or the name of another channel; `ValueError` if it is unknown.
+
     Parameters
     ----------
     files : `list` [`pathlib.Path`]
@@ -53,13 +55,6 @@ class Replay:
         Add the time of sending less the recorded arrival to all time stamps?
     first, stop : `int`
         Only frames that were received at or after, and before, this [UTC unix ns].
-    topics : `Iterable` [`str`] or `None`
-        SAL names or IDs of topics, or names of other channels; everything if None.
-
-    Raises
-    ------
-    ValueError
-        If a topic is unknown.
     """
 
     def __init__(
@@ -80,15 +75,7 @@ class Replay:
         self._channels = None if topics is None else {_name_channel(topic) for topic in topics}
 
     def read(self) -> Iterator[Message]:
-        """Read what is to be sent. Blocks: to be called in a thread.
-
-        Raises
-        ------
-        RecordingError
-            If a file is no recording.
-        OSError
-            If it cannot be read.
-        """
+        """Read what is to be sent. Blocks: to be called in a thread. Raises as `read_messages` does."""
         for file in self.files:
             for message in read_messages(file, LOG.warning, wants=self._wants):
                 if self.first <= message.log_time < self.stop:
@@ -111,16 +98,7 @@ class Replay:
 class ReplayServer:
     """A TCP server that streams a replay to each of its clients, from its beginning.
 
-    Parameters
-    ----------
-    replay : `Replay`
-        What is streamed.
-    host, port : `str`, `int`
-        Where to listen; port 0: any free one.
-    record : callable, optional
-        Called with all bytes that were handed over.
-    stay_open : `bool`
-        At the end of a stream, leave the connection open until the client closes it, within a bound?
+    Host, port, ``record`` and ``stay_open`` are as of `TmaSimulator`.
 
     Attributes
     ----------
@@ -200,10 +178,7 @@ class ReplayServer:
     async def wait_complete(self, idle_timeout: float | None = None) -> None:
         """Wait until a stream has come to its end and no client is connected.
 
-        Parameters
-        ----------
-        idle_timeout : `float` or `None`
-            Wait no longer than this for the first client [s].
+        For the first client, wait no longer than ``idle_timeout`` [s].
         """
         async with self._change:
             try:

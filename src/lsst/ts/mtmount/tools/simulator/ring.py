@@ -41,37 +41,19 @@ class FrameRing:
     """Frames of some whole cycles of the schedule, with holes for time stamps.
 
     Frames and ticks are numbered from 0 within the ring.
-
-    Parameters
-    ----------
-    topics : `tuple` [`SimulatedTopic`, ...]
-        The topics.
-    data : `bytes`
-        All frames, back to back.
-    tick_frames : `numpy.ndarray`
-        First frame of each tick, and at the end the number of frames.
-    frame_starts : `numpy.ndarray`
-        Offset of each frame, and at the end that of the end.
-    frame_counts : `numpy.ndarray`
-        For each frame, and for the end: how many frames of each of the
-        topics come before it. Shape (frames + 1, topics).
-    frame_stamps : `numpy.ndarray`
-        Number of the first time stamp of each frame, and at the end the
-        number of time stamps.
-    stamp_starts : `numpy.ndarray`
-        Offset of each time stamp.
-    stamp_ages : `numpy.ndarray`
-        Age of each time stamp: 0 for a frame's own, less than `NUM_AGES`.
     """
 
-    topics: tuple[SimulatedTopic, ...]
-    data: bytes
-    tick_frames: NDArray[np.int64]
-    frame_starts: NDArray[np.int64]
+    topics: tuple[SimulatedTopic, ...]  #: The topics
+    data: bytes  #: All frames, back to back
+    tick_frames: NDArray[np.int64]  #: First frame of each tick, and at the end the number of frames
+    frame_starts: NDArray[np.int64]  #: Offset of each frame, and at the end that of the end
+    #: For each frame, and for the end: how many frames of each of the topics come before it. Shape (frames +
+    #: 1, topics).
     frame_counts: NDArray[np.int64]
+    #: Number of the first time stamp of each frame, and at the end the number of time stamps.
     frame_stamps: NDArray[np.int64]
-    stamp_starts: NDArray[np.int64]
-    stamp_ages: NDArray[np.int64]
+    stamp_starts: NDArray[np.int64]  #: Offset of each time stamp
+    stamp_ages: NDArray[np.int64]  #: Age of each time stamp: 0 for a frame's own, less than `NUM_AGES`
 
     @property
     def num_ticks(self) -> int:
@@ -88,21 +70,16 @@ class FrameRing:
 def render_ring(
     topics: Sequence[SimulatedTopic], seed: int = 0, min_ticks: int = DEFAULT_RING_TICKS
 ) -> FrameRing:
-    """Render a ring of frames.
+    """Render a ring of frames; `ValueError` if there are no topics, or their schedule is too long.
 
     Parameters
     ----------
     topics : `Sequence` [`SimulatedTopic`]
-        The topics, in their order within a tick.
+        In their order within a tick.
     seed : `int`
         What all values depend on; 0 or more.
     min_ticks : `int`
         Number of ticks, which is rounded up to whole cycles of the schedule.
-
-    Raises
-    ------
-    ValueError
-        If ``seed`` is negative, there are no topics, or their schedule is too long.
     """
     if not topics:
         raise ValueError("no topics")

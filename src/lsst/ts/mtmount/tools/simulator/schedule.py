@@ -21,24 +21,12 @@ MAX_CYCLE_TICKS = 12_000
 
 @dataclass(frozen=True)
 class Member:
-    """One member of a topic's frames.
+    """One member of a topic's frames."""
 
-    Parameters
-    ----------
-    name : `str`
-        Name on the wire, such as ``current3``.
-    field : `str`
-        Name of the SAL field that it belongs to, such as ``current``.
-    sal_type : `str`
-        SAL type of the field.
-    units : `str`
-        Units of the field.
-    """
-
-    name: str
-    field: str
-    sal_type: str
-    units: str
+    name: str  #: Name on the wire, such as ``current3``
+    field: str  #: Name of the SAL field that it belongs to, such as ``current``
+    sal_type: str  #: SAL type of the field
+    units: str  #: Units of the field
 
     @property
     def is_frame_stamp(self) -> bool:
@@ -53,24 +41,12 @@ class Member:
 
 @dataclass(frozen=True)
 class SimulatedTopic:
-    """One topic of the TMA.
+    """One topic of the TMA."""
 
-    Parameters
-    ----------
-    topic_id : `int`
-        The frames' ``topicID``.
-    name : `str`
-        SAL name, such as ``azimuth``.
-    period : `int`
-        A frame is due in every tick whose number is a multiple of this [ticks].
-    members : `tuple` [`Member`, ...]
-        Members of a frame besides ``topicID``, in the order of the wire.
-    """
-
-    topic_id: int
-    name: str
-    period: int
-    members: tuple[Member, ...]
+    topic_id: int  #: The frames' ``topicID``
+    name: str  #: SAL name, such as ``azimuth``
+    period: int  #: A frame is due in every tick whose number is a multiple of this [ticks]
+    members: tuple[Member, ...]  #: Members of a frame besides ``topicID``, in the order of the wire
 
     @cached_property
     def values(self) -> tuple[Member, ...]:
@@ -98,17 +74,8 @@ def select_topics(
 ) -> list[SimulatedTopic]:
     """Select topics of the TMA, in the order in which it sends those of one tick.
 
-    Parameters
-    ----------
-    wanted : `Iterable` [`int` or `str`], optional
-        Topic IDs, as numbers or digits, or SAL names. All topics if `None`.
-    interface : `TmaInterface`, optional
-        What the TMA sends; the packaged interface if `None`.
-
-    Raises
-    ------
-    ValueError
-        If a topic is unknown, or none is wanted.
+    Wanted are topic IDs, as numbers or digits, or SAL names; by default all topics
+    of the interface. `ValueError` if a topic is unknown, or none is wanted.
     """
     if interface is None:
         interface = load_packaged_tma_interface()
@@ -129,10 +96,7 @@ def select_topics(
 def count_cycle_ticks(topics: Sequence[SimulatedTopic]) -> int:
     """Return the number of ticks after which the schedule repeats.
 
-    Raises
-    ------
-    ValueError
-        If it is more than `MAX_CYCLE_TICKS`: all frames until then are made in advance.
+    `ValueError` if it is more than `MAX_CYCLE_TICKS`: all frames until then are made in advance.
     """
     num_ticks = math.lcm(*(topic.period for topic in topics))
     if num_ticks > MAX_CYCLE_TICKS:

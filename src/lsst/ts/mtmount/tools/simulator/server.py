@@ -40,18 +40,13 @@ class TmaSimulator:
 
     Any number of clients may connect, one after another or at once. Each gets
     a stream of its own, which begins with tick 0 when it connects.
+    The arguments are checked: `ValueError` if one is out of its range, or a topic is unknown.
 
     Parameters
     ----------
-    host : `str`
-        Address to listen on.
-    port : `int`
-        Port to listen on; 0 for any free one.
     rate : `float`
         Multiple of the TMA's full rate. 0 or infinity: as fast as the client
         takes it.
-    topics : `Iterable` [`int` or `str`], optional
-        Topic IDs or SAL names of what is streamed; all if `None`.
     duration : `float`, optional
         A stream ends before the first tick that is due so long after its
         start [s].
@@ -78,11 +73,6 @@ class TmaSimulator:
         Number of streams that have come to their end and were handed over.
     topics : `tuple` [`SimulatedTopic`, ...]
         The topics that are streamed.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range, or a topic is unknown.
 
     Notes
     -----
@@ -156,13 +146,7 @@ class TmaSimulator:
 
     @property
     def port(self) -> int:
-        """Port that the server listens on.
-
-        Raises
-        ------
-        RuntimeError
-            If the server is not listening.
-        """
+        """Port that the server listens on; `RuntimeError` if it does not listen."""
         if self._listener is None:
             raise RuntimeError("not listening")
         port: int = self._listener.getsockname()[1]
@@ -205,15 +189,7 @@ class TmaSimulator:
         return self._totals.late_ticks
 
     async def start(self) -> None:
-        """Start to listen.
-
-        Raises
-        ------
-        OSError
-            If the address is not to be had.
-        RuntimeError
-            If the server is listening already.
-        """
+        """Start to listen."""
         if self._listener is not None:
             raise RuntimeError("already listening")
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -248,10 +224,7 @@ class TmaSimulator:
     async def wait_complete(self, idle_timeout: float | None = None) -> None:
         """Wait until a stream has come to its end and no client is connected.
 
-        Parameters
-        ----------
-        idle_timeout : `float` or `None`
-            Or until no client was connected for this time [s].
+        Or until no client was connected for ``idle_timeout`` [s].
         """
         async with self._change:
             while self._connections or not self.num_complete:

@@ -24,22 +24,13 @@ Floats: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Level:
-    """How a quantity moves about a level of its own.
+    """How a quantity moves about a level of its own."""
 
-    Parameters
-    ----------
-    low, high : `float`
-        Where the level of a signal may lie.
-    drift : `float`
-        Amplitude of the slow drift.
-    noise : `float`
-        Standard deviation of the noise.
-    """
-
+    #: Where the level of a signal may lie.
     low: float
     high: float
-    drift: float
-    noise: float
+    drift: float  #: Amplitude of the slow drift
+    noise: float  #: Standard deviation of the noise
 
 
 #: How quantities move, by their units. Orders of magnitude of a large
@@ -63,24 +54,12 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Axis:
-    """How an axis swings, and what its drives need for that.
+    """How an axis swings, and what its drives need for that."""
 
-    Parameters
-    ----------
-    centre : `float`
-        Middle of the swing [deg].
-    amplitude : `float`
-        Half the swing [deg].
-    inertia : `float`
-        Torque for an acceleration [N m s^2/deg].
-    friction : `float`
-        Torque for a velocity [N m s/deg].
-    """
-
-    centre: float
-    amplitude: float
-    inertia: float
-    friction: float
+    centre: float  #: Middle of the swing [deg]
+    amplitude: float  #: Half the swing [deg]
+    inertia: float  #: Torque for an acceleration [N m s^2/deg]
+    friction: float  #: Torque for a velocity [N m s/deg]
 
     def move(self, phase: Floats, angular_rate: float, derivative: int) -> Floats:
         """Return the track or a time derivative of it [deg, deg/s, ...]."""
@@ -124,12 +103,10 @@ REFERENCE_MARKS = 50_000
 
 
 def make_signals(topic: SimulatedTopic, num_frames: int, duration: float, seed: int) -> list[list[Any]]:
-    """Make the values of a topic's members for one ring.
+    """Make the values of a topic's members for one ring: for each member one for each frame.
 
     Parameters
     ----------
-    topic : `SimulatedTopic`
-        The topic.
     num_frames : `int`
         Number of frames of the topic in the ring.
     duration : `float`
@@ -140,8 +117,7 @@ def make_signals(topic: SimulatedTopic, num_frames: int, duration: float, seed: 
     Returns
     -------
     signals : `list` [`list`]
-        For each of ``topic.values`` its values, one for each frame: `float`,
-        or `int` or `bool` where the SAL type of the field is such.
+        `float`, or `int` or `bool` where the SAL type of the field is such.
     """
     phase = 2 * np.pi * np.arange(num_frames) / num_frames
     angular_rate = 2 * np.pi / duration

@@ -37,22 +37,12 @@ DISCARD_SIZE = 65536
 
 @dataclass(frozen=True)
 class Pace:
-    """When the ticks of a stream are due, and when it ends.
+    """When the ticks of a stream are due, and when it ends."""
 
-    Parameters
-    ----------
-    rate : `float`
-        Multiple of the TMA's full rate; infinity: always due.
-    duration : `float`
-        The stream ends before the first tick that is due so long after
-        its start [s].
-    max_ticks : `float`
-        The stream ends after so many ticks.
-    """
-
-    rate: float
+    rate: float  #: Multiple of the TMA's full rate; infinity: always due
+    #: The stream ends before the first tick that is due so long after its start [s].
     duration: float = math.inf
-    max_ticks: float = math.inf
+    max_ticks: float = math.inf  #: The stream ends after so many ticks
 
     @property
     def interval(self) -> float:
@@ -72,15 +62,7 @@ class Pace:
         return min(self.max_ticks, math.ceil(self.duration / self.interval - ROUNDING))
 
     def is_over(self, elapsed: float, tick: int) -> bool:
-        """Tell whether the stream has ended, if ``tick`` comes next.
-
-        Parameters
-        ----------
-        elapsed : `float`
-            Time since the start of the stream [s].
-        tick : `int`
-            Number of the tick that comes next.
-        """
+        """Tell whether the stream has ended, if ``tick`` comes next, ``elapsed`` after its start [s]."""
         return tick >= self.end or (math.isinf(self.rate) and elapsed >= self.duration)
 
     def next_wake(self, tick: int) -> float:
@@ -111,15 +93,9 @@ class TmaConnection:
     Parameters
     ----------
     sock : `socket.socket`
-        TmaConnection to the client; non-blocking. Closed at the end of `run`.
-    stream : `FrameStream`
-        What is sent.
-    pace : `Pace`
-        When it is sent.
+        Non-blocking. Closed at the end of `run`.
     totals : `StreamTotals`
         Where to count late ticks.
-    clock : `TaiClock`
-        Clock for the time stamps.
     record : callable, optional
         Called with all bytes that were handed over, as they are.
     stay_open : `bool`
