@@ -13,7 +13,7 @@ BENCH := $(VENV)/.group-bench $(TEST)
 
 .DEFAULT_GOAL := help
 .PHONY: help build test test-pythons test-clang test-slow test-kafka kafka docs wheels completions demo stress soak faults bench bench-quick \
-    bench-pace bench-growth bench-steps bench-guard debug sanitize fuzz lint lint-cpp release-checks clean
+    bench-pace bench-growth bench-steps bench-guard evidence debug sanitize fuzz lint lint-cpp release-checks clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
 
@@ -69,7 +69,7 @@ test-kafka: build $(TEST)  ## run the tests on a real Apache Kafka (Java 17, Mav
 	$(BIN)/python -m pytest -m "kafka and not slow" $(PYTEST_OPTIONS)
 
 # All tests of faults, and a table of what was measured; some ten minutes.
-# FAULTS_OPTIONS="--update doc/explanation/reliability.md" puts the table into the document.
+# FAULTS_OPTIONS="--update doc/appendix/faults.md" puts the table into the document.
 faults: build $(TEST)  ## test all faults, and print a table of what was measured
 	$(BIN)/python -m tests.faults $(FAULTS_OPTIONS)
 
@@ -119,6 +119,17 @@ bench-growth: build $(BENCH)  ## cost against frame size and number of clients
 # What each step on the way to the present design bought, and what was tried and left.
 bench-steps: build $(BENCH)  ## what each step of the design bought
 	$(BIN)/python -m bench.steps
+
+# Every figure of the documentation; over an hour, wants a quiet machine, Java 17 and Maven.
+STRESS := $(BIN)/python -m lsst.ts.mtmount.commands.stress
+evidence: bench bench-steps bench-pace bench-growth  ## measure anew all that the documentation shows
+	$(STRESS) --duration 60 --compare plain --output build/stress
+	cp build/stress/stress.md doc/benchmarks/stress.md
+	$(BIN)/python -m tests.integration.kafka $(STRESS) --external --rate 1,10,100 --duration 60 --output build/stress-kafka
+	sed '1s/$$/, on Apache Kafka/' build/stress-kafka/stress.md > doc/benchmarks/stress-kafka.md
+	$(STRESS) --soak --output build/soak
+	cp build/soak/soak.md doc/benchmarks/soak.md
+	$(MAKE) faults FAULTS_OPTIONS="--update doc/appendix/faults.md"
 
 # Instruction counts; needs valgrind.
 bench-guard: build $(BENCH)  ## instruction counts beside the committed ones (valgrind)

@@ -1,12 +1,13 @@
 """Run all benchmarks, and report.
 
-Without ``--quick``, tables and charts go to ``doc/benchmarks``.
+Without ``--quick``, tables and charts go to ``doc/benchmarks``, and the main figures into the README.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import sys
 import tempfile
@@ -18,12 +19,10 @@ from rich.console import Console
 
 from .charts import draw_charts
 from .mix import MIX, RECORDING_VARIABLE, find_workload
+from .pages import FOLDER, ROOT, update_readme
 from .report import print_results, write_results
 from .results import describe_machine, read_results
 from .verdicts import make_comparisons
-
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "doc" / "benchmarks"
 
 #: The stages, in the order of a frame's way.
 MODULES: tuple[str, ...] = ("framing", "decode", "encode", "core", "client", "structs", "arrays")
@@ -85,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             charts=draw_charts(results, folder),
             verdicts=verdicts,
         )
+        if not is_quick:
+            update_readme(json.loads((folder / "results.json").read_text(encoding="utf-8")))
     console = Console(soft_wrap=True)
     print_results(results, console)
     if is_quick:

@@ -36,6 +36,7 @@ from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan, run_load
 from lsst.ts.mtmount.tools.load_test.run_result import RunResult
 from lsst.ts.mtmount.tools.load_test.verifier_process import VerifierProcess
 
+from .pages import write_page
 from .results import describe_machine
 from .services import Services, list_kafkas, run_services
 
@@ -187,6 +188,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print the tables; return the exit status."""
     args = make_parser().parse_args(arguments)
+    machine = describe_machine()
     clients = [OURS, *([args.client_command] if args.client_command else [])]
     table = Table(title="The full rate (1x), and the highest one (max)", title_justify="left")
     starts = Table(title="Start: exec to the first record acknowledged [s]", title_justify="left")
@@ -209,9 +211,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
     console.print(table)
     console.print(starts)
-    console.print(f"linger.ms is {PRODUCER_DEFAULTS['linger.ms']} by default.")
-    for name, value in describe_machine().items():
-        console.print(f"{name}: {value}", highlight=False)
+    notes = [
+        f"Medians of {args.rounds} runs of {args.duration:g} s each, and their ranges; "
+        f"linger.ms is {PRODUCER_DEFAULTS['linger.ms']:g} by default."
+    ]
+    console.print(*notes, highlight=False)
+    if args.client_command is None:
+        path = write_page(
+            "pace", "What the full rate costs", "make bench-pace", [table, starts], machine, notes
+        )
+        console.print(f"Written to {path}.", highlight=False)
     return 0
 
 

@@ -25,6 +25,7 @@ from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
 from .mix import ALTERNATING, MIX, Workload, find_workload
+from .pages import write_page
 from .producing import FLUSH_TIMEOUT, WAIT, Messages, make_messages, produce_one_by_one
 from .results import describe_machine
 from .services import Services, report_failure, run_services
@@ -171,12 +172,14 @@ def make_table(title: str, seconds: dict[str, list[float]]) -> Table:
 def main() -> int:
     """Measure, and print the tables; return the exit status."""
     console = Console(soft_wrap=True)
-    console.print(make_table("From the received bytes to the message", measure(make_core_steps())))
+    machine = describe_machine()
+    tables = [make_table("From the received bytes to the message", measure(make_core_steps()))]
     with run_services(RAW_TELEMETRY_MAP, is_quick=False) as services:
         steps = make_producer_steps(services)
-        console.print(make_table("From the message to its acknowledgement", measure(steps)))
-    for name, value in describe_machine().items():
-        console.print(f"{name}: {value}", highlight=False)
+        tables.append(make_table("From the message to its acknowledgement", measure(steps)))
+    console.print(*tables)
+    path = write_page("steps", "What each step bought", "make bench-steps", tables, machine)
+    console.print(f"Written to {path}.", highlight=False)
     return 0
 
 

@@ -1,10 +1,15 @@
-"""Run a Kafka and a schema registry until Ctrl-C; print the environment that leads to them."""
+"""Run a Kafka and a schema registry until Ctrl-C; print the environment that leads to them.
+
+With a command, run that in this environment instead, and end with its status.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
+import subprocess
 import sys
 from contextlib import ExitStack
 
@@ -20,6 +25,7 @@ def main() -> None:
     parser.add_argument("--tls", action="store_true", help="encrypt clients' connections")
     parser.add_argument("--no-registry", action="store_true", help="without a schema registry")
     parser.add_argument("--subname", default="test", help="value of LSST_TOPIC_SUBNAME")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run with this Kafka")
     arguments = parser.parse_args()
     missing = find_missing_tool()
     if missing:
@@ -33,7 +39,12 @@ def main() -> None:
             registry_url = None
             if not arguments.no_registry:
                 registry_url = stack.enter_context(ApicurioRegistry()).url
-            for name, value in cluster.environment(arguments.subname, registry_url).items():
+            variables = cluster.environment(arguments.subname, registry_url)
+            if arguments.command:
+                sys.exit(
+                    subprocess.run(arguments.command, env=os.environ | variables, check=False).returncode
+                )
+            for name, value in variables.items():
                 print(f"export {name}={shlex.quote(value)}")
             print("# Kafka runs until Ctrl-C.", flush=True)
             while True:

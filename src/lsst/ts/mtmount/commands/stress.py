@@ -229,7 +229,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--output",
         type=parse_output_folder,
         metavar="DIR",
-        help="write stress.html and stress.json there; with --soak: soak.html and soak.json",
+        help="write stress.html, stress.md and stress.json there; with --soak: soak.html and so on",
     )
     parser.add_argument("--seed", type=parse_seed, help="seed of all values (default: 0)")
     parser.add_argument(

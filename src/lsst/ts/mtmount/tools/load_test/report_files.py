@@ -12,6 +12,7 @@ from ...resilience.output_file import OutputFile
 from .html_report import make_html_report
 from .machine import describe_machine
 from .run_result import RunResult, replace_nan
+from .tables import LATENCY_NOTE, format_markdown, make_account_table, make_cost_table, make_trend_table
 from .trends import Trend, describe_trends
 
 __all__ = ["ReportFiles"]
@@ -24,7 +25,7 @@ KINDS = {
 
 
 class ReportFiles:
-    """A page of HTML, and all figures as JSON.
+    """A page of HTML, the tables as Markdown, and all figures as JSON.
 
     Parameters
     ----------
@@ -45,10 +46,12 @@ class ReportFiles:
         folder.mkdir(parents=True, exist_ok=True)
         self._title, self._program = KINDS[kind]
         self._target = target
-        self._json, self._html = (OutputFile(folder / f"{kind}.{suffix}") for suffix in ("json", "html"))
+        self._json, self._html, self._markdown = (
+            OutputFile(folder / f"{kind}.{suffix}") for suffix in ("json", "html", "md")
+        )
 
     def write(self, results: Sequence[RunResult], trends: Sequence[Trend], *, passed: bool) -> None:
-        """Write both; with ``trends`` of the one long run of a soak test.
+        """Write them; with ``trends`` of the one long run of a soak test.
 
         Raises
         ------
@@ -71,3 +74,13 @@ class ReportFiles:
         notes = describe_trends(results[0], trends) if trends else []
         page = make_html_report(self._title, results, machine, self._target, notes)
         self._html.replace(page.encode(errors="backslashreplace"))
+        tables = [make_cost_table(results), make_account_table(results)]
+        tables += [make_trend_table(trends)] if trends else []
+        text = [
+            f"# {self._title}",
+            "\n".join(f"* {name}: {value}" for name, value in (machine | {"Kafka": self._target}).items()),
+            *map(format_markdown, tables),
+            "Passed." if passed else "**Failed.**",
+            LATENCY_NOTE,
+        ]
+        self._markdown.replace(("\n\n".join(text) + "\n").encode(errors="backslashreplace"))

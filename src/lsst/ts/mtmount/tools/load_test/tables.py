@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Tables for the terminal, and as Markdown."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .verifier_process import BUSY_FETCH_WAIT, FETCH_WAIT
 __all__ = [
     "LATENCY_NOTE",
     "describe_unpublished",
+    "format_markdown",
     "format_number",
     "make_account_table",
     "make_console",
@@ -59,6 +60,16 @@ def make_console() -> Console:
 def format_number(value: float, digits: int = 0) -> str:
     """Format a number for people; what is not known is a dash."""
     return UNKNOWN if math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def format_markdown(table: Table) -> str:
+    """Format a table as Markdown; heads that are cut into lines are joined."""
+    heads = [str(column.header).replace("-\n", "").replace("\n", " ").strip() for column in table.columns]
+    rules = ["---:" if column.justify == "right" else "---" for column in table.columns]
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    return "\n".join(
+        f"| {' | '.join(str(cell).replace(chr(10), ' ') for cell in row)} |" for row in (heads, rules, *rows)
+    )
 
 
 def make_topic_table(result: RunResult) -> Table:

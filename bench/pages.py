@@ -1,0 +1,105 @@
+"""The pages of the documentation that the benchmarks write."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from lsst.ts.mtmount.tools.load_test.tables import format_markdown
+
+__all__ = ["FOLDER", "README", "ROOT", "describe_figures", "update_readme", "write_page"]
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "doc" / "benchmarks"
+README = ROOT / "README.md"
+
+#: What stands around the paragraph of the README that is made of the figures.
+BEGIN, END = "<!-- figures: begin, written by make bench -->\n", "<!-- figures: end -->\n"
+
+
+def write_page(
+    name: str,
+    title: str,
+    command: str,
+    tables: Iterable[Table],
+    machine: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write a page of tables.
+
+    Parameters
+    ----------
+    name : `str`
+        The page's file, without its suffix.
+    title, command : `str`
+        What it shows, and what writes it.
+    tables : iterable of `rich.table.Table`
+        The tables, with titles.
+    machine : mapping of `str` to `str`
+        Where it was measured.
+    notes : sequence of `str`
+        Further lines.
+
+    Returns
+    -------
+    path : `Path`
+        The page.
+    """
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    lines = [
+        f"# {title}",
+        "",
+        f"Written by `{command}` on {date}; how it is measured is in [README.md](README.md).",
+        "",
+    ]
+    lines += [f"* {key}: {value}" for key, value in machine.items()]
+    for table in tables:
+        lines += ["", f"## {table.title}", "", format_markdown(table)]
+    lines += [line for note in notes for line in ("", note)]
+    path = FOLDER / f"{name}.md"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def describe_figures(figures: Mapping[str, Any]) -> str:
+    """Describe for the README what the benchmarks measured.
+
+    Parameters
+    ----------
+    figures : mapping
+        The content of ``results.json``.
+    """
+
+    def find(stage: str, contender: str) -> dict[str, Any]:
+        (found,) = (
+            result
+            for result in figures["results"]
+            if (result["stage"], result["workload"], result["contender"]) == (stage, "1x mix", contender)
+        )
+        return dict(found)
+
+    core, client = find("core", "this package"), find("client", "this package")
+    plain = find("client", "StreamReader, json, fastavro")
+    return (
+        f"Measured by `{figures['command']}` on {figures['date']}, {figures['machine']['processor']}; "
+        "processor's time for a frame:\n\n"
+        "| work | this package | plain Python |\n"
+        "|---|---:|---:|\n"
+        f"| from the received bytes to the Kafka message | {core['seconds'] * 1e6:.1f} us | "
+        f"{find('core', 'StreamReader, json, fastavro')['seconds'] * 1e6:.0f} us |\n"
+        f"| the whole client, acknowledgement included | {client['seconds'] * 1e6:.1f} us | "
+        f"{plain['seconds'] * 1e6:.0f} us |\n"
+        f"| frames/s that the client can take; the TMA sends 218 | {client['items_per_second']:,.0f} | "
+        f"{plain['items_per_second']:,.0f} |\n"
+    )
+
+
+def update_readme(figures: Mapping[str, Any], readme: Path = README) -> None:
+    """Put the description of the figures into the README."""
+    head, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    readme.write_text(f"{head}{BEGIN}\n{describe_figures(figures)}\n{END}{tail}", encoding="utf-8")
