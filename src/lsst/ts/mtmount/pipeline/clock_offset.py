@@ -16,15 +16,6 @@ __all__ = ["ClockOffset"]
 class ClockOffset:
     """Writes the event when the decoder has a time stamp, and asks for another one after the interval.
 
-    Parameters
-    ----------
-    sal : `SalBackend`
-        Has the event and our clock.
-    decoder : `FrameDecoder`
-        Has the TMA's time stamps.
-    limited_log : `RateLimitedLog`
-        Where to log failures.
-
     Attributes
     ----------
     next_task : `asyncio.Task`

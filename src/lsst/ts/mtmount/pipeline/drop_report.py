@@ -35,16 +35,7 @@ DropCallback = Callable[[BaseException, bytes], object]
 class DropReport:
     """Logs dropped frames, keeps them in a file, and calls the user's callback.
 
-    Parameters
-    ----------
-    limited_log : `RateLimitedLog`
-        Where to log.
-    strict : `bool`
-        Does an undecodable frame end the client?
-    on_drop : callable or `None`
-        The user's callback. What it raises is logged.
-    dead_letter : `DeadLetterFile` or `None`
-        Keeps each dropped frame.
+    A strict client is ended by an undecodable frame. What the callback raises is logged.
 
     Attributes
     ----------
@@ -67,16 +58,9 @@ class DropReport:
         self._dead_letter = dead_letter
 
     def report(self, error: BaseException, frame: bytes, culprit: str) -> None:
-        """Tell of a dropped frame.
+        """Tell of a dropped frame, or its first bytes.
 
-        Parameters
-        ----------
-        error : `BaseException`
-            Why it was dropped.
-        frame : `bytes`
-            The frame, or its first bytes.
-        culprit : `str`
-            The preprocessor or handler that failed, if ``error`` is none of ours.
+        ``culprit`` is the preprocessor or handler that failed, if ``error`` is none of ours.
         """
         head = frame[:HEAD_LENGTH]
         if isinstance(error, FrameError):

@@ -26,13 +26,7 @@ class _Topic:
 
 
 class MemberReport:
-    """Logs each member once that no table knows, or that frames lack.
-
-    Parameters
-    ----------
-    log : `logging.Logger`
-        Where to log.
-    """
+    """Logs each member once that no table knows, or that frames lack."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log

@@ -57,14 +57,8 @@ class TelemetryPipeline:
         Where messages and events go. It need not run yet.
     preprocessors : `Mapping` [`str`, `Preprocessor`]
         SAL topic name: its preprocessor.
-    log : `logging.Logger`
-        Logger.
     strict : `bool`
         Does an undecodable frame end the client?
-    on_drop : callable or `None`
-        Called in addition for each dropped frame.
-    dead_letter : `DeadLetterFile` or `None`
-        Keeps each dropped frame.
     accept_incomplete : `bool`
         Does a missing member cost its field only, and not the frame?
 
@@ -195,10 +189,7 @@ class TelemetryPipeline:
     def take(self, buffer: FrameBuffer) -> bool:
         """Publish what is whole in the buffer, as far as that needs no waiting.
 
-        Returns
-        -------
-        may_go_on : `bool`
-            False if `resolve` has something to do first.
+        Return False if `resolve` has something to do first.
         """
         if self._pause != DecoderState.NEED_MORE:
             return False
@@ -222,10 +213,7 @@ class TelemetryPipeline:
     async def resolve(self) -> None:
         """Do what frames wait for. If this returns, `take` may go on.
 
-        Raises
-        ------
-        FrameError
-            If the client is strict, and a frame could not be decoded.
+        `FrameError` if the client is strict, and a frame could not be decoded.
         """
         self.wake_up.clear()
         if self._drops.fatal_error is not None:

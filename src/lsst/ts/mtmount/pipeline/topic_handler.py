@@ -72,10 +72,7 @@ class TelemetryTopicHandler:
     def preprocess(self, data: dict[str, Any]) -> None:
         """Change the data of one frame in place, if there is a preprocessor.
 
-        Raises
-        ------
-        TypeError
-            If the preprocessor returns a coroutine, which nobody would await.
+        `TypeError` if it returns a coroutine, which nobody would await.
         """
         if self.preprocessor is None:
             return
@@ -108,10 +105,7 @@ class TelemetryTopicHandler:
 def check_preprocessor(preprocessor: object) -> None:
     """Refuse what cannot be a preprocessor.
 
-    Raises
-    ------
-    TypeError
-        If it is not callable, or is a coroutine function: nobody would await it.
+    `TypeError` if it is not callable, or is a coroutine function: nobody would await it.
     """
     if preprocessor is None:
         return
@@ -130,14 +124,8 @@ class TopicHandlers(dict[int, Handler]):
     to know when a user puts another one in their place. What is refused
     changes nothing: KeyError for a topic ID that the TMA does not have,
     TypeError for what cannot be called.
-
-    Parameters
-    ----------
-    topic_ids : `Collection` [`int`]
-        The topic IDs that may have a handler.
-    on_change : callable
-        Called with the topic ID of each entry that was set or removed, or
-        whose preprocessor changed, and its handler, or `None`.
+    ``on_change`` is called with the topic ID of each entry that was set or removed,
+    or whose preprocessor changed, and its handler, or `None`.
     """
 
     def __init__(

@@ -16,13 +16,7 @@ _P = ParamSpec("_P")
 
 
 class UserCodeTime:
-    """Adds up the time of calls, and tells of slow ones, each once.
-
-    Parameters
-    ----------
-    log : `logging.Logger`
-        Where to log.
-    """
+    """Adds up the time of calls, and tells of slow ones, each once."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -35,14 +29,9 @@ class UserCodeTime:
         return self._spent > TIME_BUDGET
 
     def add(self, seconds: float, describe: Callable[_P, str], *args: _P.args, **kwargs: _P.kwargs) -> None:
-        """Note that a call took some time.
+        """Note that a call took some time [seconds].
 
-        Parameters
-        ----------
-        seconds : `float`
-            How long it took [seconds].
-        describe : callable
-            Called with the other arguments, returns what was called, for people; few different texts.
+        ``describe``, called with the other arguments, names for people what was called; few different texts.
         """
         self._spent += seconds
         if seconds > SLOW_CALL and (name := describe(*args, **kwargs)) not in self._told:

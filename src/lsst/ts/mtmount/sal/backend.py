@@ -43,24 +43,11 @@ class SalBackend(Protocol):
     start_task: asyncio.Task[None]
 
     async def write_event(self, name: str, **fields: Any) -> None:
-        """Set an event's fields and write it, if a value changed.
+        """Set an event's fields, by names without ``evt_``, and write it if a value changed.
 
         What the SAL interface lacks, event or field, is passed over: there
         was a warning at the start.
-
-        Parameters
-        ----------
-        name
-            Name of the event, without ``evt_``.
-        **fields
-            New values.
         """
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
-        """Publish what is queued, and close the controller.
-
-        Parameters
-        ----------
-        timeout
-            Upper bound for the delivery of what is queued [s].
-        """
+        """Publish what is queued, at most for ``timeout`` [s], and close the controller."""

@@ -18,14 +18,10 @@ BACKENDS = ("auto", "salobj", "builtin")
 
 
 def make_sal_backend(backend: str = "auto", tma_interface: TmaInterface | None = None) -> SalBackend:
-    """Make a SAL backend; it starts at once.
+    """Make one of `BACKENDS`; it starts at once. Raises as `Controller` does.
 
-    Parameters
-    ----------
-    backend
-        One of `BACKENDS`.
-    tma_interface
-        What the TMA sends; the packaged interface if None.
+    salobj and what it imports take some 100 MB: it is looked for first, and
+    imported only to be used.
 
     Raises
     ------
@@ -34,13 +30,6 @@ def make_sal_backend(backend: str = "auto", tma_interface: TmaInterface | None =
     SalobjError
         If salobj is asked for by name and cannot be used. With ``auto``, the
         built-in backend is used then, and a warning says why.
-    SettingsError, InterfaceError
-        See `Controller`.
-
-    Notes
-    -----
-    salobj and what it imports take some 100 MB: it is looked for first, and
-    imported only to be used.
     """
     _check(backend)
     sent = load_packaged_tma_interface() if tma_interface is None else tma_interface
@@ -62,20 +51,7 @@ def make_sal_backend(backend: str = "auto", tma_interface: TmaInterface | None =
 
 
 def describe_backend(backend: str = "auto") -> str:
-    """Tell what a name of a SAL backend means here, without making it.
-
-    Parameters
-    ----------
-    backend
-        One of `BACKENDS`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such backend.
-    SalobjError
-        If salobj is asked for by name and cannot be used.
-    """
+    """Tell what a name of a SAL backend means here, without making it. Raises as `make_sal_backend`."""
     _check(backend)
     if backend == "builtin":
         return "builtin"

@@ -72,22 +72,16 @@ class BoundedReader(io.RawIOBase):
 class BoundedConnection:
     """A connection to an HTTP server, made on demand and kept.
 
+    The resolver of names has no time-out. Call this in a thread that nobody needs to wait for.
+
     Parameters
     ----------
-    host
-        Host name or IP address.
     port
-        Port; None: that of the scheme.
-    is_tls
-        ``https``?
+        None: that of the scheme.
     timeout
         Upper bound of connecting, and of each request with its whole answer [s].
     max_bytes
         Upper bound of an answer, head and framing included [bytes].
-
-    Notes
-    -----
-    The resolver of names has no time-out. Call this in a thread that nobody needs to wait for.
     """
 
     def __init__(self, host: str, port: int | None, *, is_tls: bool, timeout: float, max_bytes: int) -> None:
@@ -110,16 +104,14 @@ class BoundedConnection:
     ) -> tuple[int, bytes]:
         """Send a request and return status and body of the answer.
 
+        A request on a kept connection that the server has ended is sent once
+        more, so it must be one that may be repeated.
+
         Raises
         ------
         OSError, ValueError, http.client.HTTPException
             If there is no whole answer within the bounds, or a broken one.
             The connection is closed then.
-
-        Notes
-        -----
-        A request on a kept connection that the server has ended is sent once
-        more, so it must be one that may be repeated.
         """
         bounds = Bounds(self._timeout, self._max_bytes)
         is_kept = self._connection.sock is not None

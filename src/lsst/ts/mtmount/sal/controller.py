@@ -29,20 +29,8 @@ LOG_SHARE = 0.2
 class Controller:
     """Publish telemetry, events and log messages of the SAL component.
 
-    To be made in a running event loop; it starts at once.
-
-    Parameters
-    ----------
-    name
-        Name of the SAL component.
-    settings
-        Where Kafka and the schema registry are; from the environment if None.
-    interface
-        The topics; see `load_interface` if None.
-    publisher
-        The publisher; one made from the settings if None.
-    tma_interface
-        What the TMA sends, for `load_interface`.
+    To be made in a running event loop; it starts at once. Settings are from the
+    environment by default, the interface is that of `load_interface`.
 
     Attributes
     ----------
@@ -55,12 +43,6 @@ class Controller:
         Done when closed.
     isopen : `bool`
         False once `close` is called.
-    interface : `Interface`
-        The topics.
-    publisher : `KafkaPublisher`
-        Where messages go.
-    clock : `TaiClock`
-        What time it is.
     topics : `dict` [`str`, `WriteTopic`]
         All topics by attribute name.
     tel_..., evt_... : `WriteTopic`
@@ -150,13 +132,7 @@ class Controller:
             self._log_handler.start(self.evt_logMessage.set_write_known)
 
     async def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109
-        """Publish what is queued, within a bound, and end.
-
-        Parameters
-        ----------
-        timeout
-            Upper bound for the delivery of what is queued [s].
-        """
+        """Publish what is queued, at most for ``timeout`` [s], and end."""
         if not self.isopen:
             await asyncio.shield(self.done_task)
             return

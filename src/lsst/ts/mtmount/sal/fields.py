@@ -35,32 +35,13 @@ ZERO_VALUES: dict[str, bool | int | float | str] = {
 
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
-    """One field of a SAL topic.
+    """One field of a SAL topic; `ValueError` if the type is unknown, or the count is less than 1."""
 
-    Parameters
-    ----------
-    name
-        Field name.
-    sal_type
-        SAL type, a key of `AVRO_TYPES`.
-    count
-        Number of elements; over 1: the field is an array.
-    units
-        Units of the values, ``unitless`` if there are none.
-    description
-        What the field tells.
-
-    Raises
-    ------
-    ValueError
-        If the type is unknown, or the count is less than 1.
-    """
-
-    name: str
-    sal_type: str
-    count: int = 1
-    units: str = "unitless"
-    description: str = ""
+    name: str  #: Field name
+    sal_type: str  #: SAL type, a key of `AVRO_TYPES`
+    count: int = 1  #: Number of elements; over 1: the field is an array
+    units: str = "unitless"  #: Units of the values, ``unitless`` if there are none
+    description: str = ""  #: What the field tells
 
     def __post_init__(self) -> None:
         if self.sal_type not in AVRO_TYPES:

@@ -42,24 +42,13 @@ PACKAGED_TABLE = Path(__file__).parent / "sal_topics.csv"
 
 @dataclass(frozen=True)
 class Interface:
-    """The SAL topics that are published.
+    """The SAL topics that are published."""
 
-    Parameters
-    ----------
-    topics
-        Topics by the name of a controller's attribute, such as ``tel_azimuth``.
-    source
-        Where the descriptions come from, for people.
-    is_exact
-        Are all descriptions the observatory's own, so that schemas and
-        revision codes are exactly salobj's?
-    tma_interface
-        What the TMA sends, its members in the fields of these topics.
-    """
-
-    topics: Mapping[str, TopicInfo]
-    source: str
+    topics: Mapping[str, TopicInfo]  #: By the name of a controller's attribute, such as ``tel_azimuth``
+    source: str  #: Where the descriptions come from, for people
+    #: Are all descriptions the observatory's own, so that schemas and revision codes are exactly salobj's?
     is_exact: bool
+    #: What the TMA sends, its members in the fields of these topics.
     tma_interface: TmaInterface = field(default_factory=load_packaged_tma_interface)
 
 
@@ -88,20 +77,9 @@ def load_interface(
 ) -> Interface:
     """Load the best description of the published topics that there is.
 
-    Parameters
-    ----------
-    log
-        Logger for the differences between the interface files and the
-        packaged tables: one warning for each topic and kind of difference.
-    environ
-        Environment variables.
-    tma_interface
-        What the TMA sends; the packaged interface if None.
-
-    Raises
-    ------
-    InterfaceError
-        If interface files are found but cannot be understood.
+    The differences between the interface files and the packaged tables are logged:
+    one warning for each topic and kind of difference. `InterfaceError` if
+    interface files are found but cannot be understood.
     """
     sent = load_packaged_tma_interface() if tma_interface is None else tma_interface
     packaged = load_packaged_interface()

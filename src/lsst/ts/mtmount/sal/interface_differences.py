@@ -51,18 +51,8 @@ def warn_of_differences(
 ) -> None:
     """Warn of the differences between an interface, the packaged tables and what the TMA sends.
 
-    Parameters
-    ----------
-    found
-        Topics of the interface, by SAL name.
-    expected
-        The packaged topics.
-    tma_interface
-        What the TMA sends.
-    source
-        Where the interface is from.
-    log
-        Logger: one warning for each topic and kind of difference.
+    One warning for each topic and kind of difference. ``found`` are the topics of
+    the interface, by SAL name; ``expected`` are the packaged ones.
     """
     sent = tma_interface.by_name
     packaged = {topic.sal_name: topic for topic in expected}
@@ -136,15 +126,7 @@ def _describe_field(wanted: FieldInfo, actual: FieldInfo, is_on_wire: bool) -> I
 def compare_tma_with_sal(
     tma_interface: TmaInterface, topics: Mapping[str, TopicInfo]
 ) -> Iterator[Difference]:
-    """Compare what the TMA sends with the telemetry that SAL has.
-
-    Parameters
-    ----------
-    tma_interface
-        What the TMA sends.
-    topics
-        SAL name: topic.
-    """
+    """Compare what the TMA sends with the telemetry that SAL has, by SAL name."""
     for sent in fit_tma_to_sal(tma_interface, topics.values()).topics:
         info = topics.get(sent.sal_topic)
         if info is None:

@@ -77,22 +77,12 @@ def find_installed_interface() -> Path | None:
 
 
 def find_private_fields(folder: Path) -> tuple[FieldInfo, ...] | None:
-    """Find the observatory's descriptions of the private fields.
+    """Find the observatory's descriptions of the private fields, as salobj describes them.
 
     The interface files do not have them: they stand in a module of
-    ``lsst.ts.xml``. Looked at are the package that ``folder`` is a part of,
-    then the installed one. The module is read, not imported.
-
-    Parameters
-    ----------
-    folder
-        Folder of interface files.
-
-    Returns
-    -------
-    tuple [`FieldInfo`] or None
-        The private fields as salobj describes them, None if there is no such
-        module or it does not describe them all.
+    ``lsst.ts.xml``. Looked at are the package that the folder of interface files
+    is a part of, then the installed one. The module is read, not imported. None if
+    there is no such module, or it does not describe them all.
     """
     folders = [folder.resolve()]
     if installed := find_installed_interface():
@@ -109,26 +99,11 @@ def find_private_fields(folder: Path) -> tuple[FieldInfo, ...] | None:
 def read_interface(
     folder: Path, sal_names: Collection[str] | None, private_fields: tuple[FieldInfo, ...]
 ) -> dict[str, TopicInfo]:
-    """Read topics of our component from the interface files.
+    """Read topics of our component from a folder of interface files, by SAL name.
 
-    Parameters
-    ----------
-    folder
-        Folder of interface files.
-    sal_names
-        SAL names of the topics that are wanted; the others are passed over. None: all.
-    private_fields
-        The fields in front of each topic's own ones.
-
-    Returns
-    -------
-    dict [`str`, `TopicInfo`]
-        The wanted topics that the component has, by SAL name.
-
-    Raises
-    ------
-    InterfaceError
-        If a file is not well-formed, or lacks something necessary.
+    ``sal_names`` are those that are wanted, None: all; ``private_fields`` are the
+    fields in front of each topic's own ones. `InterfaceError` if a file is not
+    well-formed, or lacks something necessary.
     """
     added = _read_added_generics(folder / SUBSYSTEMS_FILE)
     topics: dict[str, TopicInfo] = {}

@@ -35,14 +35,8 @@ class KafkaHealth:
 
     Parameters
     ----------
-    settings
-        Where Kafka is.
-    log
-        Logger.
     min_stall
         As long without an acknowledgement is usual [s], as with a large ``linger.ms``.
-    clock
-        A monotonic clock [s].
 
     Attributes
     ----------

@@ -54,18 +54,18 @@ def create_missing_topics(
     timeout: float,
     stop: threading.Event,
 ) -> None:
-    """Create those of the topics that Kafka does not have.
+    """Create those of the topics that Kafka does not have; leave the others as they are.
+
+    Kafka may create a topic when it is asked about it by name, with
+    partitions and clean-up policy of its own choice. So it is asked for the
+    list of all topics, which creates none.
+
+    Topics are created by the cluster's controller. A cluster that names no
+    controller (such as librdkafka's mock cluster) cannot be asked to create
+    topics; there, and only there, being asked about them has to do.
 
     Parameters
     ----------
-    settings
-        Where Kafka is.
-    topics
-        The topics to have.
-    producer
-        The producer that will write to them.
-    log
-        Logger.
     timeout
         How long to wait for Kafka [s].
     stop
@@ -77,18 +77,6 @@ def create_missing_topics(
         If Kafka does not answer in time, or cannot create a topic yet.
     KafkaSetupError
         If it refuses the settings or to create a topic.
-
-    Notes
-    -----
-    Existing topics are left as they are, whatever their configuration.
-
-    Kafka may create a topic when it is asked about it by name, with
-    partitions and clean-up policy of its own choice. So it is asked for the
-    list of all topics, which creates none.
-
-    Topics are created by the cluster's controller. A cluster that names no
-    controller (such as librdkafka's mock cluster) cannot be asked to create
-    topics; there, and only there, being asked about them has to do.
     """
     topics = list(topics)
     deadline = time.monotonic() + timeout

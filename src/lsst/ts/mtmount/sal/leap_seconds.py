@@ -29,10 +29,7 @@ MONTHS = {name: number for number, name in enumerate(calendar.month_abbr) if nam
 class LeapSecondTable:
     """UTC from which on TAI minus UTC has a value [unix s, s], and until when the table holds [unix s].
 
-    Raises
-    ------
-    ValueError
-        If the table does not go on from 1972 in steps of one second.
+    `ValueError` if the table does not go on from 1972 in steps of one second.
     """
 
     rows: tuple[tuple[int, int], ...]
@@ -89,16 +86,9 @@ def list_folders() -> list[Path]:
 def load_newest_table(
     packaged: LeapSecondTable, folders: Iterable[Path] | None = None, now: float | None = None
 ) -> LeapSecondTable:
-    """Return the table that holds longest; warn if none holds any more.
+    """Return the table that holds longest, of the packaged one and those in `list_folders`.
 
-    Parameters
-    ----------
-    packaged
-        The table that is there anyway.
-    folders
-        Where to look for others; see `list_folders` if None.
-    now
-        The time [unix s]; the current one if None.
+    Warn if none holds any more.
     """
     tables = [packaged]
     for folder in list_folders() if folders is None else folders:

@@ -19,13 +19,8 @@ TAKEN = "_taken_for_sal"
 class SalLogHandler(logging.Handler):
     """Keep log records until they can be published, and publish them in order.
 
-    Records may come from any thread. Nothing that goes wrong here is raised
-    to whoever logs: it is counted.
-
-    Parameters
-    ----------
-    capacity
-        How many records may wait. The oldest are dropped.
+    Records may come from any thread; of more than ``capacity``, the oldest are
+    dropped. Nothing that goes wrong here is raised to whoever logs: it is counted.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -67,24 +62,12 @@ class SalLogHandler(logging.Handler):
         self._queue.put("logMessage", partial(self._send, fields))
 
     def start(self, publish: Callable[..., Awaitable[Any]]) -> None:
-        """Publish the records that wait and those that come, in a task.
-
-        Parameters
-        ----------
-        publish
-            ``evt_logMessage.set_write``.
-        """
+        """Publish the records that wait and those that come, in a task, by ``evt_logMessage.set_write``."""
         self._publish = publish
         self._queue.start()
 
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109
-        """Publish what waits, and stop. Remove this handler from its logger first.
-
-        Parameters
-        ----------
-        timeout
-            Upper bound [s].
-        """
+        """Publish what waits, at most for ``timeout`` [s]. Remove this handler from its logger first."""
         was_started = self._publish is not None
         for _ in await self._queue.stop(timeout):
             if was_started:

@@ -20,17 +20,8 @@ class OutageBuffer(SendQueue):
     """Send events while Kafka takes messages, and hold them back while it does not.
 
     For a sender that blocks the event loop until Kafka has taken what it has
-    been given. Events are urgent, log messages are not.
-
-    Parameters
-    ----------
-    is_taking
-        Tells whether Kafka takes messages for a Kafka topic. Asked before
-        each sending.
-    log
-        Logger.
-    capacity
-        As in `SendQueue`.
+    been given. Events are urgent, log messages are not. ``is_taking`` tells whether
+    Kafka takes messages for a Kafka topic; it is asked before each sending.
     """
 
     def __init__(
@@ -44,14 +35,7 @@ class OutageBuffer(SendQueue):
     async def send_event(self, kafka_topic: str, send: Send, *, is_latest_only: bool = False) -> None:
         """Send an event; if Kafka does not take it, leave it here and return.
 
-        Parameters
-        ----------
-        kafka_topic
-            Where it goes.
-        send
-            Sends it.
-        is_latest_only
-            Does it replace what waits for the same topic?
+        With ``is_latest_only`` it replaces what waits for the same topic.
         """
         waiter = asyncio.get_running_loop().create_future()
         with self._lock:
@@ -85,15 +69,7 @@ class OutageBuffer(SendQueue):
 class OutageLogFilter(logging.Filter):
     """Takes the records that a log handler is given, and hands them on through an outage buffer.
 
-    Parameters
-    ----------
-    handler
-        A handler whose ``emit`` publishes a record, and which has its tasks
-        in ``futures``, if anywhere.
-    kafka_topic
-        Where it publishes.
-    buffer
-        The outage buffer.
+    The handler's ``emit`` publishes a record; it has its tasks in ``futures``, if anywhere.
     """
 
     def __init__(self, handler: logging.Handler, kafka_topic: str, buffer: OutageBuffer) -> None:
@@ -103,13 +79,7 @@ class OutageLogFilter(logging.Filter):
         self._buffer = buffer
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Take a record; called by the handler, in the thread that logs.
-
-        Returns
-        -------
-        is_taken_by_handler : `bool`
-            True if the handler has to deal with it now.
-        """
+        """Take a record, in the thread that logs; return whether the handler has to deal with it now."""
         if is_sending():
             return False
         held = copy.copy(record)

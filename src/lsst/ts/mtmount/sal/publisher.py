@@ -57,8 +57,6 @@ class KafkaPublisher:
 
     Parameters
     ----------
-    settings
-        Where Kafka and the schema registry are.
     log
         Parent of the logger for what Kafka reports.
     producer_defaults
@@ -69,8 +67,6 @@ class KafkaPublisher:
 
     Attributes
     ----------
-    settings : `KafkaSettings`
-        Where Kafka and the schema registry are.
     wait_for_kafka : `float`
         How long `start` is retried while Kafka or the registry cannot be
         reached, or is not ready [s]. May be set before.
@@ -87,8 +83,6 @@ class KafkaPublisher:
         Messages given up, over all delivery counters.
     max_queued : `int`
         The largest length seen.
-    health : `KafkaHealth`
-        Logs what is wrong with Kafka.
     """
 
     def __init__(
@@ -147,14 +141,6 @@ class KafkaPublisher:
     async def start(self, topics: Iterable[TopicInfo], *, is_exact: bool = False) -> None:
         """Create missing Kafka topics, get the schema ids and start the producer.
 
-        Parameters
-        ----------
-        topics
-            The topics that will be written.
-        is_exact
-            Are the schemas exactly the observatory's? See
-            `SchemaRegistry.provide_schema`.
-
         Raises
         ------
         KafkaSetupError
@@ -162,8 +148,6 @@ class KafkaPublisher:
             create a topic.
         RegistryError
             If the schema registry cannot be reached, or refuses a schema.
-        RuntimeError
-            If started already.
         """
         if self._producer is not None:
             raise RuntimeError("The publisher is started already")
@@ -197,21 +181,9 @@ class KafkaPublisher:
     ) -> None:
         """Hand a message to the producer; while its queue is full, wait.
 
-        Parameters
-        ----------
-        kafka_topic
-            Name of the Kafka topic.
-        payload, key
-            Value and key of the message.
-        deliveries
-            Counts the delivery; `deliveries` if None.
-
-        Raises
-        ------
-        RuntimeError
-            If the publisher is not running, or is closed meanwhile.
-        KafkaException
-            If the message cannot be sent at all.
+        Its delivery is counted by ``deliveries``, or the publisher's own. `RuntimeError`
+        if the publisher is not running, or is closed meanwhile; `KafkaException` if the
+        message cannot be sent at all.
         """
         while True:
             try:
@@ -232,15 +204,7 @@ class KafkaPublisher:
     async def confirm_permission(self, timeout: float = CONFIRM_TIMEOUT) -> None:  # noqa: ASYNC109
         """Wait until the first messages are delivered, to know that Kafka permits it.
 
-        Parameters
-        ----------
-        timeout
-            Upper bound; without an answer by then, this returns [s].
-
-        Raises
-        ------
-        KafkaSetupError
-            If Kafka refuses them for want of a permission.
+        `KafkaSetupError` if it does not. Without an answer within the time-out [s], return.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -253,13 +217,7 @@ class KafkaPublisher:
             )
 
     async def wait_for_room(self) -> None:
-        """Wait until a queue that was found full has shrunk.
-
-        Raises
-        ------
-        RuntimeError
-            If the publisher is closed meanwhile.
-        """
+        """Wait until a queue that was found full has shrunk; `RuntimeError` if the publisher is closed."""
         await self._wait_until_queued(int(self.num_queued * ROOM_FRACTION))
 
     async def _wait_until_queued(self, num_queued: int) -> None:
@@ -302,15 +260,7 @@ class KafkaPublisher:
         return 0.0 if self._stalled_since is None else time.monotonic() - self._stalled_since
 
     async def has_leader(self, kafka_topic: str, timeout: float) -> bool:  # noqa: ASYNC109
-        """Ask Kafka whether it could take messages for a topic now.
-
-        Parameters
-        ----------
-        kafka_topic
-            Name of the Kafka topic.
-        timeout
-            How long to wait for the answer [s].
-        """
+        """Ask Kafka whether it could take messages for a topic now; wait at most for ``timeout`` [s]."""
         if self._producer is None:
             return False
         try:
@@ -332,35 +282,13 @@ class KafkaPublisher:
         self.serve()
 
     async def flush(self, timeout: float) -> int:  # noqa: ASYNC109
-        """Wait until all messages are delivered or given up.
-
-        Parameters
-        ----------
-        timeout
-            Upper bound [s].
-
-        Returns
-        -------
-        num_left : `int`
-            Messages still in the queue or on their way.
-        """
+        """Wait until all messages are delivered or given up, at most for ``timeout`` [s]; return how many are not."""
         if self._producer is None:
             return 0
         return await run_in_daemon_thread(self._producer.flush, max(timeout, 0.0))
 
     async def close(self, timeout: float) -> int:  # noqa: ASYNC109
-        """Flush, and stop. What cannot be delivered in time is given up, reported and counted.
-
-        Parameters
-        ----------
-        timeout
-            Upper bound for the flush [s].
-
-        Returns
-        -------
-        num_lost : `int`
-            Messages that were given up.
-        """
+        """Flush, at most for ``timeout`` [s], and stop; return how many messages were given up."""
         producer, self._producer = self._producer, None
         self.produce = self._refuse
         if self._timer is not None:

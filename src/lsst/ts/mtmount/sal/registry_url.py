@@ -15,43 +15,22 @@ HOST = re.compile(r"[\w.:%-]+")
 
 @dataclass(frozen=True, slots=True)
 class RegistryUrl:
-    """The parts of a registry's URL; `str` gives it without user name and password.
+    """The parts of a registry's URL; `str` gives it without user name and password."""
 
-    Parameters
-    ----------
-    scheme
-        ``http`` or ``https``.
-    host
-        Host name or IP address.
-    port
-        Port; None: the scheme's.
-    path
-        Path in front of the registry's own ones, without a slash at the end.
-    username, password
-        For HTTP basic authentication; ``username`` is None without it.
-    """
-
-    scheme: str
-    host: str
-    port: int | None
-    path: str
+    scheme: str  #: ``http`` or ``https``
+    host: str  #: Host name or IP address
+    port: int | None  #: Port; None: the scheme's
+    path: str  #: Path in front of the registry's own ones, without a slash at the end
+    #: For HTTP basic authentication; ``username`` is None without it.
     username: str | None = field(default=None, repr=False)
     password: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, url: str) -> RegistryUrl:
-        """Take a URL apart.
+        """Take a URL apart: ``http[s]://[user:password@]host[:port][/path]``.
 
-        Parameters
-        ----------
-        url
-            ``http[s]://[user:password@]host[:port][/path]``.
-
-        Raises
-        ------
-        ValueError
-            If it is of another form. What is behind the scheme may be part of
-            a password, so the text shows none of it.
+        `ValueError` if it is of another form. What is behind the scheme may be part of
+        a password, so the text shows none of it.
         """
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in ("http", "https"):

@@ -45,11 +45,8 @@ class SalobjError(RuntimeError):
 def import_salobj() -> ModuleType:
     """Import ``lsst.ts.salobj``.
 
-    Raises
-    ------
-    SalobjError
-        If it is not installed, cannot be imported, or is of the generation
-        that did not use Kafka.
+    `SalobjError` if it is not installed, cannot be imported, or is of the
+    generation that did not use Kafka.
     """
     try:
         salobj = importlib.import_module(PACKAGE)
@@ -72,16 +69,8 @@ def import_salobj() -> ModuleType:
 class SalobjTelemetryTopic(WriteTopic):
     """A telemetry topic in the place of salobj's, for the fused path.
 
-    What is not defined here is that of salobj's topic.
-
-    Parameters
-    ----------
-    original
-        The `lsst.ts.salobj.topics.ControllerTelemetry` that it stands in for.
-    info
-        The same topic.
-    publisher, clock
-        As in `WriteTopic`.
+    What is not defined here is that of salobj's topic, a
+    `lsst.ts.salobj.topics.ControllerTelemetry`.
     """
 
     def __init__(self, original: Any, info: TopicInfo, publisher: KafkaPublisher, clock: TaiClock) -> None:
@@ -109,12 +98,10 @@ class SalobjBackend:
     this package's own, which write the same messages with the same schemas
     through a producer of their own. Only salobj's public interface is used.
 
-    Parameters
-    ----------
-    salobj
-        The package, as of `import_salobj`.
-    tma_interface
-        What the TMA sends.
+    As long as salobj has a message that Kafka has not taken, it blocks the
+    event loop, and with it all reading. So events and log messages are given
+    to it only while Kafka takes messages, and are held back here while it does
+    not.
 
     Raises
     ------
@@ -123,13 +110,6 @@ class SalobjBackend:
     SalobjError
         If salobj cannot make the controller, or describes a topic in a manner
         that is not known here.
-
-    Notes
-    -----
-    As long as salobj has a message that Kafka has not taken, it blocks the
-    event loop, and with it all reading. So events and log messages are given
-    to it only while Kafka takes messages, and are held back here while it does
-    not.
     """
 
     def __init__(self, salobj: ModuleType, tma_interface: TmaInterface) -> None:
@@ -228,8 +208,6 @@ class SalobjBackend:
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
         """Publish what waits, and close the controller; see `SalBackend`.
 
-        Notes
-        -----
         salobj's own part has no bound if it has a message that Kafka does not
         take: then it blocks the event loop until librdkafka gives that up
         (``message.timeout.ms``).
@@ -263,19 +241,9 @@ class SalobjBackend:
 
 
 def describe_topic(topic_info: Any, subname: str) -> TopicInfo:
-    """Describe a topic of salobj's as one of ours.
+    """Describe a topic of salobj's, a `lsst.ts.xml.topic_info.TopicInfo`, as one of ours.
 
-    Parameters
-    ----------
-    topic_info
-        A `lsst.ts.xml.topic_info.TopicInfo`.
-    subname
-        Name space (``LSST_TOPIC_SUBNAME``).
-
-    Raises
-    ------
-    SalobjError
-        If the two would not write the same.
+    `SalobjError` if the two would not write the same.
     """
     schema = topic_info.make_avro_schema()
     try:

@@ -36,32 +36,14 @@ def make_attr_name(sal_name: str) -> str:
 
 @dataclass(frozen=True)
 class TopicInfo:
-    """One SAL topic of the component: a telemetry topic or an event.
+    """One SAL topic of the component: a telemetry topic or an event; no two fields of the same name."""
 
-    Parameters
-    ----------
-    sal_name
-        SAL name: ``azimuth``, ``logevent_clockOffset``.
-    fields
-        The topic's own fields in the order of the record.
-    description
-        What the topic tells.
-    private_fields
-        The fields in front of the topic's own ones.
-    wire_counts
-        Element counts of the fields as the TMA sends them, by field name. An
-        array is written with as many elements, whatever its own count.
-
-    Raises
-    ------
-    ValueError
-        If two fields have the same name.
-    """
-
-    sal_name: str
-    fields: tuple[FieldInfo, ...]
-    description: str = ""
-    private_fields: tuple[FieldInfo, ...] = PRIVATE_FIELDS
+    sal_name: str  #: SAL name: ``azimuth``, ``logevent_clockOffset``
+    fields: tuple[FieldInfo, ...]  #: The topic's own fields in the order of the record
+    description: str = ""  #: What the topic tells
+    private_fields: tuple[FieldInfo, ...] = PRIVATE_FIELDS  #: The fields in front of the topic's own ones
+    #: Element counts of the fields as the TMA sends them, by field name. An array is written with as many
+    #: elements, whatever its own count.
     wire_counts: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -133,11 +115,6 @@ def compute_rev_code(schema: Mapping[str, Any]) -> str:
     text with an indent of 4. A registry may return the members of a schema in
     another order than they were registered in, so they are put into SAL's
     order first.
-
-    Parameters
-    ----------
-    schema
-        Avro schema of a SAL topic.
     """
     ordered = _reorder(schema, SCHEMA_MEMBERS)
     ordered["fields"] = [_reorder(field, FIELD_MEMBERS) for field in schema["fields"]]

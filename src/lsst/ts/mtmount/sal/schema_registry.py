@@ -45,37 +45,27 @@ class RegistryNotReadyError(RegistryError):
 
 @dataclass(frozen=True, slots=True)
 class RegisteredSchema:
-    """What a schema registry knows of the schema of a topic.
+    """What a schema registry knows of the schema of a topic."""
 
-    Parameters
-    ----------
-    schema_id
-        Id of the schema, for the Confluent framing.
-    rev_code
-        Revision code of that very schema.
-    """
-
-    schema_id: int
-    rev_code: str
+    schema_id: int  #: Id of the schema, for the Confluent framing
+    rev_code: str  #: Revision code of that very schema
 
 
 class SchemaRegistry:
     """Client of a schema registry, over one connection. A context manager.
 
+    Its methods raise `RegistryError` if the registry cannot be reached, refuses, or
+    does not answer as it should.
+
     Parameters
     ----------
     url
-        URL of the registry. User name and password in it are used for HTTP
-        basic authentication.
+        User name and password in it are used for HTTP basic authentication;
+        `ValueError` if it cannot be used.
     timeout
         Upper bound for connecting, and for each answer as a whole [s].
     redact
         Takes further passwords out of what the registry says.
-
-    Raises
-    ------
-    ValueError
-        If the URL cannot be used.
     """
 
     def __init__(self, url: str, *, timeout: float = 10.0, redact: Callable[[str], str] = str) -> None:
@@ -114,21 +104,9 @@ class SchemaRegistry:
     def provide_schema(self, topic: TopicInfo, subject: str, *, is_exact: bool) -> RegisteredSchema:
         """Get the id of a topic's schema; register the schema if need be.
 
-        Parameters
-        ----------
-        topic
-            The topic.
-        subject
-            Subject of the topic's schema.
-        is_exact
-            Is the schema exactly the observatory's? If not, and the subject's
-            latest schema differs from it in descriptions only, that one
-            serves: a shared registry gets no needless version.
-
-        Raises
-        ------
-        RegistryError
-            If the registry cannot be reached, or refuses the schema.
+        If the schema is not exactly the observatory's, and the subject's latest one
+        differs from it in descriptions only, that one serves: a shared registry gets no
+        needless version.
         """
         schema = topic.avro_schema()
         if not is_exact:
@@ -138,13 +116,7 @@ class SchemaRegistry:
         return RegisteredSchema(self.register(subject, schema), topic.rev_code)
 
     def get_latest(self, subject: str) -> tuple[int, Any] | None:
-        """Return id and content of a subject's latest schema, None if it has none.
-
-        Raises
-        ------
-        RegistryError
-            If the registry cannot be reached, or does not answer as it should.
-        """
+        """Return id and content of a subject's latest schema, None if it has none."""
         status, answer = self._request("GET", f"/subjects/{quote(subject, safe='')}/versions/latest")
         if status == http.HTTPStatus.NOT_FOUND:
             return None
@@ -155,13 +127,7 @@ class SchemaRegistry:
             raise self._reject(f"gave no schema for {subject}", answer) from None
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> int:
-        """Register a schema, or find it if it is there, and return its id.
-
-        Raises
-        ------
-        RegistryError
-            If the registry cannot be reached, or refuses the schema.
-        """
+        """Register a schema, or find it if it is there, and return its id."""
         status, answer = self._request(
             "POST", f"/subjects/{quote(subject, safe='')}/versions", {"schema": json.dumps(schema)}
         )
@@ -172,13 +138,7 @@ class SchemaRegistry:
             raise self._reject(f"gave no schema id for {subject}", answer) from None
 
     def is_compatible(self, subject: str, schema: Mapping[str, Any]) -> bool:
-        """Ask whether a schema could be registered after a subject's latest one; it is not registered.
-
-        Raises
-        ------
-        RegistryError
-            If the registry cannot be reached, or does not answer as it should.
-        """
+        """Ask whether a schema could be registered after a subject's latest one; it is not registered."""
         status, answer = self._request(
             "POST",
             f"/compatibility/subjects/{quote(subject, safe='')}/versions/latest",

@@ -45,11 +45,7 @@ class SendQueue:
     """Send what is put in, in order, urgent items first; what is put in before `start` waits.
 
     Nothing that goes wrong is raised to whoever puts something in: it is counted.
-
-    Parameters
-    ----------
-    capacity
-        How many items of each kind, urgent and others, may wait. The oldest are dropped.
+    Of more than ``capacity`` items of each kind, urgent and others, the oldest are dropped.
 
     Attributes
     ----------
@@ -80,15 +76,7 @@ class SendQueue:
         return len(self._urgent) + len(self._ordinary)
 
     def put(self, kafka_topic: str, send: Send) -> None:
-        """Let something be sent; from any thread.
-
-        Parameters
-        ----------
-        kafka_topic
-            Where it goes.
-        send
-            Sends it.
-        """
+        """Let something be sent; from any thread."""
         with self._lock:
             self._append(self._ordinary, Item(kafka_topic, send))
             loop = self._loop
@@ -114,18 +102,7 @@ class SendQueue:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self, timeout: float) -> list[str]:  # noqa: ASYNC109
-        """Send what waits, and stop.
-
-        Parameters
-        ----------
-        timeout
-            Upper bound [s].
-
-        Returns
-        -------
-        left : `list` [`str`]
-            The Kafka topics of what was not sent.
-        """
+        """Send what waits, at most for ``timeout`` [s]; return the Kafka topics of what was not sent."""
         if self._task is not None:
             # Make the task look once more, before it is believed to be idle.
             self._idle.clear()

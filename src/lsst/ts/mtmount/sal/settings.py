@@ -58,47 +58,26 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, repr=False)
 class KafkaSettings:
-    """Where Kafka and the schema registry are, and how to use them.
+    """Where Kafka and the schema registry are, and how to use them; `SettingsError` if that cannot be."""
 
-    Parameters
-    ----------
-    subname
-        Name space of the Kafka topics: ``lsst.<subname>.MTMount.<sal topic>``.
-    broker_addr
-        Bootstrap servers.
-    registry_url
-        URL of the schema registry; it may contain a user name and a password.
-    replication_factor
-        Of topics that are created.
-    acks
-        Acknowledgements that the producer waits for. None: librdkafka's
-        ``all`` if the producer is idempotent, else 1.
-    username, password
-        SASL is used if both are there.
-    security_protocol, security_mechanism
-        How to log in with SASL.
-    producer_overrides, client_overrides
-        Further librdkafka properties: of the producer, of all clients.
-    producer_file, client_file
-        The files that these are from.
-
-    Raises
-    ------
-    SettingsError
-        If a value cannot be used.
-    """
-
-    subname: str
-    broker_addr: str = DEFAULT_BROKER_ADDR
+    subname: str  #: Name space of the Kafka topics: ``lsst.<subname>.MTMount.<sal topic>``
+    broker_addr: str = DEFAULT_BROKER_ADDR  #: Bootstrap servers
+    #: URL of the schema registry; it may contain a user name and a password.
     registry_url: str = DEFAULT_REGISTRY_URL
-    replication_factor: int = DEFAULT_REPLICATION_FACTOR
+    replication_factor: int = DEFAULT_REPLICATION_FACTOR  #: Of topics that are created
+    #: Acknowledgements that the producer waits for. None: librdkafka's ``all`` if the producer is
+    #: idempotent, else 1.
     acks: str | None = None
+    #: SASL is used if both are there.
     username: str | None = None
     password: str | None = None
+    #: How to log in with SASL.
     security_protocol: str = DEFAULT_SECURITY_PROTOCOL
     security_mechanism: str = DEFAULT_SECURITY_MECHANISM
+    #: Further librdkafka properties: of the producer, of all clients.
     producer_overrides: Configuration = field(default_factory=dict)
     client_overrides: Configuration = field(default_factory=dict)
+    #: The files that these are from.
     producer_file: str = field(default="", compare=False)
     client_file: str = field(default="", compare=False)
 
@@ -121,18 +100,10 @@ class KafkaSettings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> KafkaSettings:
-        """Make the settings that the environment variables ask for.
+        """Make the settings that the environment variables ask for; an empty one counts as unset.
 
-        Parameters
-        ----------
-        environ
-            Environment variables. An empty one counts as unset.
-
-        Raises
-        ------
-        SettingsError
-            If a variable is missing or cannot be used, or a YAML file that
-            one names cannot be read.
+        `SettingsError` if a variable is missing or cannot be used, or a YAML file that
+        one names cannot be read.
         """
 
         def get(name: str, default: str) -> str:
@@ -177,13 +148,7 @@ class KafkaSettings:
         return configuration | _use_canonical_names(self.client_overrides)
 
     def producer_configuration(self, defaults: Mapping[str, Any] | None = None) -> Configuration:
-        """Return the configuration of the producer.
-
-        Parameters
-        ----------
-        defaults
-            Properties that everything else overrides.
-        """
+        """Return the configuration of the producer; everything else overrides the defaults."""
         overrides = _use_canonical_names(self.producer_overrides) | self.client_configuration()
         configuration = _use_canonical_names(defaults or {})
         if self.acks is not None:
@@ -217,17 +182,9 @@ class KafkaSettings:
         return warnings
 
     def explain_refusal(self, make: Callable[[Configuration], object]) -> str:
-        """Find the properties of the YAML files that librdkafka refuses alone.
+        """Find the properties of the YAML files that librdkafka refuses alone; empty if there is none.
 
-        Parameters
-        ----------
-        make
-            Makes a client of a configuration, or raises an exception.
-
-        Returns
-        -------
-        explanation : `str`
-            Names file and property of each; empty if there is none.
+        ``make`` makes a client of a configuration, or raises an exception.
         """
         refused = []
         for path, overrides in (

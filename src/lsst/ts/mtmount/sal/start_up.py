@@ -42,18 +42,8 @@ class Attempt:
 class StartUp:
     """Get Kafka and the schema registry ready, within a bound, and tell what that waits for.
 
-    Parameters
-    ----------
-    settings
-        Where they are.
-    topics
-        The topics to be published.
-    is_exact
-        As in `SchemaRegistry.provide_schema`.
-    answer_timeout
-        How long to wait for Kafka, and for each answer of the registry [s].
-    log
-        Logger.
+    ``answer_timeout`` is for Kafka, and for each answer of the registry [s];
+    ``is_exact`` as in `SchemaRegistry.provide_schema`.
     """
 
     def __init__(
@@ -78,22 +68,10 @@ class StartUp:
     ) -> tuple[Producer, dict[str, RegisteredSchema]]:
         """Make the producer and all that it needs, in several attempts if need be.
 
-        Parameters
-        ----------
-        make_producer
-            Makes the producer; called in a thread, once.
-        retry_time
-            How long further attempts are made while something is not ready [s].
-
-        Returns
-        -------
-        producer, schemas
-            The producer, and the schemas by attribute name of the topic.
-
-        Raises
-        ------
-        KafkaSetupError, RegistryError
-            If something is not ready in time, or refuses.
+        Return it with the schemas by attribute name of the topic. ``make_producer`` is
+        called in a thread, once. Further attempts are made for ``retry_time`` [s], while
+        something is not ready; after that, or if it refuses, `KafkaSetupError` or
+        `RegistryError`.
         """
         producer = await self._call(lambda attempt: make_producer(), "making the producer")
         backoff = Backoff()

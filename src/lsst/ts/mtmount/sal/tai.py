@@ -61,10 +61,7 @@ CLOCK_TOLERANCE = 0.25
 def tai_minus_utc_at(utc: float, table: LeapSecondTable = PACKAGED_TABLE) -> float:
     """Return TAI minus UTC [s] at a time [UTC unix s], by a table.
 
-    Raises
-    ------
-    ValueError
-        If the time is before 1972, when UTC had no whole leap seconds yet.
+    `ValueError` before 1972, when UTC had no whole leap seconds yet.
     """
     index = bisect.bisect_right(table.rows, utc, key=lambda row: row[0]) - 1
     if index < 0:

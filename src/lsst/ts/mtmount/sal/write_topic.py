@@ -20,34 +20,20 @@ __all__ = ["SetWriteResult", "WriteTopic"]
 
 @dataclass(frozen=True, slots=True)
 class SetWriteResult:
-    """What `WriteTopic.set_write` did.
+    """What `WriteTopic.set_write` did."""
 
-    Parameters
-    ----------
-    did_change
-        Did a field change?
-    was_written
-        Was a message published?
-    data
-        The topic's data after it.
-    """
-
-    did_change: bool
-    was_written: bool
-    data: Any
+    did_change: bool  #: Did a field change?
+    was_written: bool  #: Was a message published?
+    data: Any  #: The topic's data after it
 
 
 class WriteTopic:
     """A SAL topic that can be written: the `tel_...` and `evt_...` of a controller.
 
-    Parameters
-    ----------
-    info
-        The topic.
-    publisher
-        Where to publish.
-    clock
-        What time it is.
+    Methods that publish raise `RuntimeError` if the controller is not running, and
+    `confluent_kafka.KafkaException` if the message cannot be sent at all. Those that
+    set values raise AttributeError if there is no such field, and TypeError,
+    ValueError or OverflowError if a value does not fit; then none is set.
 
     Attributes
     ----------
@@ -120,38 +106,16 @@ class WriteTopic:
         return self._data
 
     def prepare(self, schema: RegisteredSchema) -> None:
-        """Make it ready to be published.
-
-        Parameters
-        ----------
-        schema
-            What the schema registry knows of this topic.
-        """
+        """Make it ready to be published with what the schema registry knows of it."""
         self.record.set_schema(schema.schema_id, schema.rev_code)
         self._rev_code = schema.rev_code
         self._data_num_encoded = None
 
     def set(self, **fields: Any) -> bool:
-        """Set values, and publish nothing.
+        """Set values by field name, and publish nothing. None leaves a field as it is.
 
-        Parameters
-        ----------
-        **fields
-            New values by field name. None leaves a field as it is. If one
-            cannot be used, none is set.
-
-        Returns
-        -------
-        did_change : `bool`
-            Did any value change? NaN equals NaN. The first call always counts
-            as a change.
-
-        Raises
-        ------
-        AttributeError
-            If there is no such field.
-        TypeError, ValueError, OverflowError
-            If a value does not fit its field.
+        Return whether any value changed. NaN equals NaN. The first call always
+        counts as a change.
         """
         is_first = not self.has_data
         did_change = self.record.set_fields(fields)
@@ -160,24 +124,10 @@ class WriteTopic:
         return did_change or is_first
 
     async def set_write(self, *, force_output: bool | None = None, **fields: Any) -> SetWriteResult:
-        """Set values, and publish them.
+        """Set values as `set` does, and publish them.
 
         Telemetry is always published; an event if a field changed, or
         ``force_output`` is true.
-
-        Parameters
-        ----------
-        force_output
-            Publish an event although nothing changed?
-        **fields
-            As for `set`.
-
-        Raises
-        ------
-        AttributeError, TypeError, ValueError, OverflowError
-            As for `set`.
-        RuntimeError
-            If the controller is not running.
         """
         did_change = self.set(**fields)
         if did_change or force_output or not self.info.is_event:
@@ -187,31 +137,12 @@ class WriteTopic:
     async def set_write_known(
         self, *, force_output: bool | None = None, **fields: Any
     ) -> SetWriteResult | None:
-        """Set those values that the interface has a field for, and publish them as `set_write` does.
-
-        Returns
-        -------
-        result : `SetWriteResult` or None
-            None if the interface has none of the fields.
-        """
+        """Do `set_write` with the fields that the interface has; return None if it has none of them."""
         known = {name: value for name, value in fields.items() if name in self.record.field_names}
         return await self.set_write(force_output=force_output, **known) if known else None
 
     async def write(self) -> Any:
-        """Publish the values as they are. While the producer's queue is full, wait.
-
-        Returns
-        -------
-        data
-            A copy of the data that was published.
-
-        Raises
-        ------
-        RuntimeError
-            If the controller is not running.
-        confluent_kafka.KafkaException
-            If the message cannot be sent at all.
-        """
+        """Publish the values as they are; return a copy of the data. While the queue is full, wait."""
         if not self._publisher.is_running:
             raise RuntimeError(f"{self.attr_name} cannot be written: the controller is not running")
         tai = self._clock.now()
