@@ -3,22 +3,25 @@
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 from lsst.ts.mtmount.constants import LINE_TERMINATOR
 from lsst.ts.mtmount.recording import Message, Recorder, find_files, read_messages
+from lsst.ts.mtmount.tma_interface import TmaInterface
 from lsst.ts.mtmount.tools.simulator import TmaSimulator, render_ring, select_topics
 
 STAMP = b"1732400000.123456"
 
 
-def make_stream(num_ticks: int = 40) -> bytes:
+def make_stream(num_ticks: int = 40, interface: TmaInterface | None = None) -> bytes:
     """Return frames of all topics, each with its terminator."""
-    return render_ring(select_topics(None), min_ticks=num_ticks).data.replace(b"~" * len(STAMP), STAMP)
+    ring = render_ring(select_topics(None, interface), min_ticks=num_ticks)
+    return ring.data.replace(b"~" * len(STAMP), STAMP)
 
 
-def record(folder: Path, *chunks: bytes, **options: float) -> Recorder:
+def record(folder: Path, *chunks: bytes, **options: Any) -> Recorder:
     """Record chunks of received bytes, and close."""
-    recorder = Recorder(folder, logging.getLogger("test"), source="127.0.0.1:5", **options)  # type: ignore[arg-type]
+    recorder = Recorder(folder, logging.getLogger("test"), source="127.0.0.1:5", **options)
     recorder.open()
     for chunk in chunks:
         recorder.record(chunk)

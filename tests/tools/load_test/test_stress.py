@@ -18,9 +18,8 @@ from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan
 from lsst.ts.mtmount.tools.load_test.tma_stream import TmaStream, count_due_frames
-from lsst.ts.mtmount.tools.simulator import render_ring, select_topics
 
-from ...recording.frames import record, record_seconds
+from ...recording.frames import make_stream, record, record_seconds
 from ...tma_interface.new_software import write_new_file
 
 FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
@@ -183,8 +182,7 @@ async def test_replay_through_a_client_that_loses_a_frame(tmp_path: Path) -> Non
 async def test_replay_with_the_interface_that_was_recorded(tmp_path: Path) -> None:
     """What was recorded as unknown is published by a client that knows it, and judged so."""
     interface = load_tma_interface(write_new_file(tmp_path / "new.ini"))
-    frames = render_ring(select_topics(interface=interface), min_ticks=20).data
-    record(tmp_path / "night", re.sub(rb"~+", b"1732400000.123456", frames))
+    record(tmp_path / "night", make_stream(20, interface))
     options = ("--replay", str(tmp_path / "night"), "--output", str(tmp_path))
     status, output = await run(*options, "--tma-interface", str(tmp_path / "new.ini"), folder=tmp_path)
     assert status == 0, output

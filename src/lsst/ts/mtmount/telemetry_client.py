@@ -198,7 +198,13 @@ class TelemetryClient(Client):
             self.recorder = (
                 None
                 if record is None
-                else Recorder(record, client_log, source=f"{host}:{port}", limit=record_limit)
+                else Recorder(
+                    record,
+                    client_log,
+                    source=f"{host}:{port}",
+                    limit=record_limit,
+                    tma_interface=interface,
+                )
             )
             self._pipeline = TelemetryPipeline(
                 self._sal,

@@ -142,6 +142,7 @@ def make_replay(args: argparse.Namespace) -> Replay:
         first=args.first or 0,
         stop=2**64 if args.stop is None else args.stop,
         topics=args.topics,
+        interface=choose_tma_interface(args.tma_interface),
     )
     if next(replay.read(), None) is None:
         raise RecordingError(f"{args.replay}: expected frames that are asked for, got none")

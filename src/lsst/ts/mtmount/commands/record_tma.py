@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ..constants import LINE_TERMINATOR, TELEMETRY_PORT
 from ..program.arguments import (
     ArgumentParser,
+    add_tma_interface_option,
     check_extra,
     parse_host,
     parse_output_folder,
@@ -25,6 +26,7 @@ from ..recording import DEFAULT_LIMIT, Recorder
 from ..resilience.escape import escape
 from ..resilience.writer_thread import run_in_daemon_thread
 from ..tcp.client import Client
+from ..tma_interface import TmaInterface, TmaInterfaceError, choose_tma_interface, log_choice
 
 __all__ = ["main"]
 
@@ -64,6 +66,7 @@ def make_parser() -> ArgumentParser:
         metavar="GIB",
         help=f"what all recordings there may take, in GiB; the oldest go (default: {DEFAULT_LIMIT >> 30})",
     )
+    add_tma_interface_option(parser)
     return parser
 
 
@@ -89,11 +92,17 @@ async def record(host: str, port: int, recorder: Recorder) -> None:
         await client.close()
 
 
-async def amain(args: argparse.Namespace) -> int:
+async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
     """Run the program; return its exit status."""
     log = logging.getLogger(NAME)
+    log_choice(interface, log)
     recorder = Recorder(
-        args.output, log, source=f"{args.host}:{args.port}", limit=args.record_limit, needed_by="--output"
+        args.output,
+        log,
+        source=f"{args.host}:{args.port}",
+        limit=args.record_limit,
+        needed_by="--output",
+        tma_interface=interface,
     )
     loop = asyncio.get_running_loop()
     status = 0
@@ -135,10 +144,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     check_extra(parser, "mcap.writer", "record", "--output")
+    try:
+        interface = choose_tma_interface(args.tma_interface)
+    except TmaInterfaceError as error:
+        parser.error(str(error))
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-    return asyncio.run(amain(args))
+    return asyncio.run(amain(args, interface))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import json
 from functools import cache
 from typing import Any
 
-from ..core import member_names
 from ..sal.interface import Interface, load_packaged_interface
-from ..telemetry_map import RAW_TELEMETRY_MAP
+from ..sal.interface_differences import fit_tma_to_sal
+from ..tma_interface import TmaInterface, TmaTopic
 
 __all__ = [
     "OVER_LONG",
@@ -16,6 +16,7 @@ __all__ = [
     "UNDECODABLE",
     "UNFINISHED",
     "UNKNOWN_TOPIC",
+    "fit_to_packaged_sal",
     "make_topic_schema",
 ]
 
@@ -31,27 +32,33 @@ OVER_LONG = "tma_other/over_long"
 #: Beginnings of frames that the TMA did not complete, as received.
 UNFINISHED = "tma_other/unfinished"
 
-#: SAL type: type of a member in JSON schema.
-JSON_TYPES = {"boolean": "boolean", "long long": "integer", "long": "integer", "int": "integer"}
+#: SAL type: type of a member in JSON schema, if it is not "number".
+JSON_TYPES = {"boolean": "boolean"} | dict.fromkeys(
+    ("byte", "short", "int", "long", "long long", "unsigned short", "unsigned int"), "integer"
+)
 
 
-def make_topic_schema(topic_id: int) -> bytes:
+def fit_to_packaged_sal(tma_interface: TmaInterface) -> TmaInterface:
+    """Return a TMA's interface, its members in the fields, and of the types, that the packaged SAL has."""
+    return fit_tma_to_sal(tma_interface, _load_sal().topics.values())
+
+
+def make_topic_schema(topic: TmaTopic) -> bytes:
     """Make the JSON schema of a topic's frames, with the units of all members."""
-    sal_topic, counts = RAW_TELEMETRY_MAP[topic_id]
-    info = _load_interface().topics[f"tel_{sal_topic}"]
-    fields = {field.name: field for field in info.fields}
-    properties: dict[str, dict[str, Any]] = {"topicID": {"type": "integer", "const": topic_id}}
-    for name, count in counts.items():
-        field = fields[name]
-        for member in member_names(name, count):
-            properties[member] = {
-                "type": JSON_TYPES.get(field.sal_type, "number"),
-                "description": f"{field.description} [{field.units}]".strip(),
-                "unit": field.units,
-            }
+    info = _load_sal().topics.get(f"tel_{topic.sal_topic}")
+    fields = {} if info is None else {field.name: field for field in info.fields}
+    properties: dict[str, dict[str, Any]] = {"topicID": {"type": "integer", "const": topic.topic_id}}
+    for member in topic.members:
+        field = fields.get(member.field)
+        unit = (field.units if field else member.unit) or "unitless"
+        properties[member.name] = {
+            "type": JSON_TYPES.get(member.sal_type or "double", "number"),
+            "description": f"{field.description if field else ''} [{unit}]".strip(),
+            "unit": unit,
+        }
     schema = {
-        "title": sal_topic,
-        "description": info.description,
+        "title": topic.sal_topic,
+        "description": "" if info is None else info.description,
         "type": "object",
         "properties": properties,
         "required": list(properties),
@@ -60,5 +67,5 @@ def make_topic_schema(topic_id: int) -> bytes:
 
 
 @cache
-def _load_interface() -> Interface:
+def _load_sal() -> Interface:
     return load_packaged_interface()

@@ -14,6 +14,8 @@ from ..extras import import_extra
 from ..resilience.output_file import check_output_folder
 from ..resilience.rate_limited_log import RateLimitedLog
 from ..resilience.writer_thread import WriterThread
+from ..tma_interface import TmaInterface, load_packaged_tma_interface
+from .channels import fit_to_packaged_sal
 from .folder import free_share, make_room
 from .recording_file import Frame, RecordingFile
 
@@ -66,6 +68,8 @@ class Recorder:
         Upper bound of what waits to be written [bytes].
     needed_by : `str`
         Option that wants the recording, for errors.
+    tma_interface : `TmaInterface`, optional
+        What the TMA sends; the packaged interface if `None`.
 
     Attributes
     ----------
@@ -93,6 +97,7 @@ class Recorder:
         max_file_age: float = MAX_FILE_AGE,
         capacity: int = QUEUE_SIZE,
         needed_by: str = "--record",
+        tma_interface: TmaInterface | None = None,
     ) -> None:
         if limit <= 0:
             raise ValueError(f"expected a limit above 0 bytes, got {limit}")
@@ -108,6 +113,7 @@ class Recorder:
         self._max_file_size = min(max_file_size, int(limit * MAX_FILE_SHARE))
         self._max_file_age = max_file_age
         self._needed_by = needed_by
+        self._tma_interface = fit_to_packaged_sal(tma_interface or load_packaged_tma_interface())
         self._thread: WriterThread[tuple[int, bytes | None]] = WriterThread(
             "recorder", self._write, self._note_gap, capacity, self._flush_if_due, FLUSH_INTERVAL
         )
@@ -260,7 +266,7 @@ class Recorder:
     def _begin_file(self) -> None:
         for path in make_room(self._folder, self._limit - self._max_file_size):
             self._log.info(f"{self._needed_by}: deleted the oldest recording, {path}")
-        self._file = RecordingFile(self._folder, self._source, self._needed_by)
+        self._file = RecordingFile(self._folder, self._source, self._needed_by, self._tma_interface)
         self._log.info(f"Recording to {self._file.path}")
 
     def _close_file(self) -> None:

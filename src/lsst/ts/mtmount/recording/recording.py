@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections import Counter
@@ -9,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core import ColumnDecoder, Record, TopicCodec
-from ..sal.interface import load_packaged_interface
-from ..telemetry_map import TELEMETRY_MAP, TelemetryTopicId
-from .channels import TOPIC_PREFIX
+from ..sal.fields import FieldInfo
+from ..sal.schema import TopicInfo
+from ..tma_interface import TmaInterface, TmaTopic, choose_tma_interface
+from .channels import TOPIC_PREFIX, UNKNOWN_TOPIC, fit_to_packaged_sal
 from .reader import Message, find_files, read_messages
 from .times import parse_time
 
@@ -39,6 +41,8 @@ class Recording:
     ----------
     path : path-like
         A file, or a folder.
+    tma_interface : `TmaInterface`, path or `None`
+        What the TMA sent; see `choose_tma_interface`. The recorder need not have known it.
 
     Attributes
     ----------
@@ -51,12 +55,19 @@ class Recording:
     ------
     RecordingError
         If there is no recording.
+    lsst.ts.mtmount.tma_interface.TmaInterfaceError
+        If the file of the TMA's interface cannot be used.
     OSError
-        If it cannot be read.
+        If the recording cannot be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        tma_interface: TmaInterface | str | os.PathLike[str] | None = None,
+    ) -> None:
         self.files = find_files(path)
+        self._interface = fit_to_packaged_sal(choose_tma_interface(tma_interface))
         self.invalid_frames: Counter[str] = Counter()
         self._topics: Counter[str] | None = None
         self._start = 0
@@ -98,11 +109,19 @@ class Recording:
         first = 0 if start is None else _to_ns(start)
         end = 2**64 if stop is None else _to_ns(stop)
         names = None if topic is None else {topic, f"{TOPIC_PREFIX}{topic}"}
+        sent = None if topic is None else self._interface.by_name.get(topic)
+        if names is not None and sent is not None:
+            # The recorder may not have known the topic.
+            names.add(UNKNOWN_TOPIC)
         for file in self.files:
             for message in read_messages(
                 file, LOG.warning, wants=lambda name: names is None or name in names
             ):
-                if first <= message.log_time < end:
+                if first <= message.log_time < end and (
+                    sent is None
+                    or message.topic != UNKNOWN_TOPIC
+                    or _has_topic_id(message.data, sent.topic_id)
+                ):
                     yield message
 
     def read_columns(
@@ -142,7 +161,9 @@ class Recording:
         """
         import numpy as np
 
-        decoder = _make_decoder(topic, fields)
+        if topic not in self._interface.by_name:
+            raise ValueError(f"expected a telemetry topic of the TMA, got {topic!r}")
+        decoder = _make_decoder(self._interface.by_name[topic], fields)
         parts: list[npt.NDArray[Any]] = []
         batch: list[tuple[int, bytes]] = []
         num_invalid = 0
@@ -176,26 +197,32 @@ class Recording:
         return self._topics
 
 
-def _make_decoder(topic: str, fields: Sequence[str] | None) -> ColumnDecoder:
-    if topic not in TelemetryTopicId.__members__:
-        raise ValueError(f"expected a telemetry topic of the TMA, got {topic!r}")
-    topic_id = TelemetryTopicId[topic].value
-    functors = TELEMETRY_MAP[topic_id][1]
+def _has_topic_id(frame: bytes, topic_id: int) -> bool:
+    """Return whether a frame, which the recorder could decode, is of a topic."""
+    try:
+        return bool(json.loads(frame)["topicID"] == topic_id)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return False
+
+
+def _make_decoder(topic: TmaTopic, fields: Sequence[str] | None) -> ColumnDecoder:
     for field in fields or ():
-        if field not in functors:
-            raise ValueError(f"expected fields of {topic}, got {field!r}")
-    info = load_packaged_interface().topics[f"tel_{topic}"]
+        if field not in topic.fields:
+            raise ValueError(f"expected fields of {topic.sal_topic}, got {field!r}")
+    info = TopicInfo(
+        topic.sal_topic,
+        tuple(
+            FieldInfo(name, members[0].sal_type or "double", len(members))
+            for name, members in topic.fields.items()
+        ),
+    )
     codec = TopicCodec(
-        topic_id,
+        topic.topic_id,
         "",
         Record(info.record_fields(), schema_id=None, rev_code="", origin=0),
-        {
-            member: (name, index)
-            for name, functor in functors.items()
-            for index, member in enumerate(functor.members)
-        },
+        {member.name: (member.field, member.index) for member in topic.members},
     )
-    return ColumnDecoder(codec, list(functors) if fields is None else list(fields))
+    return ColumnDecoder(codec, list(topic.fields) if fields is None else list(fields))
 
 
 def _to_ns(time: Time) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from .._version import __version__
 from ..core import FRAME_DECODABLE, FRAME_TOO_LONG, FRAME_UNDECODABLE
 from ..extras import import_extra
-from ..telemetry_map import RAW_TELEMETRY_MAP
+from ..tma_interface import TmaInterface
 from .channels import (
     OVER_LONG,
     TOPIC_PREFIX,
@@ -45,6 +45,8 @@ class RecordingFile:
         Where the frames come from, ``host:port``; kept in the file.
     needed_by : `str`
         Option that wants the recording, for the `MissingExtraError` if the library is missing.
+    tma_interface : `TmaInterface`
+        The topics that have a channel each.
 
     Attributes
     ----------
@@ -54,12 +56,13 @@ class RecordingFile:
         When it was begun, by `time.monotonic` [s].
     """
 
-    def __init__(self, folder: Path, source: str, needed_by: str) -> None:
+    def __init__(self, folder: Path, source: str, needed_by: str, tma_interface: TmaInterface) -> None:
         writer = import_extra("mcap.writer", "record", needed_by)
         monotonic_ns, utc_ns = time.monotonic_ns(), time.time_ns()
         # From the monotonic clock to UTC, as it is now: a clock that is set leaves this file alone.
         self._utc_offset = utc_ns - monotonic_ns
         self.start = monotonic_ns / 1e9
+        self._topics = tma_interface.by_id
         self._sequence = 0
         self._last_log_time = 0
         self._channels: dict[int | str, int] = {}
@@ -91,7 +94,7 @@ class RecordingFile:
         self._sequence += 1
         key: int | str
         if kind == FRAME_DECODABLE:
-            key = topic_id if topic_id in RAW_TELEMETRY_MAP else UNKNOWN_TOPIC
+            key = UNKNOWN_TOPIC if topic_id is None or topic_id not in self._topics else topic_id
         elif kind == FRAME_UNDECODABLE:
             key = UNDECODABLE
         elif kind == FRAME_TOO_LONG:
@@ -133,11 +136,13 @@ class RecordingFile:
     def _add_channel(self, key: int | str) -> int:
         """Add the channel of a topic ID, or of a name."""
         if isinstance(key, int):
-            sal_topic = RAW_TELEMETRY_MAP[key][0]
+            tma_topic = self._topics[key]
             schema_id = self._writer.register_schema(
-                name=f"lsst.mtmount.{sal_topic}", encoding="jsonschema", data=make_topic_schema(key)
+                name=f"lsst.mtmount.{tma_topic.sal_topic}",
+                encoding="jsonschema",
+                data=make_topic_schema(tma_topic),
             )
-            topic, encoding = f"{TOPIC_PREFIX}{sal_topic}", "json"
+            topic, encoding = f"{TOPIC_PREFIX}{tma_topic.sal_topic}", "json"
         else:
             schema_id, topic = 0, key
             encoding = "json" if key in (UNKNOWN_TOPIC, OVER_LONG) else "application/octet-stream"

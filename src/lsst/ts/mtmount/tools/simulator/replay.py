@@ -20,7 +20,7 @@ from typing import Self
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
 from ...recording import Message, read_messages
 from ...recording.channels import OVER_LONG, TOPIC_PREFIX, UNFINISHED
-from ...telemetry_map import RAW_TELEMETRY_MAP, TelemetryTopicId
+from ...tma_interface import TmaInterface, load_packaged_tma_interface
 
 __all__ = ["Replay", "ReplayServer"]
 
@@ -55,6 +55,8 @@ class Replay:
         Add the time of sending less the recorded arrival to all time stamps?
     first, stop : `int`
         Only frames that were received at or after, and before, this [UTC unix ns].
+    interface : `TmaInterface`, optional
+        What has the topics; the packaged interface if `None`.
     """
 
     def __init__(
@@ -66,13 +68,15 @@ class Replay:
         first: int = 0,
         stop: int = 2**64,
         topics: Iterable[str] | None = None,
+        interface: TmaInterface | None = None,
     ) -> None:
         self.files = files
         self.rate = rate
         self.shift_time = shift_time
         self.first = first
         self.stop = stop
-        self._channels = None if topics is None else {_name_channel(topic) for topic in topics}
+        known = interface or load_packaged_tma_interface()
+        self._channels = None if topics is None else {_name_channel(topic, known) for topic in topics}
 
     def read(self) -> Iterator[Message]:
         """Read what is to be sent. Blocks: to be called in a thread. Raises as `read_messages` does."""
@@ -275,12 +279,13 @@ def _read_batch(messages: Iterator[Message]) -> list[Message]:
     return list(itertools.islice(messages, BATCH))
 
 
-def _name_channel(topic: str) -> str:
+def _name_channel(topic: str, interface: TmaInterface) -> str:
     """Return the channel of a topic, given by its SAL name, its ID, or the channel's own name."""
-    if topic in TelemetryTopicId.__members__:
+    if topic in interface.by_name:
         return f"{TOPIC_PREFIX}{topic}"
-    if topic.isascii() and topic.isdecimal() and int(topic) in RAW_TELEMETRY_MAP:
-        return f"{TOPIC_PREFIX}{RAW_TELEMETRY_MAP[int(topic)][0]}"
+    for known in interface.topics:
+        if topic == str(known.topic_id):
+            return f"{TOPIC_PREFIX}{known.sal_topic}"
     if topic.startswith("tma_other/"):
         return topic
     raise ValueError(f"expected topics of the TMA, got {topic!r}")
