@@ -4,10 +4,12 @@ import asyncio
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.remote.webelement import WebElement
 
 TIMEOUT = 60
 
@@ -60,3 +62,84 @@ async def read_until(browser: Chrome, is_enough: Callable[[Found], bool]) -> Fou
             found = result["rows"]
             await asyncio.sleep(0.1)
     return found
+
+
+#: What the page plots: times and values by field, and the range of times [unix ms]; nothing while it is made.
+READ_PLOT = """
+const models = [...(Bokeh.documents.at(-1)?._all_models.values() ?? [])];
+const curves = {};
+for (const item of models.filter(model => model.type === "Legend").flatMap(legend => legend.items)) {
+    const data = item.renderers[0].data_source.data;
+    curves[item.label.value] = [Array.from(data.x), Array.from(data.y).map(y => isNaN(y) ? null : y)];
+}
+const range = models.find(model => model.type === "Figure")?.x_range;
+return {curves, range: [range?.start ?? 0, range?.end ?? 0]};
+"""
+
+#: Finds an element in any shadow root.
+FIND = """
+const selector = arguments[0];
+function find(node) {
+    if (node.matches && node.matches(selector)) return node;
+    for (const child of [node.shadowRoot, ...(node.children || [])]) {
+        const found = child && find(child);
+        if (found) return found;
+    }
+    return null;
+}
+return find(document.documentElement);
+"""
+
+
+class Plot(NamedTuple):
+    """What the page plots: times [unix ms] and values of each field, and the range of times that is shown."""
+
+    curves: dict[str, tuple[list[float], list[float | None]]]
+    range: tuple[float, float]
+
+
+async def read_plot_until(browser: Chrome, is_enough: Callable[[Plot], bool]) -> Plot:
+    """Look at the plot until it shows what it should."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            result = await asyncio.to_thread(browser.execute_script, READ_PLOT)
+            plot = Plot(result["curves"], tuple(result["range"]))
+            if is_enough(plot):
+                return plot
+            await asyncio.sleep(0.1)
+
+
+async def find_element(browser: Chrome, selector: str) -> WebElement:
+    """Find an element in any shadow root, as soon as it is there."""
+    async with asyncio.timeout(TIMEOUT):
+        while (element := await asyncio.to_thread(browser.execute_script, FIND, selector)) is None:
+            await asyncio.sleep(0.1)
+    assert isinstance(element, WebElement)
+    return element
+
+
+async def find_text(browser: Chrome, text: str) -> None:
+    """Wait until a text is shown, in any shadow root."""
+    script = FIND.replace("node.matches && node.matches(selector)", "node.innerText === selector")
+    async with asyncio.timeout(TIMEOUT):
+        while await asyncio.to_thread(browser.execute_script, script, text) is None:
+            await asyncio.sleep(0.1)
+
+
+async def pick_field(browser: Chrome, name: str) -> None:
+    """Pick a field to be plotted, as a user does."""
+
+    def click_choice() -> bool:
+        """Click on the first choice, if it is this field."""
+        choice = browser.execute_script(FIND, ".choices__list--dropdown .choices__item--selectable")
+        if choice is None or choice.text != name:
+            return False
+        choice.click()
+        return True
+
+    async with asyncio.timeout(TIMEOUT):
+        entry = await find_element(browser, "input.choices__input")
+        await asyncio.to_thread(entry.click)
+        await asyncio.to_thread(entry.send_keys, name)
+        while not await asyncio.to_thread(click_choice):
+            await asyncio.sleep(0.1)

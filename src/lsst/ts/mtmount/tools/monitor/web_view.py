@@ -8,6 +8,7 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from typing import Any, Self
 
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
+from bokeh.core.properties import value
 from bokeh.document import Document
 from bokeh.layouts import column
+from bokeh.models.annotations import Legend, LegendItem
 from bokeh.models.sources import ColumnDataSource
 from bokeh.models.widgets.inputs import MultiChoice
 from bokeh.models.widgets.markups import Div
@@ -29,7 +32,7 @@ from tornado.ioloop import IOLoop
 from ...resilience.escape import escape
 from ..reader import Arrival
 from .monitor_state import SPAN, FieldState, MonitorState, Status
-from .selection import FieldName
+from .selection import EVENT_PREFIX, FieldName
 from .text import format_value, format_values
 from .timeline import LENGTH
 
@@ -51,7 +54,7 @@ TOKEN_LIFETIME = 7 * 86400
 #: Upper bound for the server to start [s].
 START_TIMEOUT = 30.0
 
-TABLE = '<table style="text-align:left;border-spacing:1em 0">'
+TABLE = '<table style="text-align:left;margin-bottom:1em;border-spacing:1em 0">'
 
 COLORS = {
     Status.BAD: "red",
@@ -70,13 +73,16 @@ class Snapshot:
 
     Parameters
     ----------
-    status : `str`
-        Title, totals and the table of topics, as HTML.
+    totals : `str`
+        Title, alarms and totals, as HTML.
+    tables : `str`
+        Fields and topics, as HTML.
     curves : `dict` [`FieldName`, `dict` [`str`, `list`]]
         Time [UTC unix ms] and value of the fields.
     """
 
-    status: str
+    totals: str
+    tables: str
     curves: dict[FieldName, dict[str, list[float]]]
 
 
@@ -130,7 +136,8 @@ class WebView:
         self._wanted = {field.name for field in state.fields}
         self._num_sessions = 0
         self._next_update = -math.inf
-        self._snapshot = Snapshot("", {})
+        # A page may be opened, or come back, before anything is read.
+        self._snapshot = self.make_snapshot(state.start)
         self._started: Future[tuple[Server, IOLoop]] = Future()
         self._thread = threading.Thread(target=self._serve, name="web page", daemon=True)
 
@@ -179,11 +186,12 @@ class WebView:
             Current time of the state's clock [s].
         """
         return Snapshot(
-            self._render_header(now) + self._render_topics(now) + self._render_fields(),
+            self._render_totals(now),
+            self._render_fields() + self._render_topics(now),
             {field.name: _make_curve(field, now) for field in self._state.fields},
         )
 
-    def _render_header(self, now: float) -> str:
+    def _render_totals(self, now: float) -> str:
         trouble = self._get_trouble()
         publishers = self._state.publishers.list_at_once(now)
         lines = [f"<h2>{_to_html(self._title)}</h2>"]
@@ -193,7 +201,13 @@ class WebView:
             lines.append(_render_alarm(f"{len(publishers)} publishers at once: {publishers}"))
         else:
             lines.append(f"<p>publisher: {_to_html(str(publishers[0] if publishers else 'none'))}</p>")
-        return "".join(lines)
+        counts = Counter(topic.get_status(now) for topic in self._state.topics.values())
+        totals = ", ".join(
+            f'<b style="color:{COLORS[status]}">{counts[status]} {status}</b>'
+            for status in Status
+            if counts[status]
+        )
+        return "".join([*lines, f"<p>{len(self._state.topics)} topics: {totals}</p>"])
 
     def _render_topics(self, now: float) -> str:
         rows = []
@@ -214,7 +228,8 @@ class WebView:
                 f"{shown}</tr>"
             )
         headings = "".join(
-            f"<th>{name}</th>" for name in ("status", "topic", "rec/s", "age s", "lost", "bad", "values")
+            f'<th style="white-space:nowrap">{name}</th>'
+            for name in ("status", "topic", "rec/s", "age s", "lost", "bad", "values")
         )
         return f"{TABLE}<tr>{headings}</tr>{''.join(rows)}</table>"
 
@@ -301,8 +316,14 @@ class Page:
         self._get_snapshot = get_snapshot
         self._want = want
         # All texts in it are escaped; formulas would be looked for in them.
-        self._status = Div(disable_math=True, sizing_mode="stretch_width")
-        plotted = [str(name) for name in get_snapshot().curves if str(name) in choices][:MAX_PLOTTED]
+        self._totals = Div(disable_math=True, sizing_mode="stretch_width")
+        self._tables = Div(disable_math=True, sizing_mode="stretch_width")
+        # The fields of events seldom change: their values tell enough.
+        plotted = [
+            str(name)
+            for name in get_snapshot().curves
+            if str(name) in choices and not name.topic.startswith(EVENT_PREFIX)
+        ][:MAX_PLOTTED]
         self._choice = MultiChoice(
             title="plotted fields", options=sorted(choices), value=plotted, max_items=MAX_PLOTTED
         )
@@ -314,9 +335,12 @@ class Page:
             tools="pan,wheel_zoom,box_zoom,reset,save,hover",
             active_drag="box_zoom",
         )
+        self._legend = Legend()
+        self._figure.add_layout(self._legend, "right")
         self._sources: dict[str, ColumnDataSource] = {}
         self._choose("value", [], plotted)
-        document.add_root(column(self._status, self._choice, self._figure, sizing_mode="stretch_width"))
+        parts = (self._totals, self._choice, self._figure, self._tables)
+        document.add_root(column(*parts, sizing_mode="stretch_width"))
         document.add_periodic_callback(self._update, round(1000 * UPDATE_INTERVAL))
         self._update()
 
@@ -329,16 +353,17 @@ class Page:
             name: self._sources.get(name) or ColumnDataSource({"x": [], "y": []}) for name in names
         }
         self._figure.renderers = []
-        if self._figure.legend:
-            self._figure.legend.items = []
-        for number, (name, source) in enumerate(self._sources.items()):
-            color = Category10[10][number]
-            self._figure.line("x", "y", source=source, legend_label=name, color=color, line_width=2)
+        items = []
+        for (name, source), color in zip(self._sources.items(), Category10[10], strict=False):
+            line: Any = self._figure.line("x", "y", source=source, color=color, line_width=2)
+            items.append(LegendItem(label=value(name), renderers=[line]))
+        self._legend.items = items
         self._update()
 
     def _update(self) -> None:
         snapshot = self._get_snapshot()
-        self._status.text = snapshot.status
+        self._totals.text = snapshot.totals
+        self._tables.text = snapshot.tables
         for name, source in self._sources.items():
             if (curve := snapshot.curves.get(self._choices[name])) is not None:
                 source.data = curve
