@@ -19,7 +19,7 @@ from rich.console import Console
 
 from .charts import draw_charts
 from .mix import MIX, RECORDING_VARIABLE, find_workload
-from .pages import FOLDER, ROOT, update_readme
+from .pages import FOLDER, ROOT, describe_figures, update_readme
 from .report import print_results, write_results
 from .results import describe_machine, read_results
 from .verdicts import make_comparisons
@@ -84,13 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             charts=draw_charts(results, folder),
             verdicts=verdicts,
         )
-        if not is_quick:
-            update_readme(json.loads((folder / "results.json").read_text(encoding="utf-8")))
+        summary = describe_figures(json.loads((folder / "results.json").read_text(encoding="utf-8")))
     console = Console(soft_wrap=True)
     print_results(results, console)
+    console.print(summary, highlight=False, markup=False)
     if is_quick:
         console.print("Too few rounds to compare; nothing is written.")
     else:
+        update_readme(summary)
         console.print(*verdicts, sep="\n", highlight=False, markup=False)
         console.print(f"Written to {FOLDER.relative_to(ROOT)}.")
     return 0

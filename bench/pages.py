@@ -98,8 +98,8 @@ def describe_figures(figures: Mapping[str, Any]) -> str:
     )
 
 
-def update_readme(figures: Mapping[str, Any], readme: Path = README) -> None:
+def update_readme(description: str, readme: Path = README) -> None:
     """Put the description of the figures into the README."""
     head, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, _, tail = rest.partition(END)
-    readme.write_text(f"{head}{BEGIN}\n{describe_figures(figures)}\n{END}{tail}", encoding="utf-8")
+    readme.write_text(f"{head}{BEGIN}\n{description}\n{END}{tail}", encoding="utf-8")

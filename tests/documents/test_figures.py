@@ -17,13 +17,13 @@ def test_the_readme_has_the_figures_of_the_results() -> None:
 def test_the_readme_is_updated(tmp_path: Path) -> None:
     copy = tmp_path / "README.md"
     copy.write_text(f"before\n{BEGIN}old\n{END}after\n")
-    update_readme(FIGURES, copy)
+    update_readme(describe_figures(FIGURES), copy)
     once = copy.read_text()
     assert once.startswith("before\n")
     assert once.endswith("after\n")
     assert "old" not in once
     assert " us |" in once
-    update_readme(FIGURES, copy)
+    update_readme(describe_figures(FIGURES), copy)
     assert copy.read_text() == once
 
 
