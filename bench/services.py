@@ -74,10 +74,10 @@ class Services:
         self._feeder.stdin.write(f"{num_passes}\n")
         self._feeder.stdin.flush()
 
-    def make_producer(self, defaults: Mapping[str, Any]) -> Producer:
-        """Make a producer: these settings, and those that the environment asks for (acks=1)."""
+    def make_producer(self, defaults: Mapping[str, Any], **further: Any) -> Producer:
+        """Make a producer: these settings, those that the environment asks for (acks=1), and further ones."""
         settings = KafkaSettings.from_environment(self.environment)
-        return Producer(settings.producer_configuration(defaults))
+        return Producer(settings.producer_configuration(defaults) | further)
 
     def open_reader(self) -> RecordReader:
         """Begin to read what is published from now on."""

@@ -138,7 +138,7 @@ def make_producer_steps(services: Services) -> dict[str, Work]:
             produce_batches, ours, messages
         ),
         "left: delivery.report.only.error": one_by_one(
-            services.make_producer({**PRODUCER_DEFAULTS, "delivery.report.only.error": True}),
+            services.make_producer(PRODUCER_DEFAULTS, **{"delivery.report.only.error": True}),
             reports_success=False,
         ),
     }

@@ -39,7 +39,7 @@ ALIASES = {
 }
 
 #: What would take the ground from under the counters of deliveries: each message must be reported.
-OVERRULED = {"delivery.report.only.error": "false", "enabled_events": None}
+OVERRULED = {"delivery.report.only.error": False, "enabled_events": None}
 
 #: What cannot work here, and why.
 REFUSED = {"transactional.id": "messages are not sent in transactions"}
@@ -175,7 +175,7 @@ class KafkaSettings:
         warnings += [
             f"The Kafka property {name}={overrides[name]} is ignored: each delivery must be reported"
             for name, value in OVERRULED.items()
-            if name in overrides and str(overrides[name]).lower() != value
+            if name in overrides and str(overrides[name]).lower() != str(value).lower()
         ]
         if str(self.producer_configuration()["acks"]) == "0":
             warnings.append("acks=0: acknowledged means sent, and what Kafka loses is not noticed")
