@@ -320,7 +320,7 @@ async def test_closing_waits_for_the_callback() -> None:
         client = make_client(peer, connect_callback=report_slowly)
         await client.start_task
         await peer.close()
-        await wait_until(lambda: client._callback_tasks)
+        await wait_until(lambda: client._callbacks)
         close_task = asyncio.create_task(client.close())
         await wait_until(lambda: not client.should_be_connected)
         may_end.set()
@@ -340,7 +340,7 @@ async def test_closing_does_not_wait_forever_for_the_callback(monkeypatch: pytes
         client = make_client(peer, connect_callback=hang)
         await client.start_task
         await peer.close()
-        await wait_until(lambda: client._callback_tasks)
+        await wait_until(lambda: client._callbacks)
         async with asyncio.timeout(TIMEOUT):
             await client.close()
         assert client.done_task.done()
@@ -415,5 +415,5 @@ async def test_tasks_end_with_the_client() -> None:
     async with Peer() as peer:
         before = asyncio.all_tasks()
         async with make_client(peer, connect_callback=Reports().note, run_heartbeat_send_task=True):
-            assert len(asyncio.all_tasks() - before) == 2
+            assert len(asyncio.all_tasks() - before) == 3
         await wait_until(lambda: asyncio.all_tasks() <= before)

@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from confluent_kafka import KafkaException
@@ -22,7 +22,8 @@ from .program.client_program import run_program
 from .program.metrics_server import Snapshot
 from .recording import DEFAULT_LIMIT, Recorder
 from .resilience import Backoff, DeadLetterFile
-from .resilience.cancellation import is_cancelled
+from .resilience.cancellation import ends_us
+from .resilience.late_warning import warn_if_late
 from .resilience.signal_handlers import SharedSignalHandlers
 from .resilience.writer_thread import run_in_daemon_thread
 from .sal import Controller, make_sal_backend
@@ -221,8 +222,8 @@ class TelemetryClient(Client):
             if handle_signals and SharedSignalHandlers.is_possible():
                 self._signals = SharedSignalHandlers(
                     {
-                        signal.SIGINT: self.signal_handler,
-                        signal.SIGTERM: self.signal_handler,
+                        signal.SIGINT: self._handle_signal,
+                        signal.SIGTERM: self._handle_signal,
                         signal.SIGUSR1: self.log_counters,
                     }
                 )
@@ -342,7 +343,7 @@ class TelemetryClient(Client):
             await self._sal.write_event("telemetryConnected", connected=False)
             if self._backoff is not None:
                 # It says that the program lives.
-                self.heartbeat_task = asyncio.create_task(self._run_heartbeat_loop())
+                self._begin_heartbeats()
             await self._connect(**kwargs)
         except asyncio.CancelledError as error:
             if self._end_task is None:
@@ -352,6 +353,19 @@ class TelemetryClient(Client):
             self._fail_to_start(error)
         else:
             self._watch_task = asyncio.create_task(self._watch(), name="telemetry watch")
+            self._watch_task.add_done_callback(self._note_watch_end)
+
+    def _note_start(self, task: "asyncio.Future[None]") -> None:
+        super()._note_start(task)
+        if not task.cancelled() and (error := task.exception()) is not None and self._end_task is None:
+            # What `start` of a subclass raised.
+            self._fail_to_start(error)
+
+    def _note_watch_end(self, task: asyncio.Task[None]) -> None:
+        if self._end_task is None:
+            error = None if task.cancelled() else task.exception()
+            self.log.error("The watch over the telemetry has ended before its time", exc_info=error)
+            self._begin_end(RuntimeError(f"could not watch the telemetry: {error!r}"), is_exception=True)
 
     def _fail_to_start(self, error: BaseException) -> None:
         self.log.error(f"Could not start: {error!r}")
@@ -384,7 +398,7 @@ class TelemetryClient(Client):
             self._prepare_connection()
         await self.call_connect_callback()
         if self.heartbeat_task.done():
-            self.heartbeat_task = asyncio.create_task(self._run_heartbeat_loop())
+            self._begin_heartbeats()
 
     async def _connect_again(self, reason: Exception, backoff: Backoff) -> None:
         """Leave a connection that brings no more telemetry, and make another one."""
@@ -430,15 +444,40 @@ class TelemetryClient(Client):
         """While connected; with ``reconnect`` as long as the client lives."""
         return self._end_task is None and (self.connected or self._backoff is not None)
 
+    @property
+    def _num_heartbeats(self) -> int | None:
+        topic = getattr(self.controller, "tel_telemetryClientHeartbeat", None)
+        return None if topic is None else topic.record.num_encoded
+
+    def _begin_heartbeats(self) -> None:
+        self.heartbeat_task = asyncio.create_task(self._run_heartbeat_loop(), name="heartbeat_task")
+        self.heartbeat_task.add_done_callback(self._note_heartbeat_end)
+
+    def _note_heartbeat_end(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if self._is_heartbeat_due:
+            how = "was cancelled" if task.cancelled() else f"failed: {error!r}"
+            self.log.error(f"heartbeat_task {how}; there are no more heartbeats")
+
     async def _run_heartbeat_loop(self) -> None:
         """Run the heartbeat loop, again if it ends before its time: the telemetry goes on without it."""
         last_told = -math.inf
+        num_seen = self._num_heartbeats
+
+        def is_silent() -> bool:
+            nonlocal num_seen
+            num_before, num_seen = num_seen, self._num_heartbeats
+            return num_seen is not None and num_seen == num_before
+
         while self._is_heartbeat_due:
             how = "returned"
             try:
-                await self.heartbeat_loop()
-            except (Exception, asyncio.CancelledError) as error:
-                if is_cancelled():
+                with warn_if_late(
+                    self.log, "heartbeat_loop has published nothing", HEARTBEAT_LOG_INTERVAL, is_silent
+                ):
+                    await self.heartbeat_loop()
+            except BaseException as error:
+                if ends_us(error):
                     raise
                 how = f"failed: {error!r}"
             if self._is_heartbeat_due and time.monotonic() - last_told >= HEARTBEAT_LOG_INTERVAL:
@@ -475,7 +514,7 @@ class TelemetryClient(Client):
                 self.log.exception("Could not connect again")
                 reason = error
                 break
-        self.log.error(f"Ending: {reason}")
+        self.log.error(f"Ending: {str(reason) or repr(reason)}")
         # The end of the telemetry is no fault of the client's.
         self._begin_end(reason, is_exception=not _is_loss(reason))
 
@@ -554,6 +593,13 @@ class TelemetryClient(Client):
         self.log.info("Got a signal to end")
         self._begin_end(None)
 
+    def _handle_signal(self) -> None:
+        try:
+            self.signal_handler()
+        except (Exception, asyncio.CancelledError):
+            self.log.exception("signal_handler failed; ending all the same")
+            self._begin_end(None)
+
     def log_counters(self) -> None:
         """Log what became of every frame so far; called on SIGUSR1."""
         self.log.info(f"Counters: {json.dumps(self.counters.as_dict())}")
@@ -583,20 +629,16 @@ class TelemetryClient(Client):
     async def close(self) -> None:
         """Stop reading, publish that, let Kafka take what is queued, and end.
 
-        Bounded by ``flush_timeout`` for what is queued, and 4 s for all that
-        comes before. Also closes the controller.
+        Also closes the controller. Bounded, see Notes of the class.
         """
-        self._begin_end(None)
         self.should_be_connected = False
-        assert self._end_task is not None
-        if asyncio.current_task() is not self._end_task:
-            await asyncio.wait([self._end_task])
+        await self.basic_close()
 
     async def basic_close(self) -> None:
         """Do what `close` does, but leave ``should_be_connected`` alone."""
         self._begin_end(None)
         assert self._end_task is not None
-        await asyncio.wait([self._end_task])
+        await self._wait_for_close(self._end_task)
 
     def _abandon(self, reason: str) -> None:
         if self._end_task is None:
@@ -630,41 +672,57 @@ class TelemetryClient(Client):
         if self.on_end is not None:
             try:
                 self.on_end()
-            except Exception:
+            except (Exception, asyncio.CancelledError):
                 self.log.exception("on_end failed")
 
     async def _end(self, error: Exception | None) -> None:
         """Stop, publish that, flush, and set ``done_task`` done."""
         # Not before the assignment of this task, whatever the task factory.
-        await asyncio.sleep(0)
+        await self._run_step("begin to end", asyncio.sleep(0))
+        await self._run_step("stop the start", self._stop_start())
+        await self._run_step("stop the tasks", self._stop_tasks())
+        await self._run_step("disconnect", self._disconnect_in_time())
+        self._connection.abort()
+        await self._run_step("count what was read and not published", self._pipeline.close(self._buffer))
+        failure = await self._run_step("close the controller", self._sal.close(self.flush_timeout))
+        if failure is not None:
+            self.failure = error = error or failure
+        self.log_counters()
+        if self._dead_letter is not None:
+            await self._run_step("close dead letters", run_in_daemon_thread(self._dead_letter.close))
+        if self.recorder is not None:
+            await self._run_step("close the recording", run_in_daemon_thread(self.recorder.close))
+        # Not before: a signal must not cut off the flush.
+        if self._signals is not None:
+            self._signals.remove()
+        self._set_done(error)
+
+    async def _run_step(self, what: str, step: Awaitable[object]) -> Exception | None:
+        """Run a step of the end; what it raises is logged, returned, and stops none of the others."""
         try:
-            await self._stop_start()
-            await self._stop_tasks()
-            try:
-                self.set_frame_sink(None)
-                # Publishing the event may have to wait for room in the queue.
-                async with asyncio.timeout(DISCONNECT_TIMEOUT):
-                    await self.disconnect()
-            except Exception:
-                self.log.exception("Could not disconnect cleanly")
-            try:
-                await self._pipeline.close(self._buffer)
-            except Exception:
-                self.log.exception("Could not count what was read and not published")
-            await self._sal.close(self.flush_timeout)
-            self.log_counters()
-        except Exception as exception:
-            self.log.exception("Could not end cleanly")
-            self.failure = error = error or exception
-        finally:
-            if self._dead_letter is not None:
-                await run_in_daemon_thread(self._dead_letter.close)
-            if self.recorder is not None:
-                await run_in_daemon_thread(self.recorder.close)
-            # Not before: a signal must not cut off the flush.
-            if self._signals is not None:
-                self._signals.remove()
-            self._set_done(error)
+            await step
+        except asyncio.CancelledError:
+            # The event loop ends; it waits for this task.
+            task = asyncio.current_task()
+            assert task is not None
+            task.uncancel()
+            self.log.warning(f"Told not to wait: did not {what}; not in Kafka: {self.describe_loss()}")
+        except Exception as error:
+            self.log.exception(f"Could not {what}")
+            return error
+        return None
+
+    async def _disconnect_in_time(self) -> None:
+        """Disconnect, and publish that, which may have to wait for room in the queue."""
+        try:
+            self.set_frame_sink(None)
+            async with asyncio.timeout(DISCONNECT_TIMEOUT) as limit:
+                await self.disconnect()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            what = "connect_callback" if self._callbacks else "disconnect"
+            self.log.error(f"{what} did not end within {DISCONNECT_TIMEOUT:g} s; ending without it")
 
     async def _stop_tasks(self) -> None:
         """Cancel what runs; leave what does not end in time."""

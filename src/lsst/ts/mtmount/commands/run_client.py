@@ -18,12 +18,18 @@ from ..telemetry_client import TelemetryClient
 __all__ = ["main", "run_mtmount_telemetry_client"]
 
 
-def run_mtmount_telemetry_client() -> None:
-    """Run the telemetry client with the arguments in `sys.argv`, and exit."""
-    main()
+def run_mtmount_telemetry_client(*, client_class: type[TelemetryClient] = TelemetryClient) -> None:
+    """Run the telemetry client with the arguments in `sys.argv`, and exit.
+
+    Parameters
+    ----------
+    client_class : `type`
+        `TelemetryClient`, or a subclass.
+    """
+    main(client_class=client_class)
 
 
-def main(signals: int | None = None) -> NoReturn:
+def main(signals: int | None = None, client_class: type[TelemetryClient] = TelemetryClient) -> NoReturn:
     """Run the telemetry client with the arguments in `sys.argv`, and end the process.
 
     It ends with the status of `TelemetryClient.amain`, whatever a thread is still doing.
@@ -32,6 +38,8 @@ def main(signals: int | None = None) -> NoReturn:
     ----------
     signals : `int` or `None`
         What `hold_signals` has returned, if it was called before.
+    client_class : `type`
+        As of `run_mtmount_telemetry_client`.
     """
     open_standard_descriptors()
     relay = SignalRelay(hold_signals() if signals is None else signals)
@@ -43,7 +51,7 @@ def main(signals: int | None = None) -> NoReturn:
         logging.basicConfig(handlers=[handler])
         try:
             with asyncio.Runner(loop_factory=lambda: ProgramEventLoop(relay)) as runner:
-                status = runner.run(TelemetryClient.amain())
+                status = runner.run(client_class.amain())
         except SystemExit as error:
             # From the parser of the arguments.
             status = error.code if isinstance(error.code, int) else 1

@@ -1,6 +1,5 @@
 """What is told of each dropped frame, and to whom."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 
@@ -81,9 +80,22 @@ class DropReport:
             try:
                 self._on_drop(error, head)
             # Not a cancellation of our task: it cannot come while we do not wait.
-            except (Exception, asyncio.CancelledError) as failure:
+            except BaseException as failure:
                 self._limited_log.log(
                     "on_drop failed", logging.ERROR, f"on_drop failed: {failure!r}", exc_info=failure
                 )
+                if isinstance(failure, KeyboardInterrupt | SystemExit):
+                    raise
         if self.strict and isinstance(error, FrameError) and reason in UNDECODABLE:
             self.fatal_error = error
+
+    @property
+    def has_callback(self) -> bool:
+        """Whether there is a user's callback."""
+        return self._on_drop is not None
+
+    def leave_callback(self, reason: str) -> None:
+        """Call the user's callback no longer, and log why."""
+        if self._on_drop is not None:
+            self._on_drop = None
+            self._limited_log.log("on_drop left", logging.ERROR, f"on_drop is not called any more: {reason}")

@@ -1,6 +1,7 @@
 """From the receive buffer to Kafka, with the detours that users may ask for."""
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from ..core import (
     TopicCodec,
 )
 from ..resilience import DeadLetterFile
-from ..resilience.cancellation import is_cancelled
+from ..resilience.cancellation import ends_us
 from ..resilience.rate_limited_log import RateLimitedLog
 from ..sal.backend import SalBackend
 from ..telemetry_map import Functor, make_functors
@@ -33,6 +34,9 @@ __all__ = ["TelemetryPipeline", "TelemetryTopic"]
 #: Delivery reports are collected after so many published frames, or by the
 #: publisher's own slow timer.
 FRAMES_PER_SERVE = 500
+
+#: How long the end may call the drop callback for what was read and not published [seconds].
+DROP_TIMEOUT = 1.0
 
 #: How much of an unknown topic ID is logged [digits].
 MAX_ID_LENGTH = 40
@@ -193,13 +197,19 @@ class TelemetryPipeline:
         """
         if self._pause != DecoderState.NEED_MORE:
             return False
-        while True:
-            self._pause = self._decoder.process(buffer, time.monotonic() + TIME_BUDGET)
-            if self._pause != DecoderState.NEED_HANDLER or not self._preprocess_pending():
-                break
-            if self._user_code.is_spent:
-                self._pause = DecoderState.YIELDED
-                break
+        try:
+            while True:
+                self._pause = self._decoder.process(buffer, time.monotonic() + TIME_BUDGET)
+                if self._pause != DecoderState.NEED_HANDLER or not self._preprocess_pending():
+                    break
+                if self._user_code.is_spent:
+                    self._pause = DecoderState.YIELDED
+                    break
+        except (KeyboardInterrupt, SystemExit):
+            # Of a user's code. Where the event loop goes on all the same, so do the frames.
+            self._pause = DecoderState.YIELDED
+            self.wake_up.set()
+            raise
         num_published = self._decoder.published
         if num_published - self._num_published_at_serve >= FRAMES_PER_SERVE:
             # Reports that nobody collects take up room in the queue.
@@ -245,13 +255,17 @@ class TelemetryPipeline:
         """Count as dropped what was read and can no longer be published."""
         self._drops.strict = False
         self.clock_offset.next_task.cancel()
+        deadline = time.monotonic() + DROP_TIMEOUT
         error = FrameError(DropReason.CLOSED, "closed before the frame could be published")
-        while True:
-            if self._decoder.drop_all(buffer, error, time.monotonic() + TIME_BUDGET):
-                break
-            # Others have their turn.
-            await asyncio.sleep(0)
-        self.limited_log.flush(force=True)
+        try:
+            while not self._decoder.drop_all(buffer, error, time.monotonic() + TIME_BUDGET):
+                # Others have their turn.
+                await asyncio.sleep(0)
+                if time.monotonic() > deadline:
+                    self._drops.leave_callback(f"the end has {DROP_TIMEOUT:g} s for it")
+        finally:
+            self._user_code.close()
+            self.limited_log.flush(force=True)
 
     def _preprocess_pending(self) -> bool:
         """Publish the pending frame by way of its preprocessor; false if that is not all it needs."""
@@ -261,18 +275,25 @@ class TelemetryPipeline:
         if not self._is_standard(codec.topic_id, handler):
             return False
         assert isinstance(handler, TelemetryTopicHandler)
-        start = time.monotonic()
+        describe = functools.partial(self._describe, codec.topic_id, handler)
+        self._user_code.begin(describe)
         try:
             data = self._decoder.load_pending()
-            if handler.preprocessor is not None:
-                handler.preprocess(data)
+            result = handler.preprocess(data)
+            if isinstance(result, dict) and result is not data:
+                self._user_code.warn_once(
+                    describe(), "returned a dict, which is ignored: expected that it changes its argument"
+                )
         # Not a cancellation of our task: it cannot come while we do not wait.
-        except (Exception, asyncio.CancelledError) as error:
-            self._drop_pending(error, self._describe(codec.topic_id, handler))
+        except BaseException as error:
+            self._drop_pending(error, describe())
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
         else:
             if self._decoder.pending_codec is codec:
                 self._decoder.publish_pending(data)
-        self._user_code.add(time.monotonic() - start, self._describe, codec.topic_id, handler)
+        finally:
+            self._user_code.end()
         return True
 
     async def _handle_pending(self) -> None:
@@ -280,17 +301,22 @@ class TelemetryPipeline:
         codec = self._decoder.pending_codec
         assert codec is not None
         handler = self.topic_handlers.get(codec.topic_id)
-        start = time.monotonic()
+        describe = functools.partial(self._describe, codec.topic_id, handler)
+        self._user_code.begin(describe)
         try:
-            if handler is not None:
-                await handler(self._decoder.load_pending())
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            if handler is None:
+                raise LookupError("the handler was removed while the frame waited for it")
+            await handler(self._decoder.load_pending())
+        except BaseException as error:
+            is_leaving = isinstance(error, KeyboardInterrupt | SystemExit)
+            if is_leaving or not ends_us(error):
+                self._drop_pending(error, describe())
+            if ends_us(error):
                 raise
-            self._drop_pending(error, self._describe(codec.topic_id, handler))
         else:
             self._decoder.finish_handler()
-        self._user_code.add(time.monotonic() - start, self._describe, codec.topic_id, handler)
+        finally:
+            self._user_code.end()
 
     def _drop_pending(self, error: BaseException, culprit: str) -> None:
         self._culprit = culprit
@@ -332,15 +358,24 @@ class TelemetryPipeline:
 
     def _report_drop(self, error: BaseException, frame: bytes) -> bool:
         """Tell of a dropped frame; return whether the decoder has to stop."""
-        start = time.monotonic()
+        describe = "report of a dropped frame, or on_drop,".__str__
         if (
             isinstance(error, FrameError)
             and error.reason is DropReason.NOT_AUTHORIZED
             and error.topic_id is not None
         ):
             self._publisher.health.report_missing_permission(self._codecs[error.topic_id].kafka_topic)
-        self._drops.report(error, frame, self._culprit)
-        self._user_code.add(time.monotonic() - start, "report of a dropped frame, or on_drop,".__str__)
+        if self._drops.has_callback:
+            self._user_code.begin(describe)
+            try:
+                self._drops.report(error, frame, self._culprit)
+            finally:
+                self._user_code.end()
+        else:
+            start = time.monotonic()
+            self._drops.report(error, frame, self._culprit)
+            # Log handlers are user code, too.
+            self._user_code.add(time.monotonic() - start, describe)
         return self._drops.fatal_error is not None or self._user_code.is_spent
 
 

@@ -69,17 +69,18 @@ class TelemetryTopicHandler:
         if name != "on_change" and self.on_change is not None:
             self.on_change()
 
-    def preprocess(self, data: dict[str, Any]) -> None:
-        """Change the data of one frame in place, if there is a preprocessor.
+    def preprocess(self, data: dict[str, Any]) -> object:
+        """Change the data of one frame in place, if there is a preprocessor; return what that returns.
 
         `TypeError` if it returns a coroutine, which nobody would await.
         """
         if self.preprocessor is None:
-            return
+            return None
         result = self.preprocessor(data)
         if result is not None and inspect.iscoroutine(result):
             result.close()
             raise TypeError("expected a preprocessor that works at once, got one that returns a coroutine")
+        return result
 
     async def __call__(self, data: dict[str, Any]) -> None:
         """Preprocess the data of one frame, and set and write the SAL topic.

@@ -8,10 +8,11 @@ import contextlib
 import functools
 import logging
 import os
+import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -20,12 +21,13 @@ from ..constants import LOGGER_NAME
 from ..core import DropReason
 from ..pipeline.counters import Counters
 from ..resilience.escape import escape
+from ..resilience.signal_handlers import SharedSignalHandlers
 from ..resilience.writer_thread import run_in_daemon_thread
 from ..sal import SalobjError
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from .client_arguments import parse_arguments
 from .copies import find_other_distributions
-from .event_loop import ProgramEventLoop
+from .event_loop import END_SIGNALS, ProgramEventLoop
 from .health_check import run_health_check
 from .metrics_server import MetricsServer, Snapshot
 from .output import QueuedOutput, wait_printed
@@ -113,12 +115,39 @@ async def run_program(make_client: Callable[..., RunnableClient]) -> int:
     loop = asyncio.get_running_loop()
     with QueuedOutput(), ShutdownWatchdog(EARLY_LIMIT, _report_forced_end) as watchdog:
         if not isinstance(loop, ProgramEventLoop):
-            return await _run(make_client, args, watchdog)
+            with _take_signals(watchdog) as received:
+                return await _run(make_client, args, watchdog, lambda: bool(received))
         loop.relay.subscribe(watchdog.arm_on_signal)
         status = await _run(make_client, args, watchdog, lambda: loop.relay.must_end)
     # From here on nothing is lost that the watchdog could tell of.
     exit_within(EXIT_TIMEOUT, status)
     return status
+
+
+@contextlib.contextmanager
+def _take_signals(watchdog: ShutdownWatchdog) -> Iterator[list[int]]:
+    """Have signals ask the program to end, in any event loop of the main thread.
+
+    No signal ends the process by itself then, before there is a client and after its end either.
+    """
+    received: list[int] = []
+    if not SharedSignalHandlers.is_possible():
+        yield received
+        return
+
+    def note(number: int) -> None:
+        received.append(number)
+        watchdog.arm()
+        if number == signal.SIGHUP:
+            signals.pass_on(signal.SIGTERM)
+
+    # Under nohup, SIGHUP stays ignored.
+    numbers = [number for number in END_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    signals = SharedSignalHandlers({number: functools.partial(note, number) for number in numbers})
+    try:
+        yield received
+    finally:
+        signals.remove()
 
 
 async def _run(

@@ -46,7 +46,16 @@ def hold_signals() -> int:
     for number in HELD_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _hold)
+    os.register_at_fork(after_in_child=_forget_signals)
     return reader
+
+
+def _forget_signals() -> None:
+    """Give a forked process its own signals: it shares the pipe."""
+    signal.set_wakeup_fd(-1)
+    for number in HELD_SIGNALS:
+        if signal.getsignal(number) is _hold:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _hold(number: int, frame: FrameType | None) -> None:

@@ -1,6 +1,8 @@
 """Signal handlers of an event loop that several clients share."""
 
 import asyncio
+import os
+import signal
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -33,6 +35,10 @@ class SharedSignalHandlers:
         """Tell whether an event loop of this thread gets signals: that of the main thread does."""
         return threading.current_thread() is threading.main_thread()
 
+    def pass_on(self, number: int) -> None:
+        """Have all in this event loop handle a signal, as if it had come."""
+        _dispatch(self._loop, number)
+
     def remove(self) -> None:
         """Handle signals no longer; those that nobody else handles get their default action."""
         owners = _owners.get(self._loop, [])
@@ -48,4 +54,21 @@ def _dispatch(loop: asyncio.AbstractEventLoop, number: int) -> None:
     for owner in list(_owners.get(loop, [])):
         handler = owner._handlers.get(number)
         if handler is not None:
-            handler()
+            try:
+                handler()
+            except Exception as error:
+                # The others want to know of the signal, too.
+                loop.call_exception_handler({"message": f"Handler of signal {number}", "exception": error})
+
+
+def _forget_signals() -> None:
+    """Give a forked process its own signals: it shares the descriptor by which the loop here gets them."""
+    numbers = {number for owners in _owners.values() for owner in owners for number in owner._handlers}
+    if numbers:
+        _owners.clear()
+        signal.set_wakeup_fd(-1)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_forget_signals)

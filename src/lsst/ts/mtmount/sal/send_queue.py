@@ -104,6 +104,9 @@ class SendQueue:
     async def stop(self, timeout: float) -> list[str]:  # noqa: ASYNC109
         """Send what waits, at most for ``timeout`` [s]; return the Kafka topics of what was not sent."""
         if self._task is not None:
+            if self._task.done():
+                # The end of the event loop has cancelled it.
+                self._task = asyncio.create_task(self._run())
             # Make the task look once more, before it is believed to be idle.
             self._idle.clear()
             self._wake.set()

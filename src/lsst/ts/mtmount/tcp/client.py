@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..core import FrameBuffer, StructArrayReader, encode_structs
-from ..resilience.cancellation import is_cancelled
+from ..resilience.cancellation import ends_us
+from ..resilience.late_warning import warn_if_late
 from .connection import FrameSink, TcpConnection, enable_keep_alive
 from .done_future import DoneFuture
 from .stream_writer import BytesLike
@@ -31,6 +32,12 @@ HEARTBEAT = b"heartbeat"
 #: How long closing waits for what was written to be sent, and for a connect
 #: callback that runs, each [seconds].
 CLOSE_TIMEOUT = 5.0
+
+#: How long `Client.disconnect`, which has four steps of such a bound, or a subclass's may take [seconds].
+DISCONNECT_LIMIT = 4 * CLOSE_TIMEOUT + 1
+
+#: A subclass's `Client.start`, or a connect callback, that takes longer is worth a warning [seconds].
+LATE = 5.0
 
 _T = TypeVar("_T")
 
@@ -110,6 +117,8 @@ class Client:
     ValueError
         If ``encoding`` is unknown, ``terminator`` is no bytes, or ``limit``
         is not positive.
+    RuntimeError
+        If there is no running event loop, unless ``host`` is blank.
     """
 
     def __init__(
@@ -129,6 +138,8 @@ class Client:
         **kwargs: Any,
     ) -> None:
         register_with_tcpip(Client)
+        if host != "":
+            asyncio.get_running_loop()
         check_connect_callback(connect_callback)
         _check_encoding(encoding)
         if not isinstance(terminator, bytes) or not terminator:
@@ -146,13 +157,13 @@ class Client:
         self._connect_callback = connect_callback
         self._connect_kwargs = kwargs
         self._was_connected = False
-        # Each call of the connect callback has a task.
-        self._callback_tasks: set[asyncio.Task[None]] = set()
+        # Each call of the connect callback has a task, and a future that is done when nobody has to wait
+        # for it any more: it has ended, or waits for the closing itself.
+        self._callbacks: dict[asyncio.Task[Any], asyncio.Future[None]] = {}
+        self._is_closed_by_callback = False
         self._connect_task: asyncio.Task[None] | None = None
         self._is_closing = False
         self._close_task: asyncio.Task[None] | None = None
-        # Those that wait for the closing, which must not wait for them.
-        self._closers: set[asyncio.Task[Any]] = set()
         self._abandon_task: asyncio.Task[None] | None = None
         self._end_error: Exception | None = None
         self._limit = limit
@@ -168,6 +179,7 @@ class Client:
         else:
             self.start_task = asyncio.create_task(self._run_start())
             self.start_task.add_done_callback(self._note_start)
+            self._guard_task = asyncio.create_task(self._guard())
 
     def __repr__(self) -> str:
         if "_connection" not in vars(self):
@@ -284,7 +296,8 @@ class Client:
         self._writer.close()
         try:
             # Do not cut it off; it may be reporting that the connection was lost.
-            callbacks = self._callback_tasks - self._closers - {asyncio.current_task()}
+            current = asyncio.current_task()
+            callbacks = [released for task, released in self._callbacks.items() if task is not current]
             if callbacks:
                 await asyncio.wait(callbacks, timeout=CLOSE_TIMEOUT)
             await _cancel(self.heartbeat_send_task)
@@ -295,8 +308,9 @@ class Client:
         except TimeoutError:
             self.log.warning(f"connect_callback did not end within {CLOSE_TIMEOUT:g} s")
         finally:
-            for task in self._callback_tasks - self._closers - {asyncio.current_task()}:
-                task.cancel()
+            for task, released in self._callbacks.items():
+                if task is not asyncio.current_task() and not released.done():
+                    task.cancel()
 
     async def call_connect_callback(self) -> None:
         """Call self.__connect_callback.
@@ -313,10 +327,11 @@ class Client:
         if self._connect_callback is None:
             return
         # In a task of its own: who finds that the connection is lost may be cancelled.
-        task = asyncio.create_task(self._run_connect_callback(self._connect_callback))
-        self._callback_tasks.add(task)
-        task.add_done_callback(self._callback_tasks.discard)
-        await asyncio.wait([task])
+        coroutine = self._run_connect_callback(self._connect_callback)
+        task = asyncio.create_task(coroutine, name="connect_callback")
+        released = self._callbacks[task] = asyncio.get_running_loop().create_future()
+        task.add_done_callback(self._release_callback)
+        await asyncio.wait([released])
 
     # What a subclass may use.
 
@@ -342,9 +357,13 @@ class Client:
             enable_keep_alive(transport.get_extra_info("socket"))
             self.should_be_connected = True
             if self.monitor_connection_interval > 0:
-                self._monitor_connection_task = asyncio.create_task(self._monitor_connection())
+                monitor = asyncio.create_task(self._monitor_connection(), name="monitor of the connection")
+                monitor.add_done_callback(self._note_failure)
+                self._monitor_connection_task = monitor
             if self.run_heartbeat_send_task:
-                self.heartbeat_send_task = asyncio.create_task(self._send_heartbeats())
+                sender = asyncio.create_task(self._send_heartbeats(), name="heartbeat_send_task")
+                sender.add_done_callback(self._note_failure)
+                self.heartbeat_send_task = sender
             self.log.info(f"Connected to {self.host}:{self.port}")
         except BaseException:
             transport.abort()
@@ -365,24 +384,31 @@ class Client:
     async def _close_once(self) -> None:
         """Close, in a task of its own that no caller's cancellation stops."""
         self._mark_closing()
+        if self._close_task is None:
+            self._close_task = asyncio.create_task(self._run_close())
+        await self._wait_for_close(self._close_task)
+
+    async def _wait_for_close(self, task: "asyncio.Task[None]") -> None:
+        """Wait for the task that closes; it does not wait for a connect callback that calls this."""
         current = asyncio.current_task()
         assert current is not None
-        self._closers.add(current)
-        try:
-            if self._close_task is None:
-                self._close_task = asyncio.create_task(self._run_close())
-            await asyncio.wait([self._close_task])
-        finally:
-            self._closers.discard(current)
+        if current in self._callbacks:
+            self._is_closed_by_callback = True
+            _release(self._callbacks[current])
+        if current is not task:
+            await asyncio.wait([task])
 
     async def _run_close(self) -> None:
         """Stop a start that is under way, disconnect, and set ``done_task`` done."""
         try:
             await self._stop_start()
-            await self.disconnect()
+            async with asyncio.timeout(DISCONNECT_LIMIT):
+                await self.disconnect()
         except Exception:
             self.log.exception("Could not close cleanly")
         finally:
+            # Whatever became of the above.
+            self._connection.abort()
             self._set_done(None)
 
     def _mark_closing(self) -> None:
@@ -390,24 +416,30 @@ class Client:
         self._is_closing = True
 
     async def _stop_start(self) -> None:
-        """End a start that is under way, unless only the connect callback is left of it."""
+        """End a start that is under way; one that only waited for the connect callback ends by itself."""
         if self._connect_task is None:
             self.start_task.cancel()
-        elif not self._callback_tasks & self._closers:
-            await _cancel(self._connect_task)
+            return
+        if self._is_closed_by_callback:
+            await asyncio.wait([self._connect_task], timeout=CLOSE_TIMEOUT)
+        await _cancel(self._connect_task)
 
     def _abandon(self, reason: str) -> None:
         """Close in the background, because somebody gave up waiting for this client."""
         if self._is_closing or self._abandon_task is not None:
             return
         self.log.info(f"Closing: {reason}")
+        self._close_in_background()
+
+    def _close_in_background(self) -> None:
         self._abandon_task = asyncio.create_task(self.close())
+        self._abandon_task.add_done_callback(self._note_failure)
 
     def _on_sink_error(self, error: Exception) -> None:
         """End the client, because frames can no longer be taken."""
         self.log.error("Taking frames failed; closing", exc_info=error)
         self._end_error = error
-        self._abandon_task = asyncio.create_task(self.close())
+        self._close_in_background()
 
     def _set_done(self, error: Exception | None) -> None:
         """Set ``done_task`` done, once."""
@@ -426,8 +458,14 @@ class Client:
     async def _run_start(self) -> None:
         # Not before the constructors have ended, whatever the task factory.
         await asyncio.sleep(0)
-        if not self._is_closing:
+        if self._is_closing:
+            return
+        name = f"{type(self).__name__}.start"
+        # What is not a subclass's own tells by itself what it waits for.
+        with warn_if_late(self.log, f"{name} has not ended", LATE, lambda: not self._is_connecting):
             await self.start()
+        if self._connect_task is None and not self._is_closing:
+            self.log.warning(f"{name} has returned, and does not connect")
 
     def _note_start(self, task: "asyncio.Future[None]") -> None:
         if task.cancelled():
@@ -436,11 +474,36 @@ class Client:
             # Nobody has to know that it was closed first.
             task.exception()
 
+    @property
+    def _is_connecting(self) -> bool:
+        return self._connect_task is not None and not self._connect_task.done()
+
+    async def _guard(self) -> None:
+        """Close when the event loop ends: `asyncio.run` cancels all tasks then, and waits for them."""
+        try:
+            await asyncio.wait([self.done_task])
+        except asyncio.CancelledError:
+            self._abandon("the event loop ends")
+            await asyncio.wait([self.done_task])
+            raise
+
+    def _note_failure(self, task: "asyncio.Task[Any]") -> None:
+        """Log what a task raised that nobody awaits."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error(f"{task.get_name()} failed: {error!r}", exc_info=error)
+
+    def _release_callback(self, task: "asyncio.Task[None]") -> None:
+        _release(self._callbacks.pop(task))
+        self._note_failure(task)
+
     async def _run_connect_callback(self, callback: ConnectCallback) -> None:
         try:
-            await callback(self)
-        except (Exception, asyncio.CancelledError):
-            if is_cancelled():
+            with warn_if_late(self.log, "connect_callback has been running", LATE):
+                await callback(self)
+        except BaseException as error:
+            # Who wants to leave the process waits for the closing.
+            is_leaving = self._is_closing and isinstance(error, KeyboardInterrupt | SystemExit)
+            if ends_us(error) and not is_leaving:
                 raise
             self.log.exception("connect_callback failed")
 
@@ -773,6 +836,11 @@ def _make_done_future() -> "asyncio.Future[None]":
     future: asyncio.Future[None] = asyncio.Future()
     future.set_result(None)
     return future
+
+
+def _release(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 async def _cancel(task: "asyncio.Future[Any]") -> None:

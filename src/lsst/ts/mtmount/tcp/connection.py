@@ -180,6 +180,12 @@ class TcpConnection(asyncio.BufferedProtocol):
             self.transport.close()
             self._note_change()
 
+    def abort(self) -> None:
+        """Close the connection at once, if it is not closed, without what was written and not sent."""
+        if self.transport is not None and not self._closed.done():
+            self.close()
+            self.transport.abort()
+
     async def wait_closed(self) -> None:
         """Wait until the connection is closed.
 

@@ -1,0 +1,50 @@
+"""Telling of a coroutine that takes long, while it does."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+
+__all__ = ["warn_if_late"]
+
+#: How often it is told again [seconds].
+INTERVAL = 60.0
+
+
+@contextlib.contextmanager
+def warn_if_late(
+    log: logging.Logger, text: str, limit: float, is_due: Callable[[], bool] = lambda: True
+) -> Iterator[None]:
+    """Log a warning if what is done in this context takes long, then one a minute.
+
+    Parameters
+    ----------
+    log : `logging.Logger`
+        Where to log.
+    text : `str`
+        What goes on, for people; "for ... s" follows.
+    limit : `float`
+        When to log first [seconds].
+    is_due : callable
+        Returns whether it is to be logged.
+    """
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+
+    timer: asyncio.TimerHandle | None = None
+
+    def wait(seconds: float) -> None:
+        nonlocal timer
+        timer = loop.call_later(seconds, tell)
+
+    def tell() -> None:
+        if is_due():
+            log.warning(f"{text} for {loop.time() - start:.0f} s")
+        wait(INTERVAL)
+
+    wait(limit)
+    try:
+        yield
+    finally:
+        assert timer is not None
+        timer.cancel()
