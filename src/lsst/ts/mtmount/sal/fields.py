@@ -37,7 +37,7 @@ ZERO_VALUES: dict[str, bool | int | float | str] = {
 class FieldInfo:
     """One field of a SAL topic; `ValueError` if the type is unknown, or the count is less than 1."""
 
-    name: str  #: Field name
+    name: str
     sal_type: str  #: SAL type, a key of `AVRO_TYPES`
     count: int = 1  #: Number of elements; over 1: the field is an array
     units: str = "unitless"  #: Units of the values, ``unitless`` if there are none

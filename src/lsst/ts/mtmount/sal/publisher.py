@@ -282,7 +282,10 @@ class KafkaPublisher:
         self.serve()
 
     async def flush(self, timeout: float) -> int:  # noqa: ASYNC109
-        """Wait until all messages are delivered or given up, at most for ``timeout`` [s]; return how many are not."""
+        """Wait, at most for ``timeout`` [s], until all messages are delivered or given up.
+
+        Return how many are not.
+        """
         if self._producer is None:
             return 0
         return await run_in_daemon_thread(self._producer.flush, max(timeout, 0.0))

@@ -43,26 +43,12 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Address for clients, as ``host:port``.
-
-        Raises
-        ------
-        RuntimeError
-            If the broker is not running.
-        """
+        """Address for clients, as ``host:port``; `RuntimeError` if the broker is not running."""
         self._get_owner()
         return self._bootstrap_servers
 
     def start(self) -> None:
-        """Start the broker.
-
-        Raises
-        ------
-        RuntimeError
-            If it is running already.
-        confluent_kafka.KafkaException
-            If it does not come up.
-        """
+        """Start the broker; `confluent_kafka.KafkaException` if it does not come up."""
         if self._owner is not None:
             raise RuntimeError("the embedded broker is running already")
         owner = Producer({"test.mock.num.brokers": 1, "log_level": LOG_LEVEL})
@@ -77,12 +63,7 @@ class EmbeddedBroker:
     def create_topics(self, topics: Iterable[str]) -> None:
         """Create topics; those that exist already stay as they are.
 
-        Raises
-        ------
-        RuntimeError
-            If the broker is not running.
-        confluent_kafka.KafkaException
-            If it does not answer, or refuses.
+        `confluent_kafka.KafkaException` if the broker does not answer, or refuses.
         """
         owner = self._get_owner()
         for topic in topics:

@@ -21,13 +21,6 @@ class EmbeddedKafka:
 
     Each instance starts empty. The package's notes say how the broker differs
     from Apache Kafka.
-
-    Attributes
-    ----------
-    broker : `EmbeddedBroker`
-        The broker.
-    registry : `EmbeddedRegistry`
-        The schema registry.
     """
 
     def __init__(self) -> None:
@@ -57,13 +50,7 @@ class EmbeddedKafka:
         return self.registry.url
 
     def start(self) -> None:
-        """Start both.
-
-        Raises
-        ------
-        RuntimeError
-            If they are running already.
-        """
+        """Start both."""
         self.broker.start()
         try:
             self.registry.start()
@@ -81,13 +68,7 @@ class EmbeddedKafka:
         self.broker.create_topics(topics)
 
     def environment(self, subname: str = "embedded") -> dict[str, str]:
-        """Return the environment variables that lead a program here.
-
-        Parameters
-        ----------
-        subname : `str`
-            Name space of the Kafka topics.
-        """
+        """Return the environment variables that lead a program here, to topics of name space ``subname``."""
         return {
             "LSST_TOPIC_SUBNAME": subname,
             "LSST_KAFKA_BROKER_ADDR": self.bootstrap_servers,
@@ -99,13 +80,7 @@ class EmbeddedKafka:
     ) -> dict[str, str]:
         """Return a whole environment for a program that is to publish here.
 
-        Parameters
-        ----------
-        subname : `str`
-            Name space of the Kafka topics.
-        base : `Mapping` [`str`, `str`]
-            What all other variables are taken from. Its settings of another
-            Kafka (such as a user name) are left out.
+        Other variables are those of ``base``, but for its settings of another Kafka (such as a user name).
         """
         others = {name: value for name, value in base.items() if not name.startswith(VARIABLE_PREFIXES)}
         return others | self.environment(subname)

@@ -106,10 +106,7 @@ class EmbeddedRegistry:
     def register(self, subject: str, text: str) -> int:
         """Register a schema, unless it is a version of the subject already; return its id.
 
-        Raises
-        ------
-        RequestRefusedError
-            If it is not an Avro schema, or not compatible with the subject's latest version.
+        `RequestRefusedError` if it is no Avro schema, or not compatible with the subject's latest version.
         """
         schema, canonical = _parse_schema(text)
         with self._lock:
@@ -127,13 +124,7 @@ class EmbeddedRegistry:
             return schema_id
 
     def answer(self, method: str, path: str, body: bytes) -> Any:
-        """Answer a request; return what the answer's JSON holds.
-
-        Raises
-        ------
-        RequestRefusedError
-            If it cannot be answered otherwise.
-        """
+        """Answer a request; return what the answer's JSON holds, or raise `RequestRefusedError`."""
         with self._lock:
             return self._answer(
                 [method, *(unquote(part) for part in path.partition("?")[0].split("/") if part)], body

@@ -15,16 +15,9 @@ __all__ = ["Comparison", "compare_sources"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of two interfaces.
+    """What came of two interfaces."""
 
-    Parameters
-    ----------
-    first, second : `str`
-        Names of the interfaces: what is sent, and what takes it.
-    differences : `tuple` [`Difference`, ...]
-        All differences.
-    """
-
+    #: Names of the interfaces: what is sent, and what takes it.
     first: str
     second: str
     differences: tuple[Difference, ...]
@@ -36,14 +29,11 @@ class Comparison:
 
 
 def compare_sources(sources: Sequence[Source]) -> list[Comparison]:
-    """Compare interfaces along the way of the data: the wire, the client's map, SAL.
+    """Compare interfaces, at least two, along the way of the data: the wire, the client's map, SAL.
 
-    Parameters
-    ----------
-    sources : `Sequence` [`Source`]
-        At least two. What is live comes first, then the TMA's interfaces as
-        they are given, then SAL's. Each is compared with the one before it; a
-        SAL interface with the last one of the TMA, if there is one.
+    What is live comes first, then the TMA's interfaces as they are given, then
+    SAL's. Each is compared with the one before it; a SAL interface with the last
+    one of the TMA, if there is one.
     """
     ordered = sorted(sources, key=lambda source: 2 if source.tma is None else 1 - source.is_live)
     comparisons = []

@@ -52,25 +52,10 @@ class SeenTopic:
 
 
 async def listen(host: str, port: int, duration: float, known: TmaInterface) -> TmaInterface:
-    """Describe what a TMA sends, as far as that can be seen on the wire.
+    """Describe what a TMA sends, as far as that can be seen on the wire in ``duration`` [s].
 
-    Parameters
-    ----------
-    host : `str`
-        Where the TMA's telemetry server is.
-    port : `int`
-        Its port.
-    duration : `float`
-        How long to listen [s].
-    known : `TmaInterface`
-        Gives the SAL names of topic IDs, and the periods of topics that came once.
-
-    Raises
-    ------
-    OSError
-        If there is no connection.
-    TmaInterfaceError
-        If no frame came.
+    ``known`` gives the SAL names of topic IDs, and the periods of topics that came
+    once. `OSError` if there is no connection, `TmaInterfaceError` if no frame came.
     """
     async with asyncio.timeout(CONNECTION_TIMEOUT):
         reader, writer = await asyncio.open_connection(host, port, limit=MAX_FRAME_LENGTH)

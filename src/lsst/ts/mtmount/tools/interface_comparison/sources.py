@@ -27,21 +27,11 @@ class SourceError(RuntimeError):
 
 @dataclass(frozen=True)
 class Source:
-    """One of the interfaces that are compared.
+    """One of the interfaces that are compared."""
 
-    Parameters
-    ----------
-    name : `str`
-        As on the command line.
-    tma : `TmaInterface` or `None`
-        What the TMA sends, or a map of it.
-    sal : `Mapping` [`str`, `TopicInfo`]
-        SAL name: telemetry topic, if it is a SAL interface.
-    """
-
-    name: str
-    tma: TmaInterface | None
-    sal: Mapping[str, TopicInfo]
+    name: str  #: As on the command line
+    tma: TmaInterface | None  #: What the TMA sends, or a map of it
+    sal: Mapping[str, TopicInfo]  #: SAL name: telemetry topic, if it is a SAL interface
 
     @property
     def is_live(self) -> bool:
@@ -50,22 +40,11 @@ class Source:
 
 
 def load_source(name: str, duration: float, known: TmaInterface) -> Source:
-    """Load an interface by its name on the command line.
+    """Load an interface by its name on the command line; `SourceError` if it cannot be used.
 
-    Parameters
-    ----------
-    name : `str`
-        ``tma:FILE``, ``tma:packaged``, ``sal:FOLDER``, ``sal:installed``,
-        ``sal:packaged`` or ``live:HOST:PORT``.
-    duration : `float`
-        How long to listen to what is live [s].
-    known : `TmaInterface`
-        Gives the SAL names of the topic IDs of what is live.
-
-    Raises
-    ------
-    SourceError
-        If there is no such interface, or it cannot be used.
+    That is ``tma:FILE``, ``tma:packaged``, ``sal:FOLDER``, ``sal:installed``,
+    ``sal:packaged`` or ``live:HOST:PORT``. To the last it listens for ``duration`` [s],
+    and ``known`` gives the SAL names of the topic IDs.
     """
     kind, _, rest = name.partition(":")
     try:

@@ -35,10 +35,6 @@ class ChildProgram:
 
     Parameters
     ----------
-    name : `str`
-        What to call it.
-    command : `Sequence` [`str`]
-        The program and its arguments.
     environment : `Mapping` [`str`, `str`]
         All its environment variables.
     folder : `pathlib.Path`
@@ -98,13 +94,7 @@ class ChildProgram:
 
     @property
     def process(self) -> asyncio.subprocess.Process:
-        """The process.
-
-        Raises
-        ------
-        RuntimeError
-            If it was not started.
-        """
+        """The process; `RuntimeError` if it was not started."""
         if self._process is None:
             raise RuntimeError(f"{self.name} was not started")
         return self._process
@@ -128,17 +118,9 @@ class ChildProgram:
         return line.decode().rstrip("\n") if line else None
 
     async def expect_line(self, time_limit: float) -> str:
-        """Read a line of its standard output that must come.
+        """Read a line of its standard output that must come within the limit [s].
 
-        Parameters
-        ----------
-        time_limit : `float`
-            How long that may take [s].
-
-        Raises
-        ------
-        LoadTestError
-            If the program ends before, or it takes too long.
+        `LoadTestError` if the program ends before, or it takes too long.
         """
         try:
             async with asyncio.timeout(time_limit):
@@ -161,18 +143,7 @@ class ChildProgram:
             self.process.send_signal(signum)
 
     async def wait(self, time_limit: float) -> int | None:
-        """Wait until it ends.
-
-        Parameters
-        ----------
-        time_limit : `float`
-            How long to wait [s].
-
-        Returns
-        -------
-        status : `int` or `None`
-            Exit status; None if it still runs.
-        """
+        """Wait until it ends, at most so long [s]; return the exit status, None if it still runs."""
         try:
             async with asyncio.timeout(time_limit):
                 return await self.process.wait()
@@ -180,13 +151,7 @@ class ChildProgram:
             return None
 
     async def end(self) -> int:
-        """End it, if it still runs: ask it to, and if that does not help, kill it.
-
-        Returns
-        -------
-        status : `int`
-            Exit status.
-        """
+        """End it, if it still runs: ask it to, and if that does not help, kill it. Return the exit status."""
         if self.status is None:
             self.send_signal(signal.SIGTERM)
             if await self.wait(END_TIMEOUT) is None:

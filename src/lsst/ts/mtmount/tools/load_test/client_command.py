@@ -21,18 +21,11 @@ REPORT_OPTIONS = ("--report", "{report}", "--report-interval", "{interval}")
 
 @dataclass(frozen=True)
 class ClientCommand:
-    """A client program.
+    """A client program."""
 
-    Parameters
-    ----------
-    name : `str`
-        What to call it.
-    template : `tuple` [`str`, ...]
-        The program and its arguments, with the placeholders ``{host}``,
-        ``{port}``, ``{report}`` and ``{interval}``.
-    """
-
-    name: str
+    name: str  #: What to call it
+    #: The program and its arguments, with the placeholders ``{host}``, ``{port}``, ``{report}`` and
+    #: ``{interval}``.
     template: tuple[str, ...]
 
     @property
@@ -41,17 +34,7 @@ class ClientCommand:
         return any("{report}" in word for word in self.template)
 
     def make_command(self, host: str, port: int, report: Path, interval: float) -> list[str]:
-        """Return the program and its arguments.
-
-        Parameters
-        ----------
-        host, port : `str`, `int`
-            Where the TMA is.
-        report : `pathlib.Path`
-            File for the client's counters.
-        interval : `float`
-            How often to write it [s].
-        """
+        """Return the program and its arguments; it writes its counters every ``interval`` [s]."""
         values = {"host": host, "port": str(port), "report": str(report), "interval": str(interval)}
         return [_fill(word, values) for word in self.template]
 
@@ -63,18 +46,10 @@ def _fill(word: str, values: dict[str, str]) -> str:
 
 
 def parse_client_command(text: str) -> ClientCommand:
-    """Parse the command line of a client program.
+    """Parse the command line of a client program: words as in a shell.
 
-    Parameters
-    ----------
-    text : `str`
-        Words as in a shell. Where neither ``{host}`` nor ``{port}`` is in it,
-        ``--host`` and ``--port`` are appended.
-
-    Raises
-    ------
-    ValueError
-        If there are no words, or a quotation has no end.
+    Where neither ``{host}`` nor ``{port}`` is in it, ``--host`` and ``--port`` are
+    appended. `ValueError` if there are no words, or a quotation has no end.
     """
     words = tuple(shlex.split(text))
     if not words:

@@ -13,25 +13,14 @@ __all__ = ["FrameCounts", "TopicCounts"]
 
 @dataclass(frozen=True)
 class TopicCounts:
-    """Where the frames of one topic went.
+    """Where the frames of one topic went."""
 
-    Parameters
-    ----------
-    sent : `int`
-        Frames that the simulator handed over.
-    published : `int`
-        Records that the broker has.
-    dropped : `int`
-        Frames that the client says it did not publish, as far as that can be
-        told by topic: it is told if that explains all that are missing.
-    read_back : `TopicVerifierResult` or `None`
-        What was read back; None if the topic was not read.
-    """
-
-    sent: int
-    published: int
+    sent: int  #: Frames that the simulator handed over
+    published: int  #: Records that the broker has
+    #: Frames that the client says it did not publish, as far as that can be told by topic: it is told if
+    #: that explains all that are missing.
     dropped: int
-    read_back: TopicVerifierResult | None
+    read_back: TopicVerifierResult | None  #: What was read back; None if the topic was not read
 
     @property
     def missing(self) -> int:
@@ -54,32 +43,17 @@ class TopicCounts:
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """Where all frames of one run went.
+    """Where all frames of one run went."""
 
-    Parameters
-    ----------
-    sent : `Mapping` [`str`, `int`]
-        Frames that the simulator handed over and that are to be published, by SAL name of the topic.
-    written : `Mapping` [`str`, `int`]
-        Records that the broker got, by SAL name: how far its high watermark
-        has moved.
-    read_back : `VerifierResult`
-        What was read back, of all topics or of some.
-    counters : `Mapping` [`str`, `Any`] or `None`
-        The client's own counters; see `lsst.ts.mtmount.Counters.as_dict`. None
-        if the client tells none.
-    unsupported : `Mapping` [`str`, `int`]
-        Frames sent of topics that SAL lacks.
-    invalid : `int`
-        Frames sent that the client must drop.
-    """
-
+    #: Frames that the simulator handed over and that are to be published, by SAL name of the topic.
     sent: Mapping[str, int]
+    #: Records that the broker got, by SAL name: how far its high watermark has moved.
     written: Mapping[str, int]
-    read_back: VerifierResult
+    read_back: VerifierResult  #: What was read back, of all topics or of some
+    #: The client's own counters; see `lsst.ts.mtmount.Counters.as_dict`. None if the client tells none.
     counters: Mapping[str, Any] | None
-    unsupported: Mapping[str, int] = field(default_factory=dict)
-    invalid: int = 0
+    unsupported: Mapping[str, int] = field(default_factory=dict)  #: Frames sent of topics that SAL lacks
+    invalid: int = 0  #: Frames sent that the client must drop
 
     @property
     def total_sent(self) -> int:
@@ -144,13 +118,10 @@ class FrameCounts:
         return max(self.not_published - self.total_unsupported - self.invalid, 0)
 
     def find_discrepancies(self) -> list[str]:
-        """Find what does not add up, or is wrong.
+        """Find what does not add up, or is wrong, for people.
 
-        Returns
-        -------
-        discrepancies : `list` [`str`]
-            For people; empty if each frame that was sent is accounted for,
-            none was lost, dropped or repeated, and each record is right.
+        Nothing if each frame that was sent is accounted for, none was lost, dropped
+        or repeated, and each record is right.
         """
         if not self.total_sent:
             return ["no frame was sent: the client did not connect"]

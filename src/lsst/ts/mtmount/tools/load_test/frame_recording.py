@@ -17,10 +17,7 @@ READ_SIZE = 1 << 20
 class FrameRecording:
     """Follows a file to which frames are being written. A context manager.
 
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        The file. It must exist, but may be empty.
+    The file must exist, but may be empty.
     """
 
     def __init__(self, path: Path) -> None:

@@ -78,26 +78,7 @@ def make_html_report(
     target: str,
     notes: Sequence[str] = (),
 ) -> str:
-    """Make the report.
-
-    Parameters
-    ----------
-    title : `str`
-        What it is.
-    results : `Sequence` [`RunResult`]
-        The runs.
-    machine : `Mapping` [`str`, `str`]
-        What they were made on.
-    target : `str`
-        Where they published.
-    notes : `Sequence` [`str`], optional
-        What else there is to say about all of them.
-
-    Returns
-    -------
-    html : `str`
-        A whole page.
-    """
+    """Make a whole page of the runs, the machine, the target and notes on all of them."""
     verdict = (
         '<p class="good">All frames are accounted for; nothing was lost.</p>'
         if all(result.has_passed for result in results)

@@ -23,19 +23,8 @@ def run_in_scratch_folder(
 ) -> int:
     """Run a command; SIGINT, SIGTERM and SIGHUP cancel it, so that it ends what it has started.
 
-    Parameters
-    ----------
-    command : coroutine function
-        Takes the folder, and returns the exit status. The folder is kept only if that is 1, and told.
-    prefix : `str`
-        What the folder's name begins with.
-    console : `rich.console.Console`
-        Where to tell.
-
-    Returns
-    -------
-    status : `int`
-        Exit status.
+    The command takes the folder, and returns the exit status, which is returned here. The
+    folder, whose name begins with ``prefix``, is kept only if that is 1, and told.
     """
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     status = asyncio.run(_run(command(folder)))

@@ -45,18 +45,10 @@ RETRY_INTERVAL = 0.1
 
 @dataclass(frozen=True)
 class KafkaTarget:
-    """A Kafka and a schema registry that are running.
+    """A Kafka and a schema registry that are running; `LoadTestError` if they cannot be used."""
 
-    Parameters
-    ----------
-    environment : `Mapping` [`str`, `str`]
-        All environment variables for a program that is to publish there.
-    program : `ChildProgram` or `None`
-        The embedded Kafka; None if it is a given one.
-    """
-
-    environment: Mapping[str, str]
-    program: ChildProgram | None
+    environment: Mapping[str, str]  #: All environment variables for a program that is to publish there
+    program: ChildProgram | None  #: The embedded Kafka; None if it is a given one
 
     @property
     def settings(self) -> KafkaSettings:
@@ -64,13 +56,7 @@ class KafkaTarget:
         return KafkaSettings.from_environment(self.environment)
 
     async def create_topics(self, topics: Iterable[TopicInfo]) -> None:
-        """Create those of the topics that are missing, so that a reader can be there first.
-
-        Raises
-        ------
-        LoadTestError
-            If Kafka cannot be reached, or refuses.
-        """
+        """Create those of the topics that are missing, so that a reader can be there first."""
         await asyncio.to_thread(self._create_topics, list(topics))
 
     def _create_topics(self, topics: list[TopicInfo]) -> None:
@@ -83,18 +69,7 @@ class KafkaTarget:
             raise LoadTestError(str(error)) from None
 
     async def find_ends(self, topics: Iterable[TopicInfo]) -> dict[str, int]:
-        """Find how many records were ever written to each topic.
-
-        Returns
-        -------
-        ends : `dict` [`str`, `int`]
-            High watermarks by SAL name.
-
-        Raises
-        ------
-        LoadTestError
-            If Kafka does not tell.
-        """
+        """Find how many records were ever written to each topic: high watermarks by SAL name."""
         return await asyncio.to_thread(self._find_ends, list(topics))
 
     def _find_ends(self, topics: list[TopicInfo]) -> dict[str, int]:
@@ -131,15 +106,10 @@ def _find_end(consumer: Consumer, kafka_topic: str, deadline: float) -> int:
 
 @dataclass(frozen=True)
 class TargetChoice:
-    """Which Kafka a load test uses.
+    """Which Kafka a load test uses."""
 
-    Parameters
-    ----------
-    overrides : `Mapping` [`str`, `str`] or `None`
-        Use the Kafka that the environment variables lead to, after these
-        have been put over them. None: an embedded one, new for each run.
-    """
-
+    #: Use the Kafka that the environment variables lead to, after these have been put over them. None: an
+    #: embedded one, new for each run.
     overrides: Mapping[str, str] | None = None
 
     @property
@@ -159,19 +129,10 @@ class TargetChoice:
 
     @asynccontextmanager
     async def open(self, folder: Path, variables: Mapping[str, str]) -> AsyncIterator[KafkaTarget]:
-        """Bring the Kafka up, if it is an embedded one.
+        """Bring the Kafka up, if it is an embedded one; `LoadTestError` if it does not come up.
 
-        Parameters
-        ----------
-        folder : `pathlib.Path`
-            Where to keep its output.
-        variables : `Mapping` [`str`, `str`]
-            Environment variables for the programs that are to publish there, beside Kafka's.
-
-        Raises
-        ------
-        LoadTestError
-            If it does not come up.
+        Its output goes to ``folder``; ``variables`` are for the programs that are to
+        publish there, beside Kafka's.
         """
         if self.overrides is not None:
             yield KafkaTarget({**self._make_environment(), **variables}, None)

@@ -60,13 +60,7 @@ class LatencyHistogram:
         return self._sum / count if count else math.nan
 
     def record(self, latencies: ArrayLike) -> None:
-        """Add latencies.
-
-        Parameters
-        ----------
-        latencies : array_like
-            Latencies [s]; finite.
-        """
+        """Add latencies [s]; finite ones."""
         values = np.asarray(latencies, np.float64).ravel()
         if not values.size:
             return
@@ -85,18 +79,9 @@ class LatencyHistogram:
         self.num_negative += other.num_negative
 
     def percentile(self, percent: float) -> float:
-        """Return the latency that so many per cent do not exceed.
+        """Return the latency [s] that so many per cent, 0 to 100, do not exceed.
 
-        Parameters
-        ----------
-        percent : `float`
-            From 0 to 100.
-
-        Returns
-        -------
-        latency : `float`
-            The largest latency of the bucket in question [s], at most 0.8 %
-            too large; NaN if there is none.
+        It is the largest of the bucket in question, at most 0.8 % too large; NaN if there is none.
         """
         if not 0 <= percent <= 100:
             raise ValueError(f"percent={percent} is not from 0 to 100")

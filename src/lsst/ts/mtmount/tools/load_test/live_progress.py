@@ -20,18 +20,7 @@ LINE_INTERVAL = 2.0
 
 
 class RunProgress:
-    """Works out from the samples of one run what is going on.
-
-    Parameters
-    ----------
-    duration : `float`
-        Length of the stream [s].
-
-    Attributes
-    ----------
-    sample : `Sample` or `None`
-        The last sample.
-    """
+    """Works out from the samples of one run, whose stream is ``duration`` [s] long, what is going on."""
 
     def __init__(self, duration: float) -> None:
         self.duration = duration
@@ -104,18 +93,10 @@ class RunProgress:
 
 
 class LiveProgress:
-    """Shows what goes on: a picture in a terminal, else a line from time to time. A context manager.
+    """Shows what goes on. A context manager.
 
-    Parameters
-    ----------
-    console : `rich.console.Console`
-        Where to show it.
-    render : callable
-        Returns the picture.
-    describe : callable
-        Returns the line.
-    line_interval : `float`
-        Time between two lines [s].
+    In a terminal that is the picture that ``render`` returns, else the line that
+    ``describe`` returns, every ``line_interval`` [s].
     """
 
     def __init__(

@@ -20,30 +20,17 @@ START_TIMEOUT = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class TargetWithPage(TargetChoice):
-    """A Kafka with ``monitor_mtmount_telemetry --web`` beside it.
+    """A Kafka with ``monitor_mtmount_telemetry --web`` beside it."""
 
-    Parameters
-    ----------
-    host : `str`
-        Where the page is served.
-    port : `int`
-        The port.
-    tell : callable
-        Called with the line that names the page's address.
-    """
-
-    host: str
+    host: str  #: Where the page is served
     port: int
-    tell: Callable[[str], object]
+    tell: Callable[[str], object]  #: Called with the line that names the page's address
 
     @asynccontextmanager
     async def open(self, folder: Path, variables: Mapping[str, str]) -> AsyncIterator[KafkaTarget]:
-        """Bring up the Kafka, then the page.
+        """Bring up the Kafka, then the page; `LoadTestError` if one of them does not come up.
 
-        Raises
-        ------
-        LoadTestError
-            If one of them does not come up, or the page's program ends before the run.
+        The same if the page's program ends before the run.
         """
         command = [sys.executable, "-m", "lsst.ts.mtmount.commands.monitor"]
         command += ["--web", f"{self.host}:{self.port}"]

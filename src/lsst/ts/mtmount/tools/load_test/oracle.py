@@ -24,17 +24,9 @@ class InvalidFrameError(ValueError):
 
 
 def decode_frame(frame: bytes) -> tuple[int, dict[str, Any]]:
-    """Decode a frame as the standard library does.
+    """Decode a frame as the standard library does: its topic ID, and all members.
 
-    Returns
-    -------
-    topic_id, members : `int`, `dict`
-        Its topic ID, and all members.
-
-    Raises
-    ------
-    InvalidFrameError
-        If it is no JSON object with a topic ID.
+    `InvalidFrameError` if it is no JSON object with a topic ID.
     """
     try:
         members = json.loads(frame.decode())
@@ -90,12 +82,7 @@ ZEROS: Mapping[str, Any] = {
 class TopicOracle:
     """Makes records of one topic from its frames, in the order of the frames.
 
-    Parameters
-    ----------
-    sal_fields : `Iterable` [`FieldInfo`]
-        The topic's own fields in the SAL interface.
-    sent_fields : `Mapping` [`str`, `Sequence` [`str`]]
-        Fields that the TMA sends: SAL name, and the members of its elements.
+    ``sent_fields`` are those that the TMA sends: SAL name, and the members of its elements.
     """
 
     def __init__(self, sal_fields: Iterable[FieldInfo], sent_fields: Mapping[str, Sequence[str]]) -> None:
@@ -119,10 +106,7 @@ class TopicOracle:
     def make_record(self, frame: Mapping[str, Any]) -> dict[str, Any]:
         """Make the record's own fields from a decoded frame.
 
-        Raises
-        ------
-        InvalidFrameError
-            If a member is missing, or its value does not fit its field.
+        `InvalidFrameError` if a member is missing, or its value does not fit its field.
         """
         record = dict(self._values)
         try:
@@ -147,20 +131,7 @@ def _check_number(value: Any) -> float:
 
 
 def find_difference(expected: Mapping[str, Any], record: Mapping[str, Any]) -> str | None:
-    """Find how a record differs from what it must be.
-
-    Parameters
-    ----------
-    expected : `Mapping` [`str`, `Any`]
-        The record's own fields as they must be.
-    record : `Mapping` [`str`, `Any`]
-        The record, with its private fields.
-
-    Returns
-    -------
-    difference : `str` or `None`
-        For people; None if there is none.
-    """
+    """Tell how a record differs from what its own fields must be; None if it does not."""
     own = {name: value for name, value in record.items() if not name.startswith("private_")}
     if own == expected:
         return None

@@ -31,13 +31,7 @@ FLUSH_TIMEOUT = 10.0
 
 
 class PlainClient:
-    """Reads frames from the TMA and publishes them, until the stream or the client is to end.
-
-    Parameters
-    ----------
-    host, port : `str`, `int`
-        Where the TMA is.
-    """
+    """Reads frames from the TMA and publishes them, until the stream or the client is to end."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
@@ -156,18 +150,7 @@ async def amain(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program.
-
-    Parameters
-    ----------
-    argv : `Sequence` [`str`], optional
-        Arguments; those of the command line by default.
-
-    Returns
-    -------
-    status : `int`
-        Exit status: 0 after SIGTERM or SIGINT, 1 when the connection was lost.
-    """
+    """Run the program; return 0 after SIGTERM or SIGINT, 1 when the connection was lost."""
     parser = argparse.ArgumentParser(
         prog="python -m lsst.ts.mtmount.tools.load_test.plain_client", description=__doc__
     )

@@ -21,12 +21,8 @@ class PlainTopic:
 
     Parameters
     ----------
-    info : `TopicInfo`
-        The topic.
     sent_fields : `Mapping` [`str`, `Sequence` [`str`]]
         Fields that the TMA sends and SAL has: SAL name, and the members of its elements.
-    subname : `str`
-        Name space of the Kafka topics.
     getter : callable
         Makes what gets some members of a decoded frame: `operator.itemgetter`, or
         `operator.attrgetter` if frames are decoded into structures.
@@ -87,15 +83,7 @@ class PlainTopic:
 
 
 class PlainPipeline:
-    """Frame by frame: decode, look the topic up, gather, encode.
-
-    Parameters
-    ----------
-    topics : `Mapping` [`int`, `PlainTopic`]
-        By topic ID.
-    decode : callable
-        Decodes a frame into a dict.
-    """
+    """Frame by frame: decode into a dict, look the topic up by its ID, gather, encode."""
 
     def __init__(self, topics: Mapping[int, PlainTopic], decode: Callable[[bytes], Any] = json.loads) -> None:
         self.topics = topics

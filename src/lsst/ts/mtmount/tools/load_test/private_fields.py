@@ -29,10 +29,7 @@ FIELD_ORDER = ("name", "type", "default", "description", "units")
 class PrivateFields:
     """Checks the private fields of one topic's records, which come in their order.
 
-    Parameters
-    ----------
-    start : `float`
-        No record was written before [UTC unix s].
+    No record was written before ``start`` [UTC unix s].
 
     Attributes
     ----------
@@ -52,22 +49,7 @@ class PrivateFields:
         self._last_seq_num = 0
 
     def check(self, record: Mapping[str, Any], rev_code: str, arrival_time: float) -> str | None:
-        """Check a record.
-
-        Parameters
-        ----------
-        record : `Mapping` [`str`, `Any`]
-            The decoded record.
-        rev_code : `str`
-            Revision code of its schema.
-        arrival_time : `float`
-            When it was read [UTC unix s].
-
-        Returns
-        -------
-        problem : `str` or `None`
-            What is wrong, for people.
-        """
+        """Tell what is wrong with a record that was read at ``arrival_time`` [UTC unix s]; or None."""
         seq_num = record["private_seqNum"]
         self.origins.add(record["private_origin"])
         expected = self._last_seq_num % MAX_SEQ_NUM + 1

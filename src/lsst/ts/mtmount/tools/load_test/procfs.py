@@ -15,25 +15,11 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process and its children use, at one moment.
+    """What a process and its children use, at one moment."""
 
-    Parameters
-    ----------
-    cpu : `float`
-        CPU time of all threads since the start [s].
-    rss : `int`
-        Memory that is resident [bytes].
-    peak_rss : `int`
-        The largest `rss` of each of the processes so far, summed up [bytes].
-    num_fds : `int`
-        Open file descriptors.
-    num_threads : `int`
-        Threads.
-    """
-
-    cpu: float
-    rss: int
-    peak_rss: int
+    cpu: float  #: CPU time of all threads since the start [s]
+    rss: int  #: Memory that is resident [bytes]
+    peak_rss: int  #: The largest `rss` of each of the processes so far, summed up [bytes]
     num_fds: int
     num_threads: int
 
@@ -46,11 +32,6 @@ class ProcessMeter:
     beside a client that takes a few milliseconds a second. What threads used
     that have ended since the last reading is not lost, what they used after
     it is.
-
-    Parameters
-    ----------
-    pid : `int`
-        Process ID.
     """
 
     def __init__(self, pid: int) -> None:

@@ -22,11 +22,6 @@ class RecordMatcher:
     A frame and its record have the same time stamp. So a frame that was lost
     is told from one that was altered, and both from a record that came twice.
 
-    Parameters
-    ----------
-    topic : `TopicOracle`
-        Makes records from frames.
-
     Attributes
     ----------
     num_right : `int`
@@ -58,18 +53,7 @@ class RecordMatcher:
         self._expected.append(self._topic.make_record(frame))
 
     def match(self, record: Record) -> str | None:
-        """Find the frame of a record, and compare them.
-
-        Parameters
-        ----------
-        record : `Mapping` [`str`, `Any`]
-            A decoded record.
-
-        Returns
-        -------
-        problem : `str` or `None`
-            What is wrong, for people.
-        """
+        """Find the frame of a decoded record, and tell how they differ; None if they do not."""
         candidates = [
             index for index, expected in enumerate(self._expected) if expected.get(STAMP) == record.get(STAMP)
         ]

@@ -25,21 +25,10 @@ KINDS = {
 
 
 class ReportFiles:
-    """A page of HTML, the tables as Markdown, and all figures as JSON.
+    """A page of HTML, and all figures as JSON, in a folder that is made if need be.
 
-    Parameters
-    ----------
-    folder : `pathlib.Path`
-        Where; made if it is not there.
-    kind : `str`
-        ``stress`` or ``soak``: the stem of their names.
-    target : `str`
-        Where the runs publish.
-
-    Raises
-    ------
-    OSError
-        If they cannot be written there: told before a long run, not after it.
+    `OSError` if they cannot be written there: told before a long run, not after it.
+    ``kind``, ``stress`` or ``soak``, is the stem of their names.
     """
 
     def __init__(self, folder: Path, kind: str, target: str) -> None:
@@ -51,13 +40,7 @@ class ReportFiles:
         )
 
     def write(self, results: Sequence[RunResult], trends: Sequence[Trend], *, passed: bool) -> None:
-        """Write them; with ``trends`` of the one long run of a soak test.
-
-        Raises
-        ------
-        OSError
-            If that is not possible.
-        """
+        """Write both; with ``trends`` of the one long run of a soak test."""
         machine = describe_machine()
         figures: dict[str, Any] = {
             "program": self._program,

@@ -71,63 +71,30 @@ class ReadMode(StrEnum):
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What to run.
-
-    Parameters
-    ----------
-    client : `ClientCommand`
-        The client.
-    rate : `float`
-        Multiple of the TMA's full rate; infinity: as fast as the client takes it.
-    duration : `float`
-        Length of the stream [s]; infinity: until it is cancelled.
-    read_mode : `ReadMode`
-        What is read back.
-    compare : `bool`
-        Compare every value with the frame that it came from?
-    by_signal : `bool`
-        Is the client ended by SIGTERM, when all frames have been read back?
-        Otherwise the TMA closes the connection.
-    interval : `float`
-        Time between two samples, and between two reports that the client
-        writes [s]. These take the client up to 1 ms each.
-    seed : `int`
-        What the simulator's values depend on.
-    stream : `TmaStream`
-        What the simulator streams.
-    """
+    """What to run."""
 
     client: ClientCommand
-    rate: float
-    duration: float
-    read_mode: ReadMode = ReadMode.DECODE
-    compare: bool = False
+    rate: float  #: Multiple of the TMA's full rate; infinity: as fast as the client takes it
+    duration: float  #: Length of the stream [s]; infinity: until it is cancelled
+    read_mode: ReadMode = ReadMode.DECODE  #: What is read back
+    compare: bool = False  #: Compare every value with the frame that it came from?
+    #: Is the client ended by SIGTERM, when all frames have been read back? Otherwise the TMA closes the
+    #: connection.
     by_signal: bool = False
+    #: Time between two samples, and between two reports that the client writes [s]. These take the client up
+    #: to 1 ms each.
     interval: float = 1.0
-    seed: int = 0
-    stream: TmaStream = field(default_factory=TmaStream)
+    seed: int = 0  #: What the simulator's values depend on
+    stream: TmaStream = field(default_factory=TmaStream)  #: What the simulator streams
 
 
 async def run_load(
     plan: RunPlan, target_choice: TargetChoice, folder: Path, watch: Callable[[Sample], object]
 ) -> RunResult:
-    """Run all parts once.
+    """Run all parts once; `LoadTestError` if they could not be brought to run.
 
-    Parameters
-    ----------
-    plan : `RunPlan`
-        What to run.
-    target_choice : `TargetChoice`
-        Where to publish.
-    folder : `pathlib.Path`
-        An existing folder for the output of the programs.
-    watch : callable
-        Called with each sample.
-
-    Raises
-    ------
-    LoadTestError
-        If the parts could not be brought to run.
+    The output of the programs goes to ``folder``, which exists; ``watch`` is called
+    with each sample.
     """
     async with AsyncExitStack() as stack:
         # First, as it renders its frames while the others start.

@@ -22,39 +22,17 @@ PERCENTILES = (50, 90, 99, 99.9)
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came out of one run.
+    """What came out of one run."""
 
-    Parameters
-    ----------
-    client : `str`
-        Name of the client.
-    rate : `float`
-        Multiple of the TMA's full rate that was asked for; may be infinity.
-    duration : `float`
-        Length of the stream that was asked for [s].
-    was_cut : `bool`
-        Did the client not keep up, so that the stream was cut (a recording: took longer)?
-    read_mode : `str`
-        Whether everything was decoded, or counted.
-    account : `FrameCounts`
-        Where each frame went.
-    simulator : `dict` [`str`, `Any`]
-        The simulator's report.
-    series : `SampleSeries`
-        Samples of the whole run.
-    problems : `list` [`str`]
-        What is wrong; empty if the run has passed.
-    """
-
-    client: str
-    rate: float
-    duration: float
-    was_cut: bool
-    read_mode: str
-    account: FrameCounts
-    simulator: dict[str, Any]
-    series: SampleSeries
-    problems: list[str]
+    client: str  #: Name of the client
+    rate: float  #: Multiple of the TMA's full rate that was asked for; may be infinity
+    duration: float  #: Length of the stream that was asked for [s]
+    was_cut: bool  #: Did the client not keep up, so that the stream was cut (a recording: took longer)?
+    read_mode: str  #: Whether everything was decoded, or counted
+    account: FrameCounts  #: Where each frame went
+    simulator: dict[str, Any]  #: The simulator's report
+    series: SampleSeries  #: Samples of the whole run
+    problems: list[str]  #: What is wrong; empty if the run has passed
 
     @property
     def has_passed(self) -> bool:

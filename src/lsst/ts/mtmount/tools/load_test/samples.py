@@ -19,30 +19,15 @@ __all__ = ["Sample", "SampleSeries", "Sampler"]
 
 @dataclass(frozen=True)
 class Sample:
-    """What there was at one moment.
+    """What there was at one moment."""
 
-    Parameters
-    ----------
-    time : `float`
-        When it was taken [UTC unix s].
-    usage : `Mapping` [`str`, `Usage`]
-        What the programs use, by name; only those that run.
-    counters : `Mapping` [`str`, `Any`] or `None`
-        The client's counters, if it tells any.
-    decoded : `Mapping` [`str`, `int`]
-        Records that were read back so far, by SAL name.
-    latency : `tuple` [`float`, `float`, `float`] or `None`
-        Median, 99th percentile and maximum since the last sample [s].
-    num_problems : `int`
-        Problems that the reader has found so far.
-    """
-
-    time: float
-    usage: Mapping[str, Usage]
-    counters: Mapping[str, Any] | None
-    decoded: Mapping[str, int]
+    time: float  #: When it was taken [UTC unix s]
+    usage: Mapping[str, Usage]  #: What the programs use, by name; only those that run
+    counters: Mapping[str, Any] | None  #: The client's counters, if it tells any
+    decoded: Mapping[str, int]  #: Records that were read back so far, by SAL name
+    #: Median, 99th percentile and maximum since the last sample [s].
     latency: tuple[float, float, float] | None
-    num_problems: int
+    num_problems: int  #: Problems that the reader has found so far
 
     @property
     def total_decoded(self) -> int:
@@ -56,17 +41,7 @@ class Sample:
 
 
 class Sampler:
-    """Takes samples.
-
-    Parameters
-    ----------
-    programs : `Sequence` [`ChildProgram`]
-        The programs whose usage is read.
-    reader : `VerifierProcess`
-        The reader.
-    report : `pathlib.Path` or `None`
-        The file with the client's counters, if it writes one.
-    """
+    """Takes samples of programs and of the reader; the client writes its counters to the report, if any."""
 
     def __init__(
         self, programs: Sequence[ChildProgram], reader: VerifierProcess, report: Path | None
@@ -102,13 +77,7 @@ def read_report(path: Path | None) -> dict[str, Any] | None:
 
 @dataclass
 class SampleSeries:
-    """The samples of one run.
-
-    Parameters
-    ----------
-    samples : `list` [`Sample`]
-        In the order in which they were taken.
-    """
+    """The samples of one run, in the order in which they were taken."""
 
     samples: list[Sample] = field(default_factory=list)
 
@@ -119,10 +88,7 @@ class SampleSeries:
     def compute_cpu_share(self, name: str) -> float:
         """Compute the share of one core that a program took, from the first sample to the last.
 
-        Returns
-        -------
-        share : `float`
-            1 is one core; NaN if there are not two samples of the program.
+        1 is one core; NaN if there are not two samples of the program.
         """
         found = [sample for sample in self.samples if name in sample.usage]
         if len(found) < 2:
@@ -144,10 +110,7 @@ class SampleSeries:
     def as_columns(self, start: float) -> dict[str, list[Any]]:
         """Return the samples as columns, ready for JSON; what is not known is None.
 
-        Parameters
-        ----------
-        start : `float`
-            Time from which on time is counted [UTC unix s].
+        Time is counted from ``start`` [UTC unix s].
         """
         names = sorted({name for sample in self.samples for name in sample.usage})
         columns: dict[str, list[Any]] = {"time_s": [round(sample.time - start, 4) for sample in self.samples]}

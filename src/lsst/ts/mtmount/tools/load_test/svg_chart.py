@@ -24,17 +24,10 @@ NUM_COLOURS = 8
 
 @dataclass(frozen=True)
 class Series:
-    """A line.
+    """A line."""
 
-    Parameters
-    ----------
-    name : `str`
-        What it is, for the legend.
-    x, y : `Sequence` [`float` or `None`]
-        Its points; those that are not known, or not finite, are left out.
-    """
-
-    name: str
+    name: str  #: What it is, for the legend
+    #: Its points; those that are not known, or not finite, are left out.
     x: Sequence[float | None]
     y: Sequence[float | None]
 
@@ -49,37 +42,19 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of some lines.
-
-    Parameters
-    ----------
-    title : `str`
-        What it shows.
-    x_label, y_label : `str`
-        What the axes are, with units.
-    series : `Sequence` [`Series`]
-        The lines.
-    log_y : `bool`
-        Is the y axis logarithmic?
-    x_ticks : `Sequence` [`tuple` [`float`, `str`]], optional
-        Ticks of the x axis and their names; chosen by themselves by default.
-    """
+    """A chart of some lines."""
 
     title: str
+    #: What the axes are, with units.
     x_label: str
     y_label: str
     series: Sequence[Series]
-    log_y: bool = False
+    log_y: bool = False  #: Is the y axis logarithmic?
+    #: Ticks of the x axis and their names; chosen by themselves by default.
     x_ticks: Sequence[tuple[float, str]] | None = None
 
     def draw(self) -> str:
-        """Draw it.
-
-        Returns
-        -------
-        svg : `str`
-            A figure, ready to be put into a page; a note if there is nothing to draw.
-        """
+        """Draw it: SVG, ready to be put into a page, or a note if there is nothing to draw."""
         lines = [(series.name, series.list_points(log_y=self.log_y)) for series in self.series]
         points = [point for _, line in lines for point in line]
         if not points:
@@ -179,19 +154,9 @@ def _format_tick(value: float) -> str:
 
 
 def make_percentile_axis(percents: Sequence[float]) -> tuple[list[float], list[tuple[float, str]]]:
-    """Place percentiles so that each further nine gets the same room.
+    """Place percentiles, below 100, so that each further nine gets the same room.
 
-    Parameters
-    ----------
-    percents : `Sequence` [`float`]
-        Percentiles, below 100.
-
-    Returns
-    -------
-    places : `list` [`float`]
-        Where they are on the axis.
-    ticks : `list` [`tuple` [`float`, `str`]]
-        Ticks for the axis, and their names.
+    Return where they are on the axis, and ticks with their names.
     """
 
     def place(percent: float) -> float:

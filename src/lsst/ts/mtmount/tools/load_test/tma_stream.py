@@ -45,35 +45,19 @@ UNKNOWN_IDS = "unknown topic IDs"
 
 @dataclass
 class SentFrames:
-    """Frames that were sent, by what must become of them.
+    """Frames that were sent, by what must become of them."""
 
-    Parameters
-    ----------
-    published : `Counter` [`str`]
-        Frames to be published, by SAL name of the topic.
-    unsupported : `Counter` [`str`]
-        Frames of topics that SAL, or the TMA's interface, lacks.
-    invalid : `int`
-        Frames that no record can be made of: the client must drop them.
-    """
-
+    #: Frames to be published, by SAL name of the topic.
     published: Counter[str] = field(default_factory=Counter)
+    #: Frames of topics that SAL, or the TMA's interface, lacks.
     unsupported: Counter[str] = field(default_factory=Counter)
-    invalid: int = 0
+    invalid: int = 0  #: Frames that no record can be made of: the client must drop them
 
 
 class TmaStream:
-    """Frames that the simulator makes.
+    """Frames that the simulator makes, of the packaged interface by default. The client gets the same.
 
-    Parameters
-    ----------
-    tma_interface : `TmaInterface`, optional
-        What the TMA sends; the packaged interface if `None`. The client gets the same.
-
-    Raises
-    ------
-    ValueError
-        If SAL has none of its topics.
+    `ValueError` if SAL has none of its topics.
     """
 
     def __init__(self, tma_interface: TmaInterface | None = None) -> None:
@@ -133,25 +117,9 @@ class TmaStream:
 
 
 class RecordedStream(TmaStream):
-    """Frames of a recording.
+    """Frames of a recording, or of a folder of recordings. Raises as `Recording` and `TmaStream` do.
 
     Their time stamps are moved to the time of sending, so that they tell the latency.
-
-    Parameters
-    ----------
-    path : path-like
-        The recording, or a folder of recordings.
-    tma_interface : `TmaInterface`, optional
-        As of `TmaStream`.
-
-    Raises
-    ------
-    RecordingError
-        If there is no recording.
-    ValueError
-        If SAL has none of the topics.
-    OSError
-        If the recording cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str], tma_interface: TmaInterface | None = None) -> None:
@@ -213,16 +181,9 @@ class RecordedStream(TmaStream):
 
 
 def count_due_frames(rate: float, duration: float, stream: TmaStream | None = None) -> int:
-    """Count the frames that the simulator sends in a time and that SAL has topics for.
+    """Count the frames that the simulator sends in ``duration`` [s] and that SAL has topics for.
 
-    Parameters
-    ----------
-    rate : `float`
-        Multiple of the full rate; finite.
-    duration : `float`
-        The time [s].
-    stream : `TmaStream`, optional
-        What is sent; that of the packaged interface if `None`.
+    ``rate`` is the multiple of the full rate, and finite.
     """
     stream = stream or TmaStream()
     num_ticks = math.ceil(duration * rate / TICK_INTERVAL - 1e-6)

@@ -32,24 +32,12 @@ MIN_LATENCY_GROWTH = 0.002
 
 @dataclass(frozen=True)
 class Trend:
-    """How something changed from the warm-up to the end of a run.
+    """How something changed from the warm-up to the end of a run."""
 
-    Parameters
-    ----------
-    name : `str`
-        What, with units.
-    level : `float`
-        Its median.
-    growth : `float`
-        By how much it grew.
-    limit : `float`
-        It must not grow by more.
-    """
-
-    name: str
-    level: float
-    growth: float
-    limit: float
+    name: str  #: What, with units
+    level: float  #: Its median
+    growth: float  #: By how much it grew
+    limit: float  #: It must not grow by more
 
     @property
     def is_flat(self) -> bool:
@@ -63,22 +51,10 @@ def find_warm_up(duration: float) -> float:
 
 
 def compute_growth(times: Sequence[float], values: Sequence[float]) -> float:
-    """Compute by how much something grew from the first time to the last.
+    """Compute by how much something grew from the first time to the last, the times ascending.
 
     By the median of the slopes between all pairs of points (Theil and Sen), so
-    that single values that are far off do not matter.
-
-    Parameters
-    ----------
-    times : `Sequence` [`float`]
-        Times, ascending.
-    values : `Sequence` [`float`]
-        Its values then.
-
-    Returns
-    -------
-    growth : `float`
-        NaN if there are less than two points.
+    that single values that are far off do not matter. NaN if there are less than two points.
     """
     if len(times) < 2:
         return math.nan

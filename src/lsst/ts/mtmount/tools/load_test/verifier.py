@@ -75,15 +75,7 @@ MAX_PROBLEM_LENGTH = 1000
 
 
 class TopicVerifier:
-    """Takes the records of one topic.
-
-    Parameters
-    ----------
-    name : `str`
-        SAL name.
-    start : `float`
-        No record was written before [UTC unix s].
-    """
+    """Takes the records of one topic, none of which was written before ``start`` [UTC unix s]."""
 
     def __init__(self, name: str, start: float) -> None:
         self.name = name
@@ -112,19 +104,7 @@ class TopicVerifier:
 
 
 class Verifier:
-    """Takes all records, and judges them.
-
-    Parameters
-    ----------
-    topics : `Sequence` [`str`]
-        SAL names of the topics that are read.
-    reader : `RecordReader`
-        Knows the schemas.
-    subname : `str`
-        Name space of the Kafka topics.
-    recording : `FrameRecording`, optional
-        The frames that were sent, to compare the records with.
-    """
+    """Takes all records, and judges them by the frames of the recording, if there is one."""
 
     def __init__(
         self, topics: Sequence[str], reader: RecordReader, subname: str, recording: FrameRecording | None
@@ -198,17 +178,9 @@ class Verifier:
                 break
 
     def _compare_next(self, *, may_wait: bool) -> bool:
-        """Compare the next record with its frame.
+        """Compare the next record with its frame; return False if that was put off.
 
-        Parameters
-        ----------
-        may_wait : `bool`
-            Put it off if there is no frame for it in the recording yet?
-
-        Returns
-        -------
-        was_compared : `bool`
-            False if it was put off.
+        It may be, if ``may_wait``, when there is no frame for it in the recording yet.
         """
         topic, record = self._backlog[0]
         assert topic.matcher is not None
@@ -250,13 +222,7 @@ class Verifier:
         }
 
     def finish(self) -> None:
-        """Decode and compare what is left.
-
-        Raises
-        ------
-        DecodeError
-            If a message is not what a SAL message must be.
-        """
+        """Decode and compare what is left."""
         while self._undecoded:
             self._decode_next()
         while self._backlog:
@@ -266,13 +232,7 @@ class Verifier:
             self._read_frames()
 
     def make_result(self, failure: str | None) -> VerifierResult:
-        """Return what was found.
-
-        Parameters
-        ----------
-        failure : `str` or `None`
-            Why reading ended before everything was read.
-        """
+        """Return what was found; ``failure`` tells why reading ended before everything was read."""
         for kafka_topic, topic in self._by_kafka_topic.items():
             topic.result.missed = self._reader.missed[kafka_topic]
         self._result.topics = {name: topic.finish() for name, topic in self._topics.items()}
@@ -304,13 +264,7 @@ def make_kafka_topic(subname: str, name: str) -> str:
 
 
 def read_all(reader: RecordReader, verifier: Verifier, interval: float) -> str | None:
-    """Read until the standard input ends, and then what is left.
-
-    Returns
-    -------
-    failure : `str` or `None`
-        Why reading ended before everything was read.
-    """
+    """Read until the standard input ends, and then what is left; return why that ended early, if it did."""
     next_report = time.monotonic() + interval
     # What comes on the standard input is of no interest, only its end.
     while not select.select([sys.stdin], [], [], 0)[0] or os.read(sys.stdin.fileno(), 4096):

@@ -30,34 +30,16 @@ FINISH_TIMEOUT = 120.0
 
 @dataclass(frozen=True)
 class VerifierProgress:
-    """How far the reader is.
+    """How far the reader is."""
 
-    Parameters
-    ----------
-    time : `float`
-        When that was [UTC unix s].
-    decoded : `Mapping` [`str`, `int`]
-        Records decoded so far, by SAL name.
-    bytes : `int`
-        Bytes read so far.
-    missed : `int`
-        Records that were gone before they could be read, so far.
-    problems : `int`
-        Problems found so far.
-    first_published : `float`
-        When the first record was given to the client's producer [UTC unix s];
-        0 if there was none.
-    latency : `LatencyHistogram` or `None`
-        Latencies since the last progress; None if there was no record.
-    """
-
-    time: float
-    decoded: Mapping[str, int]
-    bytes: int
-    missed: int
-    problems: int
+    time: float  #: When that was [UTC unix s]
+    decoded: Mapping[str, int]  #: Records decoded so far, by SAL name
+    bytes: int  #: Bytes read so far
+    missed: int  #: Records that were gone before they could be read, so far
+    problems: int  #: Problems found so far
+    #: When the first record was given to the client's producer [UTC unix s]; 0 if there was none.
     first_published: float
-    latency: LatencyHistogram | None
+    latency: LatencyHistogram | None  #: Latencies since the last progress; None if there was no record
 
     @property
     def total_decoded(self) -> int:
@@ -76,12 +58,6 @@ class VerifierProcess:
 
     Parameters
     ----------
-    topics : `Sequence` [`str`]
-        SAL names of the topics to read.
-    environment : `Mapping` [`str`, `str`]
-        All environment variables; they tell where Kafka is.
-    folder : `pathlib.Path`
-        Where to keep its output.
     interval : `float`
         Time between two progresses [s].
     fetch_wait : `float`
@@ -91,8 +67,6 @@ class VerifierProcess:
 
     Attributes
     ----------
-    program : `ChildProgram`
-        The program.
     progress : `VerifierProgress` or `None`
         The last progress.
     """
@@ -153,10 +127,7 @@ class VerifierProcess:
     async def wait_for(self, predicate: Callable[[VerifierProgress], bool]) -> None:
         """Wait until a progress is as wanted; for one waiter at a time.
 
-        Raises
-        ------
-        LoadTestError
-            If the reader ends before.
+        `LoadTestError` if the reader ends before.
         """
         assert self._task is not None
         while self.progress is None or not predicate(self.progress):
@@ -167,13 +138,7 @@ class VerifierProcess:
             await self._news.wait()
 
     async def finish(self) -> VerifierResult:
-        """Let it read what is left.
-
-        Raises
-        ------
-        LoadTestError
-            If it fails, or takes too long.
-        """
+        """Let it read what is left; `LoadTestError` if it fails, or takes too long."""
         assert self._task is not None
         self.program.close_input()
         try:

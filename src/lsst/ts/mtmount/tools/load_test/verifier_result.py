@@ -12,33 +12,15 @@ __all__ = ["TopicVerifierResult", "VerifierResult"]
 
 @dataclass
 class TopicVerifierResult:
-    """What was read back of one topic.
+    """What was read back of one topic."""
 
-    Parameters
-    ----------
-    decoded : `int`
-        Records read and decoded.
-    missed : `int`
-        Records that were gone at the broker before they could be read.
-    out_of_sequence : `int`
-        Records whose sequence number does not follow the last one's.
-    wrong : `int`
-        Records with a wrong value, in a private field or in one of its own.
-    repeated : `int`
-        Records that came twice.
-    lost : `int`
-        Frames that have no record, where frames and records were compared.
-    latency : `LatencyHistogram`
-        From the wire to the reader.
-    """
-
-    decoded: int = 0
-    missed: int = 0
-    out_of_sequence: int = 0
-    wrong: int = 0
-    repeated: int = 0
-    lost: int = 0
-    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+    decoded: int = 0  #: Records read and decoded
+    missed: int = 0  #: Records that were gone at the broker before they could be read
+    out_of_sequence: int = 0  #: Records whose sequence number does not follow the last one's
+    wrong: int = 0  #: Records with a wrong value, in a private field or in one of its own
+    repeated: int = 0  #: Records that came twice
+    lost: int = 0  #: Frames that have no record, where frames and records were compared
+    latency: LatencyHistogram = field(default_factory=LatencyHistogram)  #: From the wire to the reader
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything in a form for JSON."""
@@ -52,32 +34,17 @@ class TopicVerifierResult:
 
 @dataclass
 class VerifierResult:
-    """What was read back.
+    """What was read back."""
 
-    Parameters
-    ----------
-    topics : `dict` [`str`, `TopicVerifierResult`]
-        By SAL name; only the topics that were read.
-    compared : `bool`
-        Was every value compared with the frame it came from?
-    origins : `list` [`int`]
-        Process IDs that the records name.
-    first_published, last_published : `float`
-        When the first and the last record were given to the client's producer
-        [UTC unix s]: the time stamps of the messages. 0 if there was none.
-    problems : `list` [`str`]
-        What was wrong, for people; only the first ones.
-    failure : `str` or `None`
-        Why reading ended before everything was read.
-    """
-
-    topics: dict[str, TopicVerifierResult]
-    compared: bool = False
-    origins: list[int] = field(default_factory=list)
+    topics: dict[str, TopicVerifierResult]  #: By SAL name; only the topics that were read
+    compared: bool = False  #: Was every value compared with the frame it came from?
+    origins: list[int] = field(default_factory=list)  #: Process IDs that the records name
+    #: When the first and the last record were given to the client's producer [UTC unix s]: the time stamps
+    #: of the messages. 0 if there was none.
     first_published: float = 0.0
     last_published: float = 0.0
-    problems: list[str] = field(default_factory=list)
-    failure: str | None = None
+    problems: list[str] = field(default_factory=list)  #: What was wrong, for people; only the first ones
+    failure: str | None = None  #: Why reading ended before everything was read
 
     @property
     def latency(self) -> LatencyHistogram:

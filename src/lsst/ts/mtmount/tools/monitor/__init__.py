@@ -3,6 +3,10 @@
 `MonitorState` keeps what is to be seen of what a `LiveConsumer` of
 `lsst.ts.mtmount.tools.reader` reads; `LiveView`, `PlainLines` or a web page shows
 it. The observatory's ``lsst.ts.salobj`` is not needed, and not used if it is there.
+
+Everywhere here, ``now`` is the time of one monotonic clock [s], ``trouble`` tells why
+Kafka cannot be read at the moment (empty: it can), ``prefix`` is what comes before the
+SAL names in the names of Kafka topics, and ``is_over`` whether the user has seen enough.
 """
 
 from .check import Check, find_problems

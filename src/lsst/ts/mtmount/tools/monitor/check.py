@@ -19,17 +19,7 @@ EVENT_PROBLEMS = (Status.MISSING, Status.BAD, Status.NO_SCHEMA)
 
 
 def find_problems(state: MonitorState, trouble: str, now: float) -> list[str]:
-    """Find what is not as it should be, a line each; none if all telemetry is live.
-
-    Parameters
-    ----------
-    state : `MonitorState`
-        What was read.
-    trouble : `str`
-        Why Kafka cannot be read; empty if it can.
-    now : `float`
-        Current time of the state's clock [s].
-    """
+    """Find what is not as it should be, a line each; none if all telemetry is live."""
     problems = [f"Kafka cannot be read: {trouble}"] if trouble else []
     publishers = state.publishers.list_at_once(now)
     if len(publishers) > 1:
@@ -45,15 +35,6 @@ def find_problems(state: MonitorState, trouble: str, now: float) -> list[str]:
 
 class Check:
     """Waits until all is as it should be, and tells at the end.
-
-    Parameters
-    ----------
-    state : `MonitorState`
-        What is read.
-    get_trouble : callable
-        Returns why Kafka cannot be read at the moment; empty if it can.
-    output : `TextIO`
-        Where to write.
 
     Attributes
     ----------

@@ -53,12 +53,7 @@ SEQUENCES = {
 class Keyboard:
     """Reads keys without waiting for the end of a line. A context manager.
 
-    Ctrl-C and Ctrl-Z go on to work as signals.
-
-    Parameters
-    ----------
-    descriptor : `int`
-        File descriptor of the input. If it is no terminal, there are no keys.
+    Ctrl-C and Ctrl-Z go on to work as signals. If the input is no terminal, there are no keys.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -12,18 +12,10 @@ __all__ = ["Latency", "measure_latency"]
 
 
 class Latency(NamedTuple):
-    """How old a record was when it was read; NaN where it does not tell.
+    """How old a record was when it was read; NaN where it does not tell."""
 
-    Parameters
-    ----------
-    sal : `float`
-        Since it was written: ``private_sndStamp`` [s].
-    tma : `float`
-        Since the TMA sent its values: ``timestamp``, by the TMA's clock [s].
-    """
-
-    sal: float
-    tma: float
+    sal: float  #: Since it was written: ``private_sndStamp`` [s]
+    tma: float  #: Since the TMA sent its values: ``timestamp``, by the TMA's clock [s]
 
 
 def measure_latency(received: ReceivedRecord) -> Latency:

@@ -32,27 +32,8 @@ NUM_MESSAGES, HIGH_NUM_MESSAGES = 2, 6
 class LiveView:
     """Shows the state of the telemetry on the whole terminal. A context manager.
 
-    Parameters
-    ----------
-    state : `MonitorState`
-        What is to be seen.
-    get_trouble : callable
-        Returns why Kafka cannot be read at the moment; empty if it can.
-    messages : `Sequence` [`str`]
-        What was logged; the newest comes last.
-    title : `str`
-        First line.
-    console : `rich.console.Console`
-        The terminal.
-    keyboard : `Keyboard`, optional
-        Where keys come from: by default from the standard input.
-    clock : callable
-        The state's clock [s].
-
-    Attributes
-    ----------
-    is_over : `bool`
-        Has the user seen enough?
+    The newest of the messages that were logged comes last; ``title`` is the first line.
+    Keys come from the standard input by default.
     """
 
     def __init__(
@@ -116,13 +97,7 @@ class LiveView:
         self._console.print(Group(*lines))
 
     def render(self, now: float) -> list[Text]:
-        """Render the screen as it is now, one line each.
-
-        Parameters
-        ----------
-        now : `float`
-            Current time of the state's clock [s].
-        """
+        """Render the screen as it is now, one line each."""
         width, height = self._console.size
         header = self._renderer.render_header(self._title, self._get_trouble(), now)
         # Of fields and messages, as many as leave most of the screen to the topics.

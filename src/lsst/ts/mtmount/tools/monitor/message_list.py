@@ -14,13 +14,7 @@ LENGTH = 50
 
 
 class MessageList(logging.Handler):
-    """Keeps the last log messages as lines of text.
-
-    Attributes
-    ----------
-    lines : `collections.deque` [`str`]
-        The newest comes last.
-    """
+    """Keeps the last log messages as lines of text; the newest comes last."""
 
     def __init__(self) -> None:
         super().__init__()

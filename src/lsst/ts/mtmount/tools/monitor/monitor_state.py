@@ -61,14 +61,7 @@ def list_periods(interface: TmaInterface) -> dict[str, float]:
 class TopicState:
     """What was seen of one topic.
 
-    Parameters
-    ----------
-    name : `str`
-        SAL name.
-    period : `float` or `None`
-        Time between two records [s]; None: any time.
-    now : `float`
-        Current time of a monotonic clock [s].
+    Its period is the time between two records [s]; None: any time.
 
     Attributes
     ----------
@@ -125,15 +118,7 @@ class TopicState:
         return self._late_after is None
 
     def take(self, received: ReceivedRecord, now: float) -> None:
-        """Take a record.
-
-        Parameters
-        ----------
-        received : `ReceivedRecord`
-            The record.
-        now : `float`
-            Current time of the monotonic clock [s].
-        """
+        """Take a record."""
         record = received.record
         self._last_problem = None
         if self.is_event:
@@ -194,13 +179,6 @@ class TopicState:
 class FieldState:
     """What was seen of one field.
 
-    Parameters
-    ----------
-    name : `FieldName`
-        The field.
-    now : `float`
-        Current time of a monotonic clock [s].
-
     Attributes
     ----------
     value : `Any`
@@ -222,15 +200,7 @@ class FieldState:
         self.history = Timeline(now)
 
     def take(self, received: ReceivedRecord, now: float) -> None:
-        """Take a record of the field's topic.
-
-        Parameters
-        ----------
-        received : `ReceivedRecord`
-            The record.
-        now : `float`
-            Current time of the monotonic clock [s].
-        """
+        """Take a record of the field's topic."""
         value = self.name.find_value(received.record)
         self.is_absent = value is None
         if value is None:
@@ -243,27 +213,14 @@ class FieldState:
 class MonitorState:
     """What is to be seen of the telemetry.
 
-    Parameters
-    ----------
-    selection : `Selection`
-        Topics and fields.
-    prefix : `str`
-        What comes before the SAL names in the names of the Kafka topics.
-    now : `float`
-        Current time of a monotonic clock [s].
-    interface : `TmaInterface`, optional
-        Tells how often each topic comes; the packaged interface if `None`.
+    The interface tells how often each topic comes; it is the packaged one by default.
 
     Attributes
     ----------
     topics : `dict` [`str`, `TopicState`]
         Topics by SAL name.
-    fields : `list` [`FieldState`]
-        Fields.
     publishers : `Publishers`
         Who publishes the telemetry.
-    prefix : `str`
-        What comes before the SAL names in the names of the Kafka topics.
     start : `float`
         When it began, by the monotonic clock [s].
     """
@@ -279,15 +236,7 @@ class MonitorState:
         self.start = now
 
     def take(self, arrivals: Iterable[Arrival], now: float) -> None:
-        """Take what was read.
-
-        Parameters
-        ----------
-        arrivals : `Iterable` [`Arrival`]
-            What was read, of these topics.
-        now : `float`
-            Current time of the monotonic clock [s].
-        """
+        """Take what was read of these topics."""
         for arrival in arrivals:
             topic = self.get_topic(arrival)
             if isinstance(arrival, BadMessage):

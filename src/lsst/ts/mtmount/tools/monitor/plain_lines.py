@@ -18,19 +18,8 @@ __all__ = ["PlainLines"]
 class PlainLines:
     """Writes a line for some of the records: pairs of a name and a value.
 
-    Parameters
-    ----------
-    state : `MonitorState`
-        What is to be seen; it has taken each record before it comes here.
-    output : `TextIO`
-        Where to write.
-    skip : `int`
-        How many records of a topic to leave out between two lines.
-
-    Attributes
-    ----------
-    is_over : `bool`
-        False: somebody else decides when it is enough.
+    The state has taken each record before it comes here. Between two lines of a
+    topic, ``skip`` records are left out.
     """
 
     def __init__(self, state: MonitorState, output: TextIO, skip: int) -> None:
@@ -56,13 +45,7 @@ class PlainLines:
         self._output.flush()
 
     def show_summary(self, now: float) -> None:
-        """Write what came of each topic.
-
-        Parameters
-        ----------
-        now : `float`
-            Current time of the state's clock [s].
-        """
+        """Write what came of each topic."""
         for topic in self._state.topics.values():
             pairs = {
                 "summary": topic.label,

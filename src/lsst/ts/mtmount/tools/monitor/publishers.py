@@ -40,13 +40,7 @@ class Publishers:
                 self._intervals[origin] = _Interval(now, now)
 
     def list_at_once(self, now: float) -> list[int]:
-        """List who publishes: one, unless one went on after another had begun.
-
-        Parameters
-        ----------
-        now : `float`
-            Current time of the monotonic clock [s].
-        """
+        """List who publishes: one, unless one went on after another had begun."""
         self._forget(now)
         if not self._intervals:
             return []

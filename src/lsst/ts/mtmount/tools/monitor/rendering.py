@@ -40,36 +40,18 @@ STATUS_STYLES = {
 
 
 class Column(NamedTuple):
-    """A column.
-
-    Parameters
-    ----------
-    title : `str`
-        Heading.
-    width : `int`
-        Width [characters].
-    is_right : `bool`
-        Is it flush right?
-    """
+    """A column."""
 
     title: str
-    width: int
-    is_right: bool = True
+    width: int  #: Width [characters]
+    is_right: bool = True  #: Is it flush right?
 
 
 class Cell(NamedTuple):
-    """What stands in a column.
-
-    Parameters
-    ----------
-    text : `str`
-        Text.
-    style : `str`
-        Style, as rich writes it.
-    """
+    """What stands in a column."""
 
     text: str
-    style: str = ""
+    style: str = ""  #: Style, as rich writes it
 
 
 #: The columns of topics that every terminal has room for: with the gaps
@@ -96,15 +78,7 @@ WIDE_FIELD_COLUMNS = (
 
 
 def make_line(columns: Sequence[Column], cells: Sequence[Cell]) -> Text:
-    """Make a line of cells, each in its column.
-
-    Parameters
-    ----------
-    columns : `Sequence` [`Column`]
-        Columns.
-    cells : `Sequence` [`Cell`]
-        As many cells. What is too long is cut.
-    """
+    """Make a line of cells, each in its column. What is too long is cut."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for column, cell in zip(columns, cells, strict=True):
         gap = column.width - cell_len(cell.text)
@@ -120,14 +94,9 @@ def make_line(columns: Sequence[Column], cells: Sequence[Cell]) -> Text:
 
 
 class Renderer:
-    """Renders parts of the state, for a terminal of some width.
+    """Renders parts of the state, for a terminal of some width [characters].
 
-    Parameters
-    ----------
-    state : `MonitorState`
-        What is to be seen.
-    levels : `str`
-        Characters for curves, from the lowest to the highest.
+    ``levels`` are characters for curves, from the lowest to the highest.
     """
 
     def __init__(self, state: MonitorState, levels: str = LEVELS) -> None:
@@ -135,17 +104,7 @@ class Renderer:
         self._levels = levels
 
     def render_header(self, title: str, trouble: str, now: float) -> list[Text]:
-        """Render title and totals, two lines.
-
-        Parameters
-        ----------
-        title : `str`
-            Title.
-        trouble : `str`
-            What takes the title's place, if it is not empty.
-        now : `float`
-            Current time of the state's clock [s].
-        """
+        """Render title and totals, two lines; trouble takes the title's place."""
         topics = self._state.topics.values()
         minutes, seconds = divmod(int(now - self._state.start), 60)
         first = Text(no_wrap=True, overflow="ellipsis")
@@ -181,17 +140,7 @@ class Renderer:
         return [first, total]
 
     def render_topics(self, topics: Sequence[TopicState], now: float, width: int) -> list[Text]:
-        """Render topics, one a line, under a heading.
-
-        Parameters
-        ----------
-        topics : `Sequence` [`TopicState`]
-            Some of the state's topics.
-        now : `float`
-            Current time of the state's clock [s].
-        width : `int`
-            Width of the terminal [characters].
-        """
+        """Render topics, one a line, under a heading."""
         columns = list(TOPIC_COLUMNS)
         trend = None
         if width >= WIDE:
@@ -225,17 +174,7 @@ class Renderer:
         return lines
 
     def render_fields(self, fields: Sequence[FieldState], now: float, width: int) -> list[Text]:
-        """Render fields, one a line, under a heading; nothing if there are none.
-
-        Parameters
-        ----------
-        fields : `Sequence` [`FieldState`]
-            Some of the state's fields.
-        now : `float`
-            Current time of the state's clock [s].
-        width : `int`
-            Width of the terminal [characters].
-        """
+        """Render fields, one a line, under a heading; nothing if there are none."""
         if not fields:
             return []
         is_wide = width >= WIDE

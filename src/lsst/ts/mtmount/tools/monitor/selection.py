@@ -32,31 +32,15 @@ class SelectionError(ValueError):
 
 @dataclass(frozen=True)
 class FieldName:
-    """A field of a topic, or one element of an array.
+    """A field of a topic, or one element of an array."""
 
-    Parameters
-    ----------
-    topic : `str`
-        SAL name of the topic.
-    field : `str`
-        Name of the field.
-    index : `int` or `None`
-        Which element of an array, from 0; None: all, or the field is a scalar.
-    """
-
-    topic: str
-    field: str
-    index: int | None = None
+    topic: str  #: SAL name of the topic
+    field: str  #: Name of the field
+    index: int | None = None  #: Which element of an array, from 0; None: all, or the field is a scalar
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse a name such as ``azimuth.actualPosition`` or ``azimuthDrives.current[3]``.
-
-        Raises
-        ------
-        SelectionError
-            If it is no such name.
-        """
+        """Parse a name such as ``azimuth.actualPosition`` or ``azimuthDrives.current[3]``."""
         match = FIELD_NAME.fullmatch(text)
         if match is None:
             raise SelectionError(
@@ -83,38 +67,17 @@ class FieldName:
 
 @dataclass(frozen=True)
 class Selection:
-    """Topics and fields to be seen.
+    """Topics and fields to be seen."""
 
-    Parameters
-    ----------
-    topics : `tuple` [`str`, ...]
-        SAL names of the topics, those of the fields among them.
-    fields : `tuple` [`FieldName`, ...]
-        The fields.
-    """
-
-    topics: tuple[str, ...]
+    topics: tuple[str, ...]  #: SAL names of the topics, those of the fields among them
     fields: tuple[FieldName, ...]
 
     @classmethod
     def make(cls, interface: Interface, topics: Iterable[str], fields: Iterable[FieldName]) -> Self:
-        """Make a selection from what somebody has written.
+        """Make a selection from what somebody has written; `SelectionError` if there is no such thing.
 
-        Parameters
-        ----------
-        interface : `Interface`
-            What there is.
-        topics : `Iterable` [`str`]
-            Names of topics: ``azimuth``, ``tel_azimuth``, ``evt_clockOffset``,
-            ``logevent_clockOffset``, or `ALL_TOPICS`. Events may be some that
-            the interface does not know, such as the CSC's own.
-        fields : `Iterable` [`FieldName`]
-            Fields.
-
-        Raises
-        ------
-        SelectionError
-            If there is no such topic or field.
+        Topics are ``azimuth``, ``tel_azimuth``, ``evt_clockOffset``, ``logevent_clockOffset``,
+        or `ALL_TOPICS`. Events may be some that the interface does not know, such as the CSC's own.
         """
         known = {topic.sal_name: topic for topic in interface.topics.values()}
         fields = tuple(dict.fromkeys(fields))

@@ -18,14 +18,8 @@ def draw_sparkline(
 ) -> str:
     """Draw values as a line of characters, one each.
 
-    Parameters
-    ----------
-    values : `Sequence` [`float` or `None`]
-        Finite values; None leaves a gap.
-    levels : `str`
-        Characters from the lowest to the highest value.
-    lowest : `float`, optional
-        What the lowest level stands for; by default the smallest value.
+    Values are finite; None leaves a gap. ``levels`` are the characters from the lowest to
+    the highest value, ``lowest`` is what the first stands for; by default the smallest value.
     """
     present = [value for value in values if value is not None]
     if not present:

@@ -15,38 +15,19 @@ LENGTH = 240
 
 @dataclass(slots=True)
 class Second:
-    """What came in one second.
+    """What came in one second."""
 
-    Parameters
-    ----------
-    number : `int`
-        Which second of the clock.
-    count : `int`
-        Number of values.
-    total : `float`
-        Their sum.
-    maximum : `float`
-        The largest.
-    """
-
-    number: int
+    number: int  #: Which second of the clock
     count: int = 0
-    total: float = 0.0
-    maximum: float = -math.inf
+    total: float = 0.0  #: Their sum
+    maximum: float = -math.inf  #: The largest
 
 
 class Timeline:
-    """Keeps count, sum and maximum of values for each of the last seconds.
+    """Keeps count, sum and maximum of values for each of the last ``length`` seconds.
 
     Its size depends neither on the number of values nor on the time. All
     times are those of one monotonic clock, and never go back.
-
-    Parameters
-    ----------
-    start : `float`
-        When it begins [s].
-    length : `int`
-        How many seconds are kept.
     """
 
     def __init__(self, start: float, length: int = LENGTH) -> None:
@@ -66,15 +47,7 @@ class Timeline:
         second.maximum = max(second.maximum, value)
 
     def compute_rate(self, now: float, span: int) -> float:
-        """Compute how many values came per second.
-
-        Parameters
-        ----------
-        now : `float`
-            Current time [s].
-        span : `int`
-            How many whole seconds to look back, besides the current one.
-        """
+        """Compute how many values came per second, in the current one and ``span`` whole ones before."""
         since = max(self._start, math.floor(now) - span)
         count = sum(second.count for second in self._find(now, span))
         return count / (now - since) if now > since else 0.0

@@ -69,51 +69,23 @@ COLORS = {
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the pages show: made by the thread that reads, shown by the server's.
+    """What the pages show: made by the thread that reads, shown by the server's."""
 
-    Parameters
-    ----------
-    totals : `str`
-        Title, alarms and totals, as HTML.
-    tables : `str`
-        Fields and topics, as HTML.
-    curves : `dict` [`FieldName`, `dict` [`str`, `list`]]
-        Time [UTC unix ms] and value of the fields.
-    """
-
-    totals: str
-    tables: str
-    curves: dict[FieldName, dict[str, list[float]]]
+    totals: str  #: Title, alarms and totals, as HTML
+    tables: str  #: Fields and topics, as HTML
+    curves: dict[FieldName, dict[str, list[float]]]  #: Time [UTC unix ms] and value of the fields
 
 
 class WebView:
     """Serves pages that are always up to date. A context manager.
 
-    Parameters
-    ----------
-    state : `MonitorState`
-        What is to be seen. Fields that a page plots are added to it.
-    get_trouble : callable
-        Returns why Kafka cannot be read at the moment; empty if it can.
-    title : `str`
-        First line.
-    choices : `Sequence` [`FieldName`]
-        Fields that a page may plot.
-    host : `str`
-        Address to listen at, as browsers name it.
-    port : `int`
-        Port.
+    ``choices`` are the fields that a page may plot; those that it does are added to the
+    state. Entering raises `OSError` if the address, as browsers name it, cannot be used.
 
     Attributes
     ----------
-    is_over : `bool`
-        False: somebody else decides when it is enough.
     url : `str`
         Where the page is.
-
-    Notes
-    -----
-    Entering it raises `OSError` if the address cannot be used.
     """
 
     def __init__(
@@ -178,13 +150,7 @@ class WebView:
         """Show nothing more: the pages turn gray."""
 
     def make_snapshot(self, now: float) -> Snapshot:
-        """Make what the pages show.
-
-        Parameters
-        ----------
-        now : `float`
-            Current time of the state's clock [s].
-        """
+        """Make what the pages show."""
         return Snapshot(
             self._render_totals(now),
             self._render_fields() + self._render_topics(now),
@@ -291,19 +257,7 @@ class WebView:
 
 
 class Page:
-    """One session's page.
-
-    Parameters
-    ----------
-    document : `bokeh.document.Document`
-        What the browser shows.
-    choices : `dict` [`str`, `FieldName`]
-        Fields that may be plotted.
-    get_snapshot : callable
-        Returns what is to be seen.
-    want : callable
-        Asks for fields to be kept.
-    """
+    """One session's page. ``want`` asks for fields, of those that may be plotted, to be kept."""
 
     def __init__(
         self,

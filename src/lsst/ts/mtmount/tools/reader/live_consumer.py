@@ -71,14 +71,14 @@ class SettingsRefusedError(RuntimeError):
 class BadMessage(NamedTuple):
     """A message that is not a record."""
 
-    topic: str  #: Kafka topic
+    topic: str
     reason: str  #: What is wrong
 
 
 class MessageWithoutSchema(NamedTuple):
     """A message that cannot be read because the registry did not give its schema."""
 
-    topic: str  #: Kafka topic
+    topic: str
     reason: str  #: What the registry did
 
 

@@ -25,12 +25,12 @@ class DecodeError(ValueError):
 class ReceivedRecord(NamedTuple):
     """A record that was read."""
 
-    topic: str  #: Kafka topic
+    topic: str
     record: dict[str, Any]  #: The decoded record
     kafka_timestamp: float  #: Time stamp of the message: when it was given to its producer [UTC unix s]
     arrival_time: float  #: When it was read [UTC unix s]
     offset: int  #: Its number in the topic
-    key: bytes | None  #: Key of the message
+    key: bytes | None
     schema_id: int  #: Id of its schema
     units: Mapping[str, str]  #: Units of the fields that have some
     is_earlier: bool = False  #: Was it written before the reader began?

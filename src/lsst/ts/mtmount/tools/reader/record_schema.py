@@ -49,7 +49,6 @@ def parse_record_schema(text: str) -> RecordSchema:
 
     A SAL record has fields of primitive types and of arrays of these. Nothing else
     reaches fastavro, which follows a recursive schema until the stack ends.
-    reaches fastavro, which follows a recursive schema until the stack ends.
     """
     if len(text) > MAX_SIZE:
         raise SchemaError(f"expected a schema of up to {MAX_SIZE} characters, got {len(text)}")

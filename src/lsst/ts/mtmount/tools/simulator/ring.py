@@ -43,7 +43,7 @@ class FrameRing:
     Frames and ticks are numbered from 0 within the ring.
     """
 
-    topics: tuple[SimulatedTopic, ...]  #: The topics
+    topics: tuple[SimulatedTopic, ...]
     data: bytes  #: All frames, back to back
     tick_frames: NDArray[np.int64]  #: First frame of each tick, and at the end the number of frames
     frame_starts: NDArray[np.int64]  #: Offset of each frame, and at the end that of the end

@@ -25,8 +25,8 @@ class Member:
 
     name: str  #: Name on the wire, such as ``current3``
     field: str  #: Name of the SAL field that it belongs to, such as ``current``
-    sal_type: str  #: SAL type of the field
-    units: str  #: Units of the field
+    sal_type: str
+    units: str
 
     @property
     def is_frame_stamp(self) -> bool:
