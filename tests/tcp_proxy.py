@@ -6,7 +6,6 @@ import socket
 import struct
 from dataclasses import dataclass
 from enum import Enum
-from types import TracebackType
 from typing import Self
 
 READ_SIZE = 65536
@@ -84,12 +83,7 @@ class TcpProxy:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         assert self._server is not None
         self._server.close()
         tasks = list(self._tasks)

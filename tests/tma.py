@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-from types import TracebackType
 from typing import Self
 
 
@@ -29,12 +28,7 @@ class ScriptedTma:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         assert self._server is not None
         self._server.close()
         self.close_connection()

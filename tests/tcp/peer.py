@@ -5,7 +5,6 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self, cast
 
 #: How long anything here may take [seconds].
@@ -60,12 +59,7 @@ class Peer:
         self.port = sock.getsockname()[1]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         self._server.close()
         if self._is_connected.is_set():
             self.writer.transport.abort()

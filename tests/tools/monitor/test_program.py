@@ -12,7 +12,6 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 import pytest
@@ -225,9 +224,7 @@ class Terminal:
         asyncio.get_running_loop().add_reader(self._user, self._read)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         asyncio.get_running_loop().remove_reader(self._user)
         os.close(self._user)
         os.close(self.program)

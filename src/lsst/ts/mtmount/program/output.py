@@ -12,7 +12,6 @@ import os
 import sys
 import threading
 import time
-from types import TracebackType
 from typing import Self, TextIO
 
 from ..constants import LOGGER_NAME
@@ -114,9 +113,7 @@ class QueuedOutput:
         _exchange({id(old): new for old, new in self._replaced})
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         if self.close():
             _exchange({id(new): old for old, new in self._replaced})
 

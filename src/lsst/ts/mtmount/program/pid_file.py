@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from types import TracebackType
 from typing import Self
 
 from ..resilience.output_file import OutputFile
@@ -47,9 +46,7 @@ class PidFile:
         self.output.replace(self._text.encode())
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         # Another program may have taken it over.
         if self._read() == self._text:
             self.output.target.unlink(missing_ok=True)

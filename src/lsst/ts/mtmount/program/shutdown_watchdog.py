@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from .event_loop import END_SIGNALS
@@ -48,9 +47,7 @@ class ShutdownWatchdog:
         threading.Thread(target=self._watch, name="shutdown watchdog", daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._ended.set()
         self._armed.set()
 

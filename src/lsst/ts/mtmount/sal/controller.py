@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from types import TracebackType
 
 from ..constants import LOGGER_NAME
 from ..tma_interface import TmaInterface
@@ -111,9 +110,7 @@ class Controller:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
     async def _start(self) -> None:

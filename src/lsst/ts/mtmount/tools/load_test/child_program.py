@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from ...resilience.escape import escape
@@ -84,12 +83,7 @@ class ChildProgram:
         self._meter = ProcessMeter(self._process.pid)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.end()
 
     @property

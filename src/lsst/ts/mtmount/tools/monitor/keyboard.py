@@ -7,7 +7,6 @@ import select
 import termios
 import tty
 from enum import Enum
-from types import TracebackType
 from typing import Any, Self
 
 __all__ = ["Key", "Keyboard"]
@@ -66,12 +65,7 @@ class Keyboard:
             tty.setcbreak(self._descriptor)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         if self._saved is not None:
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._saved)
 

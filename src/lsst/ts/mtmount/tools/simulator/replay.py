@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
@@ -150,12 +149,7 @@ class ReplayServer:
         self._server = await asyncio.start_server(self._accept, self.host, self._requested_port)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         assert self._server is not None
         self._server.close()
         for task in self._tasks:

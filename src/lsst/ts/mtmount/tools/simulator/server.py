@@ -9,7 +9,6 @@ import math
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -136,12 +135,7 @@ class TmaSimulator:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
     @property
