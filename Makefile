@@ -91,15 +91,15 @@ completions: build $(TEST)  ## shell completions in packaging/completion, from t
 	$(BIN)/python tools/make_completions
 
 demo: build  ## simulated TMA, client, broker and an independent reader, then a table
-	$(BIN)/python -m lsst.ts.mtmount.commands.demo $(DEMO_OPTIONS)
+	$(BIN)/demo_mtmount_telemetry $(DEMO_OPTIONS)
 
 # Wants a quiet machine, e.g. STRESS_OPTIONS="--duration 60 --compare plain".
 stress: build  ## stress test with a report in build/stress
-	$(BIN)/python -m lsst.ts.mtmount.commands.stress --output build/stress $(STRESS_OPTIONS)
+	$(BIN)/stress_mtmount_telemetry --output build/stress $(STRESS_OPTIONS)
 
 # Half an hour, e.g. SOAK_OPTIONS="--duration 600".
 soak: build  ## half an hour under load: does anything grow?
-	$(BIN)/python -m lsst.ts.mtmount.commands.stress --soak --output build/soak $(SOAK_OPTIONS)
+	$(BIN)/stress_mtmount_telemetry --soak --output build/soak $(SOAK_OPTIONS)
 
 # Tables and charts go to doc/benchmarks; wants a quiet machine.
 bench: build $(BENCH)  ## benchmarks beside named peers

@@ -27,7 +27,7 @@ from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
 from .charts import OUR_COLOUR, save
 from .mix import find_workload
-from .services import run_module, run_services
+from .services import run_command, run_services
 from .stand_ins import ignore_delivery, refuse_frame, refuse_topic, take_message
 
 __all__ = ["main"]
@@ -128,9 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"frame of {size:9,} bytes: {1e6 * seconds:9.2f} us, {1e9 * seconds / size:.2f} ns a byte"
         )
     clients = []
+    mock_tma = str(Path(sys.executable).with_name("run_mock_tma_telemetry"))
     with (
         run_services(RAW_TELEMETRY_MAP, is_quick=False) as services,
-        run_module("lsst.ts.mtmount.commands.mock_tma", "--port", "0", "--rate", str(RATE)) as tma,
+        run_command(mock_tma, "--port", "0", "--rate", str(RATE)) as tma,
     ):
         assert tma.stdout is not None
         port = int(tma.stdout.readline().partition("port=")[2].partition(";")[0])

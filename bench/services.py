@@ -29,6 +29,7 @@ __all__ = [
     "Services",
     "list_kafkas",
     "report_failure",
+    "run_command",
     "run_kafka",
     "run_module",
     "run_services",
@@ -125,8 +126,15 @@ def run_kafka(kafka: str) -> Iterator[dict[str, str]]:
 @contextmanager
 def run_module(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run a module as a program, until it is no longer needed."""
+    with run_command(sys.executable, "-m", name, *arguments) as process:
+        yield process
+
+
+@contextmanager
+def run_command(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program, until it is no longer needed."""
     with subprocess.Popen(
-        [sys.executable, "-m", name, *arguments],
+        command,
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

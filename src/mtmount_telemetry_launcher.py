@@ -11,11 +11,14 @@ import importlib.util
 import os
 import sys
 import types
-from collections.abc import Callable
 from typing import Any
 
 PACKAGE = "lsst.ts.mtmount"
 ROOT = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
+
+#: How long a program may take to end after a signal, alone and with the programs it has started [s].
+END_LIMIT = 25.0
+CHILDREN_LIMIT = 60.0
 
 
 def load_package() -> types.ModuleType:
@@ -85,9 +88,14 @@ def _import_parent() -> types.ModuleType:
         return importlib.import_module("lsst.ts")
 
 
-def _run(command: str, *arguments: int, is_queued: bool = False) -> int:
-    """Run a command; what it prints is queued where it streams telemetry, which must not wait for that."""
-    _load_alone("startup").open_standard_descriptors()
+def _run(command: str, *, is_held: bool = True, **options: Any) -> int:
+    """Run a module of ``commands/`` and end the process; see `run_to_end` for the options.
+
+    Unless ``is_held``, a signal ends it at once. Only another copy of the package returns from here.
+    """
+    startup = _load_alone("startup")
+    startup.open_standard_descriptors()
+    signals = startup.hold_signals() if is_held else startup.let_signals_end()
     try:
         load_package()
     except ImportError as error:
@@ -96,50 +104,47 @@ def _run(command: str, *arguments: int, is_queued: bool = False) -> int:
             raise
         print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)  # noqa: PTH119
         return 1
-    main: Callable[..., int] = importlib.import_module(f"{PACKAGE}.commands.{command}").main
-    if not is_queued:
-        return main(*arguments)
-    with importlib.import_module(f"{PACKAGE}.program.output").QueuedOutput():
-        return main(*arguments)
+    main = importlib.import_module(f"{PACKAGE}.commands.{command}").main
+    runner = importlib.import_module(f"{PACKAGE}.commands.runner")
+    status: int = runner.run_to_end(main, signals, **options)
+    return status
 
 
 def run_client() -> int:
     """Run ``run_mtmount_telemetry_client``."""
-    startup = _load_alone("startup")
-    startup.open_standard_descriptors()
-    return _run("run_client", startup.hold_signals())
+    return _run("run_client")
 
 
 def run_mock_tma() -> int:
     """Run ``run_mock_tma_telemetry``."""
-    return _run("mock_tma", is_queued=True)
+    return _run("mock_tma", end_limit=END_LIMIT)
 
 
 def run_stress() -> int:
     """Run ``stress_mtmount_telemetry``."""
-    return _run("stress", is_queued=True)
+    return _run("stress", end_limit=CHILDREN_LIMIT)
 
 
 def run_demo() -> int:
     """Run ``demo_mtmount_telemetry``."""
-    return _run("demo", is_queued=True)
+    return _run("demo", end_limit=CHILDREN_LIMIT)
 
 
 def run_record() -> int:
     """Run ``record_tma_telemetry``."""
-    return _run("record_tma", is_queued=True)
+    return _run("record_tma", end_limit=END_LIMIT)
 
 
 def run_monitor() -> int:
     """Run ``monitor_mtmount_telemetry``."""
-    return _run("monitor")
+    return _run("monitor", end_limit=END_LIMIT)
 
 
 def run_adopt() -> int:
     """Run ``adopt_mtmount_telemetry_client``."""
-    return _run("adopt")
+    return _run("adopt", is_held=False)
 
 
 def run_compare() -> int:
     """Run ``compare_mtmount_interfaces``."""
-    return _run("compare_interfaces")
+    return _run("compare_interfaces", is_held=False, failure=2)

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ..programs import find_program
 from ..tma import ScriptedTma
 from .client import ClientProgram, wait_until
 from .frames import azimuth_frame
@@ -24,8 +24,6 @@ Environment = dict[str, str]
 
 #: Lets the program outlive 1 s without telemetry, which may pass on a busy computer.
 RECONNECT = "--reconnect"
-
-PROGRAM = Path(sys.executable).with_name("run_mtmount_telemetry_client")
 
 #: A resolver that does not answer for a name, as the one of the system may.
 HANGING_RESOLVER = """
@@ -60,9 +58,19 @@ def is_caught(pid: int, number: int) -> bool:
 async def start(
     environment: Environment, *options: str, preexec: Callable[[], object] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start the installed program."""
+    """Start the installed client."""
+    command = (find_program("run_mtmount_telemetry_client"), "--host=127.0.0.1", *options)
+    async with start_program(environment, *command, preexec=preexec) as process:
+        yield process
+
+
+@asynccontextmanager
+async def start_program(
+    environment: Environment, *command: str, preexec: Callable[[], object] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a program."""
     process = await asyncio.create_subprocess_exec(
-        *(str(PROGRAM), "--host=127.0.0.1", *options),
+        *command,
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -99,6 +107,65 @@ async def test_signal_before_the_loop_runs(
     assert "Traceback" not in output
     if number == signal.SIGTERM:
         record_outcome(Outcome("SIGUSR1 and SIGTERM while the program loads", "ends with 0", seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("run_mock_tma_telemetry --port 0", 0),
+        ("record_tma_telemetry --host 127.0.0.1 --port {port} --output {folder}", 0),
+        ("monitor_mtmount_telemetry", 0),
+        ("monitor_mtmount_telemetry --check", 1),
+        ("stress_mtmount_telemetry", None),
+        ("demo_mtmount_telemetry", None),
+    ],
+)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_signal_while_another_program_loads(
+    embedded_environment: Environment,
+    tma: ScriptedTma,
+    tmp_path: Path,
+    command: str,
+    expected: int | None,
+    number: int,
+) -> None:
+    name, *options = command.format(port=tma.port, folder=tmp_path).split()
+    async with start_program(embedded_environment, find_program(name), *options) as process:
+        await wait_until(lambda: is_caught(process.pid, signal.SIGUSR1))
+        process.send_signal(signal.SIGUSR1)
+        process.send_signal(number)
+        status, output, _ = await end(process)
+    # SIGHUP is taken for SIGTERM.
+    by_signal = 128 + (number if number != signal.SIGHUP else signal.SIGTERM)
+    assert status == (by_signal if expected is None else expected), output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTSTP])
+async def test_signals_that_end_no_simulator(number: int) -> None:
+    async with start_program(dict(os.environ), find_program("run_mock_tma_telemetry"), "--port=0") as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            line = await process.stdout.readline()
+        process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
+        port = int(line.split(b"port=")[1].split(b";")[0])
+        async with asyncio.timeout(60):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert (await reader.readline()).startswith(b"{")
+            process.terminate()
+            assert (await end(process))[0] == 0
+        writer.close()
+
+
+async def test_interrupt_of_a_short_program(tma: ScriptedTma) -> None:
+    """It ends without a traceback."""
+    command = (find_program("compare_mtmount_interfaces"), "tma:packaged", f"live:127.0.0.1:{tma.port}")
+    async with start_program(dict(os.environ), *command) as process:
+        await tma.wait_connected()
+        process.send_signal(signal.SIGINT)
+        status, output, _ = await end(process)
+    assert (status, output) == (130, "")
 
 
 async def test_signal_for_the_counters_while_it_starts(

@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ..programs import PROGRAMS, find_program
 from ..tma import ScriptedTma
 from .client import ClientProgram, reserve_port, wait_until
 from .frames import azimuth_frame
@@ -102,7 +102,7 @@ async def test_dead_letters_and_report_to_a_pipe_that_nobody_reads(
 async def test_simulator_whose_output_nobody_reads(full_pipe: int) -> None:
     port = reserve_port()
     process = await asyncio.create_subprocess_exec(
-        *(str(Path(sys.executable).with_name("run_mock_tma_telemetry")), f"--port={port}"),
+        *(find_program("run_mock_tma_telemetry"), f"--port={port}"),
         stdout=full_pipe,
         stderr=full_pipe,
     )
@@ -155,7 +155,7 @@ async def test_closed_descriptors(
 ) -> None:
     report = tmp_path / "client.json"
     command = (
-        f"exec {Path(sys.executable).with_name('run_mtmount_telemetry_client')} --host=127.0.0.1 "
+        f"exec {find_program('run_mtmount_telemetry_client')} --host=127.0.0.1 "
         f"--port={tma.port} --report={report} --report-interval=0.05 {closed}"
     )
     process = await asyncio.create_subprocess_exec("sh", "-c", command, env=embedded_environment)
@@ -172,27 +172,55 @@ async def test_closed_descriptors(
             process.kill()
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        "run_mtmount_telemetry_client",
-        "run_mock_tma_telemetry",
-        "stress_mtmount_telemetry",
-        "demo_mtmount_telemetry",
-        "monitor_mtmount_telemetry",
-        "adopt_mtmount_telemetry_client",
-        "record_tma_telemetry",
-        "compare_mtmount_interfaces",
-    ],
-)
-def test_every_program_with_closed_descriptors_and_its_version(program: str, tmp_path: Path) -> None:
-    path = Path(sys.executable).with_name(program)
-    for closed in ("<&- >&- 2>&-", ">&-"):
-        command = f"exec {path} --version {closed}"
-        run = subprocess.run(["sh", "-c", command], cwd=tmp_path, stderr=subprocess.PIPE, timeout=60)
-        assert (run.returncode, run.stderr) == (0, b"")
+def run_shell(command: str) -> tuple[int, str]:
+    """Run a command by bash; return its status and what it writes to the standard error."""
+    run = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, timeout=60)
+    return run.returncode, run.stderr
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_output_that_a_program_is_there_for_and_that_cannot_be_written(program: str) -> None:
+    path = find_program(program)
+    status = 2 if program == "compare_mtmount_interfaces" else 1
+    failure = f"{program}: failed: cannot write the output: "
+    assert run_shell(f"{path} --version > /dev/full") == (status, f"{failure}No space left on device\n")
+    assert run_shell(f"{path} --help >&-") == (status, f"{failure}Bad file descriptor\n")
+    assert run_shell(f"{path} --version <&- >&- 2>&-") == (status, "")
+    assert run_shell(f"{path} --help 2> /dev/full > /dev/full") == (status, "")
     version = subprocess.run([path, "--version"], stdout=subprocess.PIPE, text=True, timeout=60)
     assert version.stdout.startswith(f"{program} ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run_mtmount_telemetry_client --which",
+        "run_mtmount_telemetry_client --host 127.0.0.1 --port 1 --check --json",
+        "compare_mtmount_interfaces tma:packaged sal:packaged",
+        "compare_mtmount_interfaces tma:packaged sal:packaged --json",
+        "monitor_mtmount_telemetry --list",
+        "monitor_mtmount_telemetry --check -d 0.1",
+        "monitor_mtmount_telemetry -d 0.1",
+        "adopt_mtmount_telemetry_client {folder}/bin",
+    ],
+)
+def test_results_that_cannot_be_written(
+    embedded_environment: Environment, tmp_path: Path, command: str
+) -> None:
+    command = command.format(folder=tmp_path)
+    program = command.split()[0]
+    failure = 2 if program == "compare_mtmount_interfaces" else 1
+    process = [find_program(program), *command.split()[1:]]
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(process, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    expected = f"{program}: failed: cannot write the output: No space left on device\n"
+    assert (run.returncode, run.stderr) == (failure, expected)
+    # As a shell tells of SIGPIPE, which head brings about.
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run(process, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (141, "")
 
 
 async def test_log_lines(embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from lsst.ts.mtmount.sal import KafkaSettings
 from lsst.ts.mtmount.tools.reader import RecordReader
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
+from ..programs import find_program
 from ..tcp_proxy import Cut, Faults, TcpProxy
 from ..tma import ScriptedTma
 from .client import ClientProgram, reserve_port, run_client, wait_until
@@ -177,7 +178,7 @@ async def test_stalled_event_loop(
     """The TMA is another process, which goes on while this one stands still."""
     report = tmp_path / "tma.json"
     program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lsst.ts.mtmount.commands.mock_tma", "--port=0", "--duration=4.5"),
+        *(find_program("run_mock_tma_telemetry"), "--port=0", "--duration=4.5"),
         f"--report={report}",
         stdout=asyncio.subprocess.PIPE,
     )

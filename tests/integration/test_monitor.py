@@ -6,7 +6,6 @@ import asyncio
 import io
 import logging
 import os
-import sys
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from lsst.ts.mtmount.sal import KafkaSettings, SchemaRegistry
 from lsst.ts.mtmount.tools.reader import LiveConsumer, ReceivedRecord
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
+from ..programs import find_program
 from .kafka import ApicurioRegistry, KafkaCluster, create_topic
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -44,8 +44,7 @@ async def test_log_in_with_scram_over_tls(
         await client.start_task
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "lsst.ts.mtmount.commands.monitor"),
+                find_program("monitor_mtmount_telemetry"),
                 *("azimuth", "--duration", "5", "--skip", "0", "--fields", "azimuth.actualPosition"),
                 stdout=PIPE,
                 stderr=PIPE,

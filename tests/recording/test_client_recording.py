@@ -2,13 +2,13 @@
 
 import asyncio
 import subprocess
-import sys
 from pathlib import Path
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..kafka_reader import KafkaReader
+from ..programs import find_program
 from ..tma import ScriptedTma
 from .frames import read_back
 
@@ -60,8 +60,7 @@ async def test_without_it_the_connection_has_no_tap(sal_environment: str) -> Non
 
 async def run(*arguments: str) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "lsst.ts.mtmount.commands.record_tma", *arguments),
+        *(find_program("record_tma_telemetry"), *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

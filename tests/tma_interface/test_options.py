@@ -2,7 +2,6 @@
 
 import logging
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from lsst.ts.mtmount.tma_interface import (
     log_choice,
 )
 
+from ..programs import find_program
 from .configuration import SMALL_FILE, SMALL_TABLE
 
 SMALL = load_tma_interface(SMALL_FILE)
@@ -52,14 +52,16 @@ def test_the_start_tells_a_line_a_topic(caplog: pytest.LogCaptureFixture) -> Non
     assert "balancing is not sent" in lines
 
 
-@pytest.mark.parametrize("program", ["run_client", "mock_tma", "monitor"])
+@pytest.mark.parametrize(
+    "program", ["run_mtmount_telemetry_client", "run_mock_tma_telemetry", "monitor_mtmount_telemetry"]
+)
 def test_unusable_file_is_an_error_at_the_start(program: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.ini"
     path.write_text("[Azimuth]\nTopicID = 6\n")
-    host = ["--host", "127.0.0.1"] if program == "run_client" else []
+    host = ["--host", "127.0.0.1"] if program == "run_mtmount_telemetry_client" else []
     result = subprocess.run(
         [
-            *(sys.executable, "-m", f"lsst.ts.mtmount.commands.{program}", *host),
+            *(find_program(program), *host),
             f"--tma-interface={path}",
         ],
         capture_output=True,

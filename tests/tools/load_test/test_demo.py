@@ -13,6 +13,7 @@ from selenium.webdriver import Chrome
 from lsst.ts.mtmount.commands.demo import main
 from lsst.ts.mtmount.tools.load_test.procfs import list_tree
 
+from ...programs import find_program
 from ...tma_interface.new_software import write_new_file
 from ..browser import find_port, read_until
 
@@ -22,7 +23,7 @@ TIMEOUT = 60
 
 async def start(*arguments: str, folder: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lsst.ts.mtmount.commands.demo", *arguments),
+        *(find_program("demo_mtmount_telemetry"), *arguments),
         env=os.environ | {"TMPDIR": str(folder)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -165,7 +166,7 @@ async def test_a_page_that_ends_is_told(tmp_path: Path) -> None:
         assert process.stdout is not None
         while b" frames  " not in await process.stdout.readline():
             pass
-        (monitor,) = (pid for pid in list_tree(process.pid) if b"commands.monitor" in read_command(pid))
+        (monitor,) = (pid for pid in list_tree(process.pid) if b"run_monitor" in read_command(pid))
         os.kill(monitor, signal.SIGKILL)
         output, _ = await process.communicate()
     assert process.returncode == 1

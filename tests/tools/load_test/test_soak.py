@@ -3,13 +3,13 @@
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 from lsst.ts.mtmount.tools.load_test.tma_stream import count_due_frames
 
+from ...programs import find_program
 from .test_stress import check_page
 
 TIMEOUT = 90
@@ -21,7 +21,7 @@ async def test_reports(tmp_path: Path) -> None:
     options = ("--rate", "5", "--duration", "6", "--interval", "0.2", "--output", str(folder))
     async with asyncio.timeout(TIMEOUT):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "lsst.ts.mtmount.commands.stress", "--soak", *options),
+            *(find_program("stress_mtmount_telemetry"), "--soak", *options),
             env=os.environ | {"TMPDIR": str(tmp_path)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -19,6 +19,7 @@ from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan
 from lsst.ts.mtmount.tools.load_test.tma_stream import TmaStream, count_due_frames
 
+from ...programs import find_program
 from ...recording.frames import make_stream, record, record_seconds
 from ...tma_interface.new_software import write_new_file
 
@@ -51,7 +52,7 @@ class PageChecker(html.parser.HTMLParser):
 async def run(*arguments: str, folder: Path) -> tuple[int | None, str]:
     async with asyncio.timeout(TIMEOUT):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "lsst.ts.mtmount.commands.stress", *arguments),
+            *(find_program("stress_mtmount_telemetry"), *arguments),
             env=os.environ | {"TMPDIR": str(folder)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

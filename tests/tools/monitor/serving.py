@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
+
+from ...programs import find_program
 
 TIMEOUT = 60
 
@@ -13,8 +14,7 @@ TIMEOUT = 60
 async def serving(port: int, *arguments: str) -> AsyncIterator[Process]:
     """Run the program until the end of the test."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "lsst.ts.mtmount.commands.monitor", "--web", str(port), *arguments),
+        *(find_program("monitor_mtmount_telemetry"), "--web", str(port), *arguments),
         stdout=PIPE,
         stderr=PIPE,
     )

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import socket
-import sys
 from asyncio.subprocess import PIPE
 
 import fastavro
@@ -18,6 +17,7 @@ from tornado.websocket import websocket_connect
 from lsst.ts.mtmount.commands.monitor import main
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
+from ...programs import find_program
 from ..browser import find_port, find_text, read_until
 from ..conftest import Streaming
 from .serving import serving
@@ -152,8 +152,7 @@ async def test_a_port_in_use(sal_environment: str) -> None:
         port = server.getsockname()[1]
         # In a process of its own: tornado forgets to close the socket.
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "lsst.ts.mtmount.commands.monitor", "--web", str(port)),
+            *(find_program("monitor_mtmount_telemetry"), "--web", str(port)),
             stdout=PIPE,
             stderr=PIPE,
         )

@@ -3,7 +3,6 @@ import asyncio
 import json
 import math
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,13 +12,13 @@ import pytest
 from lsst.ts.mtmount.commands.mock_tma import main
 from lsst.ts.mtmount.tools.simulator.options import parse_rate
 
+from ...programs import find_program
 from .helpers import TIMEOUT, count_due, count_topics, parse_frames, read_to_end
 
 
 async def start(*arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "lsst.ts.mtmount.commands.mock_tma"),
+        find_program("run_mock_tma_telemetry"),
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -156,7 +155,7 @@ async def test_recording_that_fails_ends_no_telemetry() -> None:
 
 
 async def test_serves_clients_again_after_descriptors_ran_out() -> None:
-    command = f"ulimit -n 20; exec {sys.executable} -m lsst.ts.mtmount.commands.mock_tma --port 0"
+    command = f"ulimit -n 20; exec {find_program('run_mock_tma_telemetry')} --port 0"
     process = await asyncio.create_subprocess_shell(
         command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -180,9 +179,7 @@ async def test_serves_clients_again_after_descriptors_ran_out() -> None:
 
 async def test_output_that_nobody_reads_any_more(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    command = (
-        f"{sys.executable} -m lsst.ts.mtmount.commands.mock_tma --port 0 --duration 0.2 --report {report}"
-    )
+    command = f"{find_program('run_mock_tma_telemetry')} --port 0 --duration 0.2 --report {report}"
     process = await asyncio.create_subprocess_shell(
         f"set -o pipefail; {command} | head -n 1",
         stdout=asyncio.subprocess.PIPE,

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..program.arguments import ArgumentParser, parse_output_folder
+from ..program.arguments import ArgumentParser, parse_output_folder, print_error
 
 __all__ = ["AdoptionError", "main", "make_program_folder"]
 
@@ -157,7 +157,7 @@ def main() -> int:
     try:
         description = make_program_folder(folder, args.options)
     except AdoptionError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print_error(parser.prog, str(error))
         return 1
     print(f"Made {folder / PROGRAM}, which runs:\n\n{description}")
     print(f"To use it, put the folder first on the PATH of the mount's CSC:\n\n    PATH={folder}:$PATH\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..program.arguments import ArgumentParser, parse_output_file, parse_seconds
+from ..program.arguments import ArgumentParser, parse_output_file, parse_seconds, print_error
 from ..resilience.escape import escape
 from ..tma_interface import format_table, load_packaged_tma_interface
 from ..tools.interface_comparison import Comparison, Source, SourceError, compare_sources, load_source
@@ -127,21 +126,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
             args.export.replace(format_table(sources[0].tma).encode())
     except SourceError as error:
-        print(f"{NAME}: failed: {escape(str(error))}", file=sys.stderr)
+        print_error(NAME, str(error))
         return FAILED
     except OSError as error:
-        print(f"{NAME}: failed: --export {args.export.path}: {error.strerror}", file=sys.stderr)
+        print_error(NAME, f"--export {args.export.path}: {error.strerror}")
         return FAILED
     for source in sources:
         for remark in source.tma.remarks if source.tma else ():
             print(f"{NAME}: {escape(source.name)}: {escape(remark)}", file=sys.stderr)
     comparisons = compare_sources(sources)
     has_loss = any(comparison.has_loss for comparison in comparisons)
-    try:
-        print_comparisons(comparisons, has_loss=has_loss, is_json=args.json)
-    except BrokenPipeError:
-        # Who reads has seen enough. Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print_comparisons(comparisons, has_loss=has_loss, is_json=args.json)
     return LOSS if has_loss else NO_LOSS
 
 
@@ -155,9 +150,8 @@ def print_comparisons(comparisons: Sequence[Comparison], *, has_loss: bool, is_j
         print(json.dumps(document, indent=4))
     elif comparisons:
         is_terminal = sys.stdout.isatty()
-        print_tables(comparisons, Console(width=None if is_terminal else PLAIN_WIDTH))
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        console = Console(width=None if is_terminal else PLAIN_WIDTH)
+        # Not written by rich itself, which ends the program if nobody reads.
+        with console.capture() as capture:
+            print_tables(comparisons, console)
+        print(capture.get(), end="")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,8 +27,8 @@ from ..program.arguments import (
     parse_address,
     parse_seconds,
 )
+from ..program.event_loop import SignalRelay
 from ..tools.load_test.child_program import LoadTestError
-from ..tools.load_test.interrupt import run_in_scratch_folder
 from ..tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
 from ..tools.load_test.monitor_page import TargetWithPage
@@ -47,6 +46,7 @@ from ..tools.load_test.tables import (
 )
 from ..tools.load_test.tma_stream import count_due_frames
 from ..tools.simulator.options import parse_rate, parse_seed
+from .scratch_folder import run_in_scratch_folder
 
 __all__ = ["main"]
 
@@ -224,13 +224,15 @@ def parse_multiple(text: str) -> float:
     return rate
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
     """Run the demonstration.
 
     Parameters
     ----------
     argv : `Sequence` [`str`], optional
         Arguments; those of the command line by default.
+    relay : `SignalRelay` or `None`
+        See `run_until_signal`.
 
     Returns
     -------
@@ -263,8 +265,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         except LoadTestError as error:
             return print_problems(console, [str(error)], "")
 
-    return run_in_scratch_folder(run, "mtmount_demo_", console)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_in_scratch_folder(run, "mtmount_demo_", console, relay)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import math
-import os
-import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,16 +21,18 @@ from ..program.arguments import (
     parse_output_file,
     parse_seconds,
     parse_server_port,
+    print_error,
 )
+from ..program.event_loop import SignalRelay
 from ..recording import RecordingError, find_files
 from ..recording.channels import TOPIC_PREFIX
 from ..recording.times import parse_time
-from ..resilience.escape import escape
 from ..resilience.output_file import OutputFile, write_all
 from ..tma_interface import choose_tma_interface
 from ..tools.simulator import TmaSimulator
 from ..tools.simulator.options import parse_rate, parse_seed, parse_topics
 from ..tools.simulator.replay import Replay, ReplayServer
+from .runner import SignalReceivedError, run_until_signal, wait_for_signal
 
 __all__ = ["main"]
 
@@ -44,7 +44,7 @@ def make_parser() -> ArgumentParser:
     parser = ArgumentParser(
         NAME,
         description="Stream the telemetry of a simulated TMA to any number of clients.",
-        epilog="SIGTERM and SIGINT end the program; it then prints what was sent.",
+        epilog="SIGTERM, SIGINT and SIGHUP end the program; it then prints what was sent.",
     )
     parser.add_argument(
         "--host", type=parse_host, default="127.0.0.1", help="address to listen on (default: %(default)s)"
@@ -222,8 +222,7 @@ def print_report(report: dict[str, Any]) -> None:
     ticks = f"in {report['ticks']} ticks ({report['late_ticks']} late) " if "ticks" in report else ""
     print(
         f"{NAME}: sent {report['frames']} frames ({report['bytes']} bytes) {ticks}"
-        f"to {report['clients']} clients in {report['seconds']:.1f} s",
-        flush=True,
+        f"to {report['clients']} clients in {report['seconds']:.1f} s"
     )
 
 
@@ -253,34 +252,22 @@ class SentFile:
                 write_all(self._file.fileno(), data)
             except OSError as error:
                 self.error = error
-                print_error(f"--record {self._path}: {error.strerror}; nothing more is recorded")
+                print_error(NAME, f"--record {self._path}: {error.strerror}; nothing more is recorded")
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def print_error(message: str) -> None:
-    """Print an error for people."""
-    print(f"{NAME}: failed: {escape(message)}", file=sys.stderr)
-
-
 async def run(simulator: TmaSimulator | ReplayServer, idle_timeout: float | None) -> dict[str, Any]:
     """Run a simulator, or a replay, until its streams are complete, no client is there, or a signal comes."""
     loop = asyncio.get_running_loop()
     start = loop.time()
-    signals = (signal.SIGTERM, signal.SIGINT)
     async with simulator:
-        complete = asyncio.create_task(simulator.wait_complete(idle_timeout))
-        for signum in signals:
-            loop.add_signal_handler(signum, complete.cancel)
-        try:
-            rate = "max" if math.isinf(simulator.rate) else f"{simulator.rate:g}"
-            print(f"{NAME}: host={simulator.host}; port={simulator.port}; rate={rate}", flush=True)
-            await asyncio.wait([complete])
-        finally:
-            for signum in signals:
-                loop.remove_signal_handler(signum)
+        rate = "max" if math.isinf(simulator.rate) else f"{simulator.rate:g}"
+        print(f"{NAME}: host={simulator.host}; port={simulator.port}; rate={rate}")
+        with contextlib.suppress(SignalReceivedError):
+            await wait_for_signal(simulator.wait_complete(idle_timeout))
     seconds = loop.time() - start
     if isinstance(simulator, ReplayServer):
         return make_replay_report(simulator, seconds)
@@ -298,24 +285,20 @@ async def amain(args: argparse.Namespace, parser: ArgumentParser) -> int:
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:
-        print_error(str(error))
+        print_error(NAME, str(error))
         return 1
     finally:
         if recording is not None:
             recording.close()
-    try:
-        print_report(report)
-    except BrokenPipeError:
-        # Who read this has gone; nor must Python complain of it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print_report(report)
     if args.report is not None:
         try:
             args.report.replace((json.dumps(report, indent=4) + "\n").encode())
         except OSError as error:
-            print_error(f"--report {args.report.path}: {error.strerror}")
+            print_error(NAME, f"--report {args.report.path}: {error.strerror}")
             return 1
     if isinstance(simulator, ReplayServer) and simulator.error is not None:
-        print_error(f"--replay: {simulator.error}")
+        print_error(NAME, f"--replay: {simulator.error}")
         return 1
     return 1 if recording is not None and recording.error is not None else 0
 
@@ -327,13 +310,15 @@ def check_none(parser: ArgumentParser, options: Mapping[str, object], where: str
             parser.error(f"argument {option}: expected none {where}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
     """Run the program ``run_mock_tma_telemetry``.
 
     Parameters
     ----------
     argv : `Sequence` [`str`], optional
         Arguments; those of the command line by default.
+    relay : `SignalRelay` or `None`
+        See `run_until_signal`.
 
     Returns
     -------
@@ -352,8 +337,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_none(parser, {"--duration": args.duration, "--seed": args.seed}, "beside --replay")
         check_extra(parser, "zstandard", "record", "--replay")
     check_distinct(parser, {"--report": args.report, "--record": args.record})
-    return asyncio.run(amain(args, parser))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_until_signal(amain(args, parser), relay)

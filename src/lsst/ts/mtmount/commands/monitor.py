@@ -6,8 +6,6 @@ import argparse
 import contextlib
 import logging
 import math
-import os
-import signal
 import sys
 import threading
 import time
@@ -22,7 +20,9 @@ from ..program.arguments import (
     add_tma_interface_option,
     check_extra,
     parse_address,
+    print_error,
 )
+from ..program.event_loop import END_SIGNALS, SignalRelay
 from ..sal.interface import Interface, InterfaceError, load_interface
 from ..sal.schema import COMPONENT
 from ..sal.settings import KafkaSettings, SettingsError
@@ -217,20 +217,6 @@ def make_selection(args: argparse.Namespace, log: logging.Logger, *, is_plain: b
 
 
 @contextlib.contextmanager
-def handle_signals() -> Iterator[threading.Event]:
-    """Provide what SIGINT and SIGTERM set."""
-    stop = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
 def log_to(handler: logging.Handler) -> Iterator[None]:
     """Send all that is logged to a handler alone."""
     root = logging.getLogger()
@@ -270,7 +256,9 @@ def run(
         view.show(arrivals)
 
 
-def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: Console) -> int:
+def monitor(
+    args: argparse.Namespace, parser: argparse.ArgumentParser, console: Console, stop: threading.Event
+) -> int:
     """Run the program; return its exit status.
 
     Parameters
@@ -281,6 +269,8 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
         Its parser.
     console : `rich.console.Console`
         The terminal, or what takes its place.
+    stop : `threading.Event`
+        Set if it is to end.
 
     Raises
     ------
@@ -297,7 +287,6 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
     messages = MessageList()
     log = logging.getLogger(NAME)
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(handle_signals())
         stack.enter_context(log_to(messages if has_screen else logging.StreamHandler()))
         try:
             selection = make_selection(args, log, is_plain=is_plain)
@@ -343,34 +332,31 @@ def monitor(args: argparse.Namespace, parser: argparse.ArgumentParser, console: 
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
     """Run the program ``monitor_mtmount_telemetry``.
 
     Parameters
     ----------
     argv : `Sequence` [`str`], optional
         Arguments; those of the command line by default.
+    relay : `SignalRelay` or `None`
+        Brings the signals that end the program, if any do.
 
     Returns
     -------
     status : `int`
-        Exit status: 0 at the end, also after SIGINT or SIGTERM; 1 if Kafka
+        Exit status: 0 at the end, also after SIGINT, SIGTERM or SIGHUP; 1 if Kafka
         cannot be used with the settings there are, or a check fails.
     """
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.web is not None:
         check_extra(parser, "bokeh.server.server", "web", "--web")
+    stop = threading.Event()
+    if relay is not None:
+        relay.subscribe(lambda number: stop.set() if number in END_SIGNALS else None)
     try:
-        return monitor(args, parser, Console())
+        return monitor(args, parser, Console(), stop)
     except (SettingsError, SettingsRefusedError, InterfaceError, TmaInterfaceError, WebError) as error:
-        print(f"{NAME}: failed: {error}", file=sys.stderr)
+        print_error(NAME, str(error))
         return 1
-    except BrokenPipeError:
-        # Who read our lines has seen enough. Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -20,13 +19,15 @@ from ..program.arguments import (
     parse_port,
     parse_record_limit,
     parse_seconds,
+    print_error,
 )
+from ..program.event_loop import SignalRelay
 from ..program.log_format import LogFormatter
 from ..recording import DEFAULT_LIMIT, Recorder
-from ..resilience.escape import escape
 from ..resilience.writer_thread import run_in_daemon_thread
 from ..tcp.client import Client
 from ..tma_interface import TmaInterface, TmaInterfaceError, choose_tma_interface, log_choice
+from .runner import SignalReceivedError, run_until_signal, wait_for_signal
 
 __all__ = ["main"]
 
@@ -45,7 +46,7 @@ def make_parser() -> ArgumentParser:
         NAME,
         description="Record the telemetry of the TMA in MCAP files, as the client's --record does, "
         "but publish nothing.",
-        epilog="SIGTERM and SIGINT end the program.",
+        epilog="SIGTERM, SIGINT and SIGHUP end the program.",
     )
     parser.add_argument(
         "--host", type=parse_host, required=True, help="name or IP address of the TMA's telemetry server"
@@ -92,6 +93,18 @@ async def record(host: str, port: int, recorder: Recorder) -> None:
         await client.close()
 
 
+async def record_for(duration: float | None, host: str, port: int, recorder: Recorder) -> bool:
+    """Record for some seconds; return whether the TMA closed the connection before."""
+    try:
+        async with asyncio.timeout(duration) as limit:
+            await record(host, port, recorder)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return False
+    return True
+
+
 async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
     """Run the program; return its exit status."""
     log = logging.getLogger(NAME)
@@ -104,36 +117,30 @@ async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
         needed_by="--output",
         tma_interface=interface,
     )
-    loop = asyncio.get_running_loop()
     status = 0
     try:
         recorder.open()
-        task = asyncio.create_task(record(args.host, args.port, recorder))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
-        done, _ = await asyncio.wait([task], timeout=args.duration)
-        if not done:
-            task.cancel()
-            await asyncio.wait([task])
-        elif not task.cancelled():
-            task.result()
-            print(f"{NAME}: the TMA closed the connection", file=sys.stderr)
-            status = 1
+        with contextlib.suppress(SignalReceivedError):
+            if await wait_for_signal(record_for(args.duration, args.host, args.port, recorder)):
+                print(f"{NAME}: the TMA closed the connection", file=sys.stderr)
+                status = 1
     except OSError as error:
-        print(escape(f"{NAME}: failed: {args.host}:{args.port}: {error}"), file=sys.stderr)
+        print_error(NAME, f"{args.host}:{args.port}: {error}")
         status = 1
     is_written = await run_in_daemon_thread(recorder.close)
     print(f"{NAME}: recorded {recorder.num_recorded} frames in {args.output}, dropped {recorder.num_dropped}")
     return status if is_written and not recorder.num_dropped else 1
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
     """Run the program ``record_tma_telemetry``.
 
     Parameters
     ----------
     argv : `Sequence` [`str`], optional
         Arguments; those of the command line by default.
+    relay : `SignalRelay` or `None`
+        See `run_until_signal`.
 
     Returns
     -------
@@ -151,8 +158,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-    return asyncio.run(amain(args, interface))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_until_signal(amain(args, interface), relay)

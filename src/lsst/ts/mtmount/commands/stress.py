@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from ..program.arguments import (
     parse_output_folder,
     parse_seconds,
 )
+from ..program.event_loop import SignalRelay
 from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.client_command import PLAIN, ClientCommand
-from ..tools.load_test.interrupt import run_in_scratch_folder
 from ..tools.load_test.kafka_target import TargetChoice
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
 from ..tools.load_test.options import (
@@ -45,6 +45,7 @@ from ..tools.load_test.tables import (
 from ..tools.load_test.tma_stream import RecordedStream, TmaStream
 from ..tools.load_test.trends import find_trends, list_growing
 from ..tools.simulator.options import parse_rate, parse_seed
+from .scratch_folder import run_in_scratch_folder
 
 __all__ = ["main"]
 
@@ -258,13 +259,15 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None)
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
     """Run the program.
 
     Parameters
     ----------
     argv : `Sequence` [`str`], optional
         Arguments; those of the command line by default.
+    relay : `SignalRelay` or `None`
+        See `run_until_signal`.
 
     Returns
     -------
@@ -283,26 +286,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             parser.error(f"argument --output: {error.filename}: {error.strerror}")
     console = make_console()
-    console.print(f"{NAME}: {target.describe()}", markup=False)
     results: list[RunResult] = []
 
     async def run(folder: Path) -> int:
-        failure = None
+        console.print(f"{NAME}: {target.describe()}", markup=False)
+        failures = []
         try:
             await run_all(console, args, target, plans, folder, results)
         except LoadTestError as error:
-            failure = str(error)
-        finally:
-            # Also where a signal ends it: what is there is told.
-            problems = report(console, args, results, files)
-        if failure is not None:
-            problems.append(failure)
+            failures.append(str(error))
+        except asyncio.CancelledError:
+            report(console, args, results, files)
+            console.print(f"INTERRUPTED after {len(results)} runs", style="bold red")
+            raise
+        problems = report(console, args, results, files) + failures
         return print_problems(console, problems, "every frame is accounted for; nothing was lost.")
 
-    status = run_in_scratch_folder(run, "mtmount_stress_", console)
-    if status >= 128:
-        console.print(f"INTERRUPTED after {len(results)} runs", style="bold red")
-    return status
+    return run_in_scratch_folder(run, "mtmount_stress_", console, relay)
 
 
 def report(
@@ -328,7 +328,3 @@ def report(
         except OSError as error:
             problems.append(f"--output {error.filename}: {error.strerror}")
     return problems
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -29,6 +31,7 @@ __all__ = [
     "parse_record_limit",
     "parse_seconds",
     "parse_server_port",
+    "print_error",
 ]
 
 LOG_LEVELS = logging.getLevelNamesMapping()
@@ -55,6 +58,15 @@ class ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print an error, and end with status 2."""
         super().error(escape(message))
+
+
+def print_error(prog: str, message: str) -> None:
+    """Print why a program fails, as one line on the standard error.
+
+    Where that cannot be written, the exit status alone tells of it.
+    """
+    with contextlib.suppress(OSError):
+        print(f"{prog}: failed: {escape(message)}", file=sys.stderr, flush=True)
 
 
 def parse_output_file(text: str) -> OutputFile:

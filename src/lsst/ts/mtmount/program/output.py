@@ -6,6 +6,7 @@ None of it is a reason to halt the telemetry, or to change the exit status.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -18,7 +19,7 @@ from ..constants import LOGGER_NAME
 from ..resilience.output_file import write_all
 from ..resilience.writer_thread import WriterThread
 
-__all__ = ["QueuedOutput", "wait_printed"]
+__all__ = ["OutputError", "QueuedOutput", "wait_printed"]
 
 #: Its messages reach SAL, as the client's do.
 LOG = logging.getLogger(LOGGER_NAME).getChild("program")
@@ -31,6 +32,14 @@ LINE_OVERHEAD = 100
 
 #: How long what waits may take to be written at the end [seconds].
 CLOSE_TIMEOUT = 1.0
+
+
+class OutputError(Exception):
+    """What was printed could not be written, for this reason."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(f"cannot write the output: {reason.strerror}")
+        self.reason = reason
 
 
 class QueuedStream(io.TextIOBase):
@@ -100,6 +109,7 @@ class QueuedOutput:
     def __init__(self) -> None:
         self._threads: list[WriterThread[tuple[int, bytes]]] = []
         self._replaced: list[tuple[TextIO, QueuedStream]] = []
+        self._failure: OSError | None = None
 
     def __enter__(self) -> Self:
         streams = [stream for stream in (sys.stdout, sys.stderr) if _has_descriptor(stream)]
@@ -116,6 +126,19 @@ class QueuedOutput:
     def __exit__(self, *exc_info: object) -> None:
         if self.close():
             _exchange({id(new): old for old, new in self._replaced})
+        elif self._failure is None:
+            self._failure = TimeoutError(errno.ETIMEDOUT, "nobody reads it")
+
+    def check(self) -> None:
+        """Check, at the end, that all that was printed or logged was written.
+
+        Raises
+        ------
+        OutputError
+            If not.
+        """
+        if self._failure is not None:
+            raise OutputError(self._failure)
 
     def close(self) -> bool:
         """Write what waits; return whether that was possible in time."""
@@ -139,9 +162,13 @@ class QueuedOutput:
                 write_all(descriptor, notice.encode() + data)
             except OSError as error:
                 num_lost += 1
+                if self._failure is None:
+                    self._failure = error
                 if not is_told:
                     is_told = True
-                    LOG.warning(f"Cannot print: {error.strerror}")
+                    # Of a reader that has gone, or a descriptor that was closed, nobody needs to hear.
+                    level = logging.INFO if error.errno in (errno.EPIPE, errno.EBADF) else logging.WARNING
+                    LOG.log(level, f"Cannot print: {error.strerror}")
             else:
                 num_lost = 0
 

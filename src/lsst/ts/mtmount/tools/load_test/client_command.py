@@ -9,14 +9,18 @@ from pathlib import Path
 
 from ...resilience.escape import escape
 
-__all__ = ["OURS", "PLAIN", "ClientCommand", "parse_client_command"]
-
-#: Our program is started as its entry point does it: the launcher finds this
-#: package whatever else is on the path.
-OUR_PROGRAM = "import sys, mtmount_telemetry_launcher as launcher; sys.exit(launcher.run_client())"
+__all__ = ["OURS", "PLAIN", "ClientCommand", "make_own_command", "parse_client_command"]
 
 CONNECTION_OPTIONS = ("--host", "{host}", "--port", "{port}")
 REPORT_OPTIONS = ("--report", "{report}", "--report-interval", "{interval}")
+
+
+def make_own_command(entry: str) -> list[str]:
+    """Return the command of a program of ours, by the name of its entry in the launcher.
+
+    The launcher finds this package whatever else is on the path.
+    """
+    return [sys.executable, "-c", f"import sys, mtmount_telemetry_launcher as own; sys.exit(own.{entry}())"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def parse_client_command(text: str) -> ClientCommand:
 #: This project's client.
 OURS = ClientCommand(
     "telemetry client",
-    (sys.executable, "-c", OUR_PROGRAM, *CONNECTION_OPTIONS, *REPORT_OPTIONS),
+    (*make_own_command("run_client"), *CONNECTION_OPTIONS, *REPORT_OPTIONS),
 )
 
 #: The same in pure Python, for comparison.

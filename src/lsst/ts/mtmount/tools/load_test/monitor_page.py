@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .child_program import ChildProgram, LoadTestError
+from .client_command import make_own_command
 from .kafka_target import KafkaTarget, TargetChoice
 
 __all__ = ["TargetWithPage"]
@@ -32,7 +32,7 @@ class TargetWithPage(TargetChoice):
 
         The same if the page's program ends before the run.
         """
-        command = [sys.executable, "-m", "lsst.ts.mtmount.commands.monitor"]
+        command = make_own_command("run_monitor")
         command += ["--web", f"{self.host}:{self.port}"]
         async with (
             super().open(folder, variables) as target,

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .child_program import ChildProgram, LoadTestError
-from .client_command import ClientCommand
+from .client_command import ClientCommand, make_own_command
 from .frame_counts import FrameCounts
 from .kafka_target import KafkaTarget, TargetChoice
 from .procfs import list_tree
@@ -296,7 +295,7 @@ class _Run:
 
 def _make_simulator(plan: RunPlan, folder: Path, variables: Mapping[str, str]) -> ChildProgram:
     rate = "max" if math.isinf(plan.rate) else repr(plan.rate)
-    command = [sys.executable, "-m", "lsst.ts.mtmount.commands.mock_tma", "--host", HOST, "--port", "0"]
+    command = [*make_own_command("run_mock_tma"), "--host", HOST, "--port", "0"]
     command += ["--rate", rate, *plan.stream.make_options(plan.rate, plan.duration, plan.seed)]
     command += ["--report", str(folder / SIMULATOR_REPORT)]
     if plan.compare:
