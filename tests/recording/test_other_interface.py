@@ -3,7 +3,6 @@
 import asyncio
 import json
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from lsst.ts.mtmount.tma_interface import TmaInterface, TmaInterfaceError, load_
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 from lsst.ts.mtmount.tools.simulator.replay import Replay
 
+from ..programs import find_program
 from ..tma_interface.new_software import TOPICS, write_new_file
 from .frames import make_stream, read_back, record
 
@@ -119,7 +119,7 @@ async def test_the_client_records_with_its_interface(
 
 async def run_recorder(port: int, folder: Path, *options: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lsst.ts.mtmount.commands.record_tma"),
+        find_program("record_tma_telemetry"),
         *("--host", "127.0.0.1", "--port", str(port), "--output", str(folder), *options),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
