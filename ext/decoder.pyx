@@ -125,8 +125,8 @@ cdef class FrameDecoder:
         Frames dropped, by reason.
     unsupported : `int`
         Frames of unsupported topics.
-    unsupported_topic_ids : `set` [`int`]
-        The topic IDs of these (the first 1,000).
+    unsupported_by_id : `dict` [`int`, `int`]
+        These, of the first 1,000 topic IDs.
     clock_is_due : `bool`
         Is a time stamp for the clock offset wanted?
     max_reported : `int`
@@ -153,7 +153,7 @@ cdef class FrameDecoder:
     cdef readonly int64_t handled
     cdef readonly int64_t unsupported
     cdef readonly dict dropped
-    cdef readonly set unsupported_topic_ids
+    cdef readonly dict unsupported_by_id
     cdef public bint clock_is_due
     cdef public Py_ssize_t max_reported
     cdef readonly bytes pending_frame
@@ -196,7 +196,7 @@ cdef class FrameDecoder:
         self.on_missing_member = on_missing_member
         self.max_reported = FRAME_HEAD
         self.dropped = dict.fromkeys(DropReason, 0)
-        self.unsupported_topic_ids = set()
+        self.unsupported_by_id = {}
         self.codecs = {}
         self._by_id = [None] * (MAX_INDEXED_TOPIC_ID + 1)
         self._scanner.max_integer_digits = sys.get_int_max_str_digits()
@@ -431,11 +431,10 @@ cdef class FrameDecoder:
             codec = self.codecs.get(topic_id)
             if codec is None:
                 self.unsupported += 1
-                if (
-                    topic_id not in self.unsupported_topic_ids
-                    and len(self.unsupported_topic_ids) < MAX_UNSUPPORTED
-                ):
-                    self.unsupported_topic_ids.add(topic_id)
+                if topic_id in self.unsupported_by_id:
+                    self.unsupported_by_id[topic_id] += 1
+                elif len(self.unsupported_by_id) < MAX_UNSUPPORTED:
+                    self.unsupported_by_id[topic_id] = 1
                     self._called_back = True
                     self.on_unsupported(topic_id)
                 return NEED_MORE

@@ -157,6 +157,8 @@ async def test_with_the_new_file(
     assert f"TMA interface: {new_file} (5 topics, " in caplog.text
     assert "unlike the packaged one, azimuth does not send actualTorque, actualTorqueTimestamp" in caplog.text
     assert "there is no tel_unknownToSal; the frames of topic ID 29 are ignored" in caplog.text
+    assert counters.unsupported_by_topic == {"unknownToSal": 1}
+    assert "29; its frames are ignored: the SAL interface has no telemetry topic unknownToSal" in caplog.text
 
 
 async def test_unusable_file(tma: ScriptedTma, sal_environment: str, tmp_path: Path) -> None:

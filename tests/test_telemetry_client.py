@@ -289,10 +289,46 @@ async def test_unknown_topics_are_reported_once(
         await kafka_reader.read_count("azimuth", 1)
         assert client.unsupported_topic_ids == {1234, 20, 1000}
         assert client.counters.unsupported == 9
+        assert client.counters.unsupported_by_topic == {"1234": 3, "20": 3, "1000": 3}
         assert client.counters.total_dropped == 0
     messages = [record.getMessage() for record in caplog.records if "nsupported topic" in record.getMessage()]
     assert len(messages) == 3
-    assert "1234" in messages[0]
+    assert "1234; its frames are ignored: the TMA's interface lacks it; a newer one" in messages[0]
+
+
+async def test_unknown_topics_of_a_hostile_sender_are_bounded(
+    tma: ScriptedTma, kafka_reader: KafkaReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+        # Two that only differ where they are cut; then more than are kept.
+        await tma.send(*[b'{"topicID": %d}' % (10**4000 + number) for number in (1, 2)])
+        await tma.send(*[b'{"topicID": %d}' % number for number in range(1000, 3000)] * 2)
+        await tma.send(golden_frame("azimuth"))
+        await kafka_reader.read_count("azimuth", 1)
+        counters = client.counters
+        client.log_counters()
+    assert counters.unsupported == 4002 == sum(counters.unsupported_by_topic.values())
+    assert len(client.unsupported_topic_ids) == 1000
+    assert len(counters.unsupported_by_topic) == 100
+    cut = f"1{'0' * 39}... (4001 digits)"
+    assert list(counters.unsupported_by_topic.items())[:2] == [(cut, 2), ("1000", 2)]
+    assert counters.unsupported_by_topic["others"] == 4002 - 2 - 98 * 2
+    (line, _) = (message for message in caplog.messages if message.startswith("Counters: "))
+    assert (
+        json.loads(line.removeprefix("Counters: "))["unsupported_by_topic"] == counters.unsupported_by_topic
+    )
+    assert len(line) < 5000
+
+
+async def test_a_topic_whose_handler_was_removed_is_named(
+    tma: ScriptedTma, kafka_reader: KafkaReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+        del client.topic_handlers[6]
+        await tma.send(golden_frame("azimuth"), golden_frame("elevation"))
+        await kafka_reader.read_count("elevation", 1)
+        assert client.counters.unsupported_by_topic == {"azimuth": 1}
+    assert "Unsupported topic ID 6; its frames are ignored: topic azimuth has no handler" in caplog.text
 
 
 async def test_strict_ends_at_the_first_undecodable_frame(

@@ -210,7 +210,7 @@ class CoreRun:
         assert decoder.published == counts["publish"]
         assert sum(decoder.dropped.values()) == counts["drop"]
         assert decoder.unsupported == account.unsupported
-        assert decoder.unsupported_topic_ids == account.unsupported_topic_ids
+        assert decoder.unsupported_by_id == account.unsupported_by_id
 
 
 class Account:
@@ -224,7 +224,7 @@ class Account:
         self.frames = 0
         self.bytes = 0
         self.unsupported = 0
-        self.unsupported_topic_ids: set[int] = set()
+        self.unsupported_by_id: Counter[int] = Counter()
         self.twins = {MIXED_ID: mixed_twin()} | {
             topic_id: PlainTopic(topic_id, FIELDS, WIRE) for topic_id in TOPIC_IDS[1:]
         }
@@ -287,8 +287,8 @@ class Account:
         if number != topic_id:
             raise BadFrameError((DropReason.TOPIC_ID, None))
         self.unsupported += 1
-        if number not in self.unsupported_topic_ids:
-            self.unsupported_topic_ids.add(number)
+        self.unsupported_by_id[number] += 1
+        if self.unsupported_by_id[number] == 1:
             self.events.append(("unsupported", number))
 
     def read_clock(self, stamp: Any) -> None:

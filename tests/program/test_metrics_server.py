@@ -53,8 +53,6 @@ def make_snapshot(**changes: float) -> Snapshot:
         "last_frame_time": time.monotonic(),
         "kafka_stalled": 0.0,
         "clock_offset": math.nan,
-        "recorded": 0,
-        "not_recorded": 0,
         **changes,
     }
     return Snapshot(counters=counters, topic_frames={}, **values)  # type: ignore[arg-type]

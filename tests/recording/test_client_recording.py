@@ -1,7 +1,9 @@
 """The client's ``record=``, and the program ``record_tma_telemetry``."""
 
 import asyncio
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 from lsst.ts.mtmount import TelemetryClient
@@ -28,6 +30,30 @@ async def test_the_client_records_what_it_receives(tmp_path: Path, kafka_reader:
     messages = read_back(tmp_path)
     assert b"".join(message.data + b"\r\n" for message in messages) == bytes(sent)
     assert client.recorder.num_recorded == client.counters.frames == len(messages)
+    assert (client.counters.recorded_frames, client.counters.recorder_dropped) == (len(messages), 0)
+
+
+async def test_report_and_last_log_line_have_all_that_was_recorded(
+    tmp_path: Path, kafka_reader: KafkaReader
+) -> None:
+    async with TmaSimulator(rate=10, max_ticks=40) as simulator:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "lsst.ts.mtmount.commands.run_client"),
+            *("--host", "127.0.0.1", "--port", str(simulator.port)),
+            *("--record", str(tmp_path / "night"), "--report", str(tmp_path / "report.json")),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        async with asyncio.timeout(60):
+            output, _ = await process.communicate()
+        num_frames = simulator.frames_sent
+    (line,) = (line for line in output.decode().splitlines() if "Counters: " in line)
+    for figures in (
+        json.loads((tmp_path / "report.json").read_text()),
+        json.loads(line.partition("Counters: ")[2]),
+    ):
+        assert figures["frames"] == figures["recorded_frames"] == num_frames > 0
+        assert figures["recorder_dropped"] == 0
 
 
 async def test_each_connection_begins_a_frame(tmp_path: Path, kafka_reader: KafkaReader) -> None:

@@ -1,6 +1,7 @@
 """The telemetry client: from the TMA's socket to SAL messages in Kafka."""
 
 import asyncio
+import dataclasses
 import json
 import logging
 import math
@@ -281,7 +282,14 @@ class TelemetryClient(Client):
     def counters(self) -> Counters:
         """What became of every frame so far; what Kafka has acknowledged by now is counted first."""
         self._sal.publisher.serve()
-        return self._pipeline.counters
+        counters = self._pipeline.counters
+        if self.recorder is None:
+            return counters
+        return dataclasses.replace(
+            counters,
+            recorded_frames=self.recorder.num_recorded,
+            recorder_dropped=self.recorder.num_dropped,
+        )
 
     def get_preprocessor(self, sal_topic_name: str) -> Preprocessor | None:
         """Get the preprocessor for this topic, if it exists, else None.
@@ -606,7 +614,6 @@ class TelemetryClient(Client):
 
     def take_snapshot(self) -> Snapshot:
         """Return the figures that ``--metrics-port`` serves."""
-        recorder = self.recorder
         return Snapshot(
             counters=self.counters,
             topic_frames=self._pipeline.topic_frames,
@@ -614,8 +621,6 @@ class TelemetryClient(Client):
             last_frame_time=self.last_receive_time,
             kafka_stalled=self._sal.publisher.measure_stall(),
             clock_offset=self._pipeline.clock_offset.offset,
-            recorded=0 if recorder is None else recorder.num_recorded,
-            not_recorded=0 if recorder is None else recorder.num_dropped,
         )
 
     def describe_loss(self) -> str:
@@ -687,11 +692,12 @@ class TelemetryClient(Client):
         failure = await self._run_step("close the controller", self._sal.close(self.flush_timeout))
         if failure is not None:
             self.failure = error = error or failure
-        self.log_counters()
         if self._dead_letter is not None:
             await self._run_step("close dead letters", run_in_daemon_thread(self._dead_letter.close))
         if self.recorder is not None:
             await self._run_step("close the recording", run_in_daemon_thread(self.recorder.close))
+        # What was recorded is counted, too.
+        self.log_counters()
         # Not before: a signal must not cut off the flush.
         if self._signals is not None:
             self._signals.remove()

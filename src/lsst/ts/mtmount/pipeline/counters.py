@@ -48,6 +48,11 @@ class Counters:
     unknown_members : `dict` [`str`, `list` [`str`]]
         Members that came and that the TMA's interface lacks, by SAL topic:
         the first 100 of each.
+    unsupported_by_topic : `dict` [`str`, `int`]
+        Of ``unsupported``, by SAL topic, or by topic ID if the TMA's
+        interface lacks it: the first 100, and ``others``.
+    recorded_frames, recorder_dropped : `int`
+        Frames that were recorded, and that are missing in the recording.
     failed_by_reason : `dict` [`str`, `int`]
         Of ``failed``, by Kafka's name of the error, such as
         ``TOPIC_AUTHORIZATION_FAILED``.
@@ -65,7 +70,10 @@ class Counters:
     pending: int
     incomplete: dict[str, int] = dataclasses.field(default_factory=dict)
     unknown_members: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    unsupported_by_topic: dict[str, int] = dataclasses.field(default_factory=dict)
     failed_by_reason: dict[str, int] = dataclasses.field(default_factory=dict)
+    recorded_frames: int = 0
+    recorder_dropped: int = 0
 
     def __repr__(self) -> str:
         figures = {name: value for name, value in self.as_dict().items() if value}

@@ -4,7 +4,9 @@ import asyncio
 import functools
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 from ..constants import CLOCK_OFFSET_TOPICS, MAX_FRAME_LENGTH
@@ -40,6 +42,12 @@ DROP_TIMEOUT = 1.0
 
 #: How much of an unknown topic ID is logged [digits].
 MAX_ID_LENGTH = 40
+
+#: So many unsupported topics are counted one by one.
+MAX_UNSUPPORTED = 100
+
+#: What the frames of the other ones are counted as.
+OTHERS = "others"
 
 
 class TelemetryTopic(WritableTopic, Protocol):
@@ -115,7 +123,7 @@ class TelemetryPipeline:
         handlers: dict[int, Handler] = {}
         # What a standard handler has.
         self._standard: dict[int, tuple[TelemetryTopic, Mapping[str, Functor]]] = {}
-        self._names: dict[int, str] = {}
+        self._names = {topic.topic_id: topic.sal_topic for topic in sal.tma_interface.topics}
         for tma_topic in sal.tma_interface.topics:
             topic_id, sal_topic = tma_topic.topic_id, tma_topic.sal_topic
             topic: TelemetryTopic | None = getattr(sal.controller, f"tel_{sal_topic}", None)
@@ -136,7 +144,6 @@ class TelemetryPipeline:
             self._decoder.add_topic(codec)
             handlers[topic_id] = TelemetryTopicHandler(topic, fields, preprocessors.get(sal_topic))
             self._standard[topic_id] = (topic, fields)
-            self._names[topic_id] = sal_topic
         self._codecs = dict(self._decoder.codecs)
         self.topic_handlers = TopicHandlers(self._codecs, self._choose_path)
         self.topic_handlers.update(handlers)
@@ -154,7 +161,7 @@ class TelemetryPipeline:
     @property
     def unsupported_topic_ids(self) -> set[int]:
         """Topic IDs seen that are none of the TMA's."""
-        return self._decoder.unsupported_topic_ids
+        return set(self._decoder.unsupported_by_id)
 
     @property
     def topic_frames(self) -> dict[str, int]:
@@ -181,6 +188,7 @@ class TelemetryPipeline:
             pending=decoder.pending,
             incomplete=self._members.incomplete,
             unknown_members=self._members.unknown_members,
+            unsupported_by_topic=self._count_unsupported(),
             failed_by_reason=dict(self._deliveries.failed_by_reason),
         )
 
@@ -348,13 +356,27 @@ class TelemetryPipeline:
         self._decoder.add_topic(codec)
 
     def _report_unsupported(self, topic_id: int) -> None:
-        # The ID itself may have thousands of digits, and has been read as a number by now.
-        digits = str(topic_id)
-        if len(digits) > MAX_ID_LENGTH:
-            digits = f"{digits[:MAX_ID_LENGTH]}... ({len(digits)} digits)"
+        name = self._names.get(topic_id)
+        if name is None:
+            reason = "the TMA's interface lacks it; a newer one is used by way of --tma-interface"
+        elif topic_id in self._standard:
+            reason = f"topic {name} has no handler"
+        else:
+            reason = f"the SAL interface has no telemetry topic {name}"
         self.limited_log.log(
-            "Unsupported topic ID", logging.INFO, f"Unsupported topic ID {digits}; its frames are ignored"
+            "Unsupported topic ID",
+            logging.INFO,
+            f"Unsupported topic ID {_format_id(topic_id)}; its frames are ignored: {reason}",
         )
+
+    def _count_unsupported(self) -> dict[str, int]:
+        """Count the frames of unsupported topics, by name or ID: of those that came first, and the rest."""
+        counts: Counter[str] = Counter()
+        for topic_id, count in islice(self._decoder.unsupported_by_id.items(), MAX_UNSUPPORTED):
+            counts[self._names.get(topic_id) or _format_id(topic_id)] += count
+        if rest := self._decoder.unsupported - counts.total():
+            counts[OTHERS] += rest
+        return dict(counts)
 
     def _report_drop(self, error: BaseException, frame: bytes) -> bool:
         """Tell of a dropped frame; return whether the decoder has to stop."""
@@ -386,6 +408,12 @@ def _make_codec(topic_id: int, topic: TelemetryTopic, fields: Mapping[str, Funct
         for index, member in enumerate(functor.members)
     }
     return TopicCodec(topic_id, topic.kafka_topic, topic.record, members)
+
+
+def _format_id(topic_id: int) -> str:
+    # It may have thousands of digits, and has been read as a number by now.
+    digits = str(topic_id)
+    return digits if len(digits) <= MAX_ID_LENGTH else f"{digits[:MAX_ID_LENGTH]}... ({len(digits)} digits)"
 
 
 def _name_code(code: Callable[..., Any] | None) -> str:

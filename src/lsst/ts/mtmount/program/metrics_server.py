@@ -54,8 +54,6 @@ class Snapshot:
         How long Kafka has acknowledged nothing while messages wait [s].
     clock_offset
         The TMA's clock less ours, NaN if it is not known [s].
-    recorded, not_recorded
-        Frames that were recorded, or should have been.
     """
 
     counters: Counters
@@ -64,8 +62,6 @@ class Snapshot:
     last_frame_time: float
     kafka_stalled: float
     clock_offset: float
-    recorded: int
-    not_recorded: int
 
 
 class MetricsServer:
@@ -174,8 +170,12 @@ class MetricsServer:
             ("mtmount_acknowledged", "Of these, acknowledged by Kafka", counters.acknowledged),
             ("mtmount_failed", "Of these, given up by the producer", counters.failed),
             ("mtmount_unsupported", "Frames of unknown topics", counters.unsupported),
-            ("mtmount_recorded_frames", "Frames recorded", snapshot.recorded),
-            ("mtmount_recorder_dropped", "Frames that are missing in the recording", snapshot.not_recorded),
+            ("mtmount_recorded_frames", "Frames recorded", snapshot.counters.recorded_frames),
+            (
+                "mtmount_recorder_dropped",
+                "Frames that are missing in the recording",
+                snapshot.counters.recorder_dropped,
+            ),
         ):
             yield core.CounterMetricFamily(name, text, value)
         failed = core.CounterMetricFamily(
