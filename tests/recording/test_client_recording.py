@@ -3,7 +3,6 @@
 import asyncio
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from lsst.ts.mtmount import TelemetryClient
@@ -38,7 +37,7 @@ async def test_report_and_last_log_line_have_all_that_was_recorded(
 ) -> None:
     async with TmaSimulator(rate=10, max_ticks=40) as simulator:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "lsst.ts.mtmount.commands.run_client"),
+            find_program("run_mtmount_telemetry_client"),
             *("--host", "127.0.0.1", "--port", str(simulator.port)),
             *("--record", str(tmp_path / "night"), "--report", str(tmp_path / "report.json")),
             stdout=subprocess.PIPE,
