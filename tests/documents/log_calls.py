@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["LogCall", "find_client_modules", "find_log_calls"]
+__all__ = ["ANY_LEVEL", "LogCall", "find_client_modules", "find_log_calls"]
 
 SOURCE = Path(__file__).parents[2] / "src" / "lsst" / "ts" / "mtmount"
 
@@ -20,6 +20,9 @@ METHODS = {
     "exception": "ERROR",
     "critical": "CRITICAL",
 }
+
+#: Of a call whose level is known only when it runs.
+ANY_LEVEL = "any"
 
 #: Functions that return the text that they are given, made fit for the log.
 PASSING = {"escape", "self._show"}
@@ -46,8 +49,11 @@ def find_log_calls(path: Path) -> Iterator[LogCall]:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         place = f"{path.relative_to(SOURCE)}:{node.lineno}"
-        if node.func.attr in METHODS and ast.unparse(node.func.value).lower().endswith("log"):
+        is_logger = ast.unparse(node.func.value).lower().endswith("log")
+        if is_logger and node.func.attr in METHODS:
             yield LogCall(place, METHODS[node.func.attr], render(node.args[0]))
+        if is_logger and node.func.attr == "log" and isinstance(node.args[0], ast.Name):
+            yield LogCall(place, ANY_LEVEL, render(node.args[1]))
         # A call with a level, which stands in front of the text.
         for i, argument in enumerate(node.args[:-1]):
             for name in find_levels(argument):
