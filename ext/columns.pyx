@@ -82,7 +82,7 @@ cdef class ColumnDecoder:
         for name in fields:
             kind, first, count = codec.record.locate(name)
             if kind not in FORMATS:
-                raise ValueError(f"field {name!r} holds strings")
+                raise ValueError(f"field {name!r}: expected numbers or booleans, got strings")
             types.append((name, FORMATS[kind], (count,)) if count > 1 else (name, FORMATS[kind]))
             column.kind, column.first, column.count, column.offset = kind, first, count, 0
             self._columns.push_back(column)

@@ -130,7 +130,7 @@ cdef class Record:
             if count < 1:
                 raise ValueError(f"field {name!r}: expected one element at least, got {count}")
             if name in self._fields:
-                raise ValueError(f"field {name!r} is there twice")
+                raise ValueError(f"expected fields of different names, got {name!r} twice")
             self._fields[name] = (<int>KINDS[avro_type], first, count)
             if count > 1 or any(is_array):
                 self._arrays.add(name)

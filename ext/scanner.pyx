@@ -43,7 +43,7 @@ cdef object scan_error(JsonScanner* scanner, const char* frame, Py_ssize_t lengt
             DropReason.NOT_UTF8, f"{exception.reason} at byte {exception.start}", offset=exception.start
         )
     if length == 0:
-        return FrameError(DropReason.NOT_JSON, "the frame is empty", offset=0)
+        return FrameError(DropReason.NOT_JSON, "expected a JSON object, got nothing", offset=0)
     if error == JSON_NESTING:
         return FrameError(DropReason.NESTING, f"at byte {offset}", offset=offset)
     if error == JSON_NOT_OBJECT:
@@ -74,7 +74,7 @@ cdef object find_topic_id(JsonScanner* scanner):
     cdef double number
     cdef int64_t integer = 0
     if i < 0:
-        raise FrameError(DropReason.TOPIC_ID, "topicID is missing")
+        raise FrameError(DropReason.TOPIC_ID, "expected a member topicID, got none")
     cdef Member* member = &scanner.members[i]
     if member.type == JSON_INTEGER:
         if read_integer(member.value, member.value_end, &integer):

@@ -144,7 +144,7 @@ def make_dtype(ctype) -> object:
     code = getattr(ctype, "_type_", None)
     kind = KINDS.get(code) if isinstance(code, str) else None
     if kind is None:
-        raise TypeError(f"{ctype.__name__} has no counterpart in NumPy")
+        raise TypeError(f"expected a type that NumPy has, got {ctype.__name__}")
     # A type has both orders as attributes, one of which is the type itself.
     is_big = getattr(ctype, "__ctype_be__", None) is ctype
     return numpy.dtype(f"{'>' if is_big else '<'}{kind}{ctypes.sizeof(ctype)}")
@@ -195,7 +195,7 @@ cdef class StructArrayReader:
             raise TypeError(f"expected a subclass of ctypes.Structure, got {struct_type.__name__}")
         self.itemsize = ctypes.sizeof(struct_type)
         if self.itemsize == 0:
-            raise ValueError(f"{struct_type.__name__} is empty")
+            raise ValueError(f"expected a structure with fields, got {struct_type.__name__}, which is empty")
         self.dtype = make_dtype(struct_type)
         import numpy
 

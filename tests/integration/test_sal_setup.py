@@ -107,7 +107,7 @@ async def test_several_may_create_the_topics_at_once(
     publishers = [KafkaPublisher(settings, LOG) for _ in range(4)]
     async with asyncio.timeout(TIMEOUT):
         await asyncio.gather(*(publisher.start(TOPICS) for publisher in publishers))
-    assert len({tuple(publisher.schema_ids.items()) for publisher in publishers}) == 1
+    assert len({tuple(publisher.schemas.items()) for publisher in publishers}) == 1
     for publisher in publishers:
         await publisher.close(TIMEOUT)
     assert len(await asyncio.to_thread(describe_topics, settings)) == len(TOPICS)

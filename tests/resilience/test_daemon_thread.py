@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -23,6 +24,7 @@ asyncio.run(main())
 
 async def test_result_and_error() -> None:
     assert await run_in_daemon_thread(divmod, 7, 2) == (3, 1)
+    assert await run_in_daemon_thread(lambda: threading.current_thread().daemon)
     with pytest.raises(ZeroDivisionError):
         await run_in_daemon_thread(divmod, 7, 0)
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 
-import pytest
-
-from lsst.ts.mtmount.resilience.writer_thread import WriterThread, run_in_daemon_thread
+from lsst.ts.mtmount.resilience.writer_thread import WriterThread
 
 TIMEOUT = 20.0
 
@@ -76,21 +73,3 @@ def test_order_is_kept_between_threads() -> None:
     for name in "ab":
         numbers = [int(item[1:]) for item in target.written if item[0] == name]
         assert numbers == list(range(1000))
-
-
-async def test_call_in_a_daemon_thread() -> None:
-    assert await run_in_daemon_thread(lambda: threading.current_thread().daemon)
-
-    def fail() -> None:
-        raise OSError("no")
-
-    with pytest.raises(OSError, match="no"):
-        await run_in_daemon_thread(fail)
-
-
-async def test_call_that_hangs_can_be_left() -> None:
-    may_end = threading.Event()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await run_in_daemon_thread(may_end.wait)
-    may_end.set()

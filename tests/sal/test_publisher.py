@@ -56,7 +56,7 @@ async def test_schemas_are_registered_once(settings: KafkaSettings) -> None:
         pass
     async with started(settings) as second:
         pass
-    assert list(first.schema_ids) == ["tel_brake", "evt_brake"]
+    assert list(first.schemas) == ["tel_brake", "evt_brake"]
     assert first.schemas == second.schemas
     assert first.schemas["tel_brake"].rev_code == TOPICS[0].rev_code
 

@@ -49,7 +49,7 @@ def test_empty_variables_are_unset() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"LSST_TOPIC_SUBNAME": ""}])
 def test_subname_is_required(environ: dict[str, str]) -> None:
-    with pytest.raises(SettingsError, match="LSST_TOPIC_SUBNAME must be set"):
+    with pytest.raises(SettingsError, match="LSST_TOPIC_SUBNAME to be set, got none"):
         KafkaSettings.from_environment(environ)
 
 
@@ -159,13 +159,13 @@ def test_idempotence_without_explicit_acks_means_all(
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("- 1\n- 2\n", "does not hold a mapping"),
+        ("- 1\n- 2\n", "expected a mapping of properties, got list"),
         ("linger.ms: [1]\n", "a plain value for each property, not so 'linger.ms'"),
         ("linger.ms:\n", "a plain value for each property, not so 'linger.ms'"),
         ("1: 2\n", "a plain value for each property, not so 1"),
-        ("linger.ms: 1\nsasl.password: 'pa55-yaml\n", r"is no YAML \(line 3\)"),
-        ("sasl.password: !pa55-yaml x\n", r"is no YAML \(line 1\)"),
-        ("sasl.password: pa55-yaml\x00\n", "is no YAML"),
+        ("linger.ms: 1\nsasl.password: 'pa55-yaml\n", r"expected YAML, got something else \(line 3\)"),
+        ("sasl.password: !pa55-yaml x\n", r"expected YAML, got something else \(line 1\)"),
+        ("sasl.password: pa55-yaml\x00\n", "expected YAML, got"),
     ],
 )
 def test_bad_yaml_is_refused_without_quoting_it(

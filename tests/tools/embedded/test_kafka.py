@@ -76,8 +76,6 @@ def test_environment() -> None:
             "LSST_KAFKA_BROKER_ADDR": kafka.bootstrap_servers,
             "LSST_SCHEMA_REGISTRY_URL": kafka.registry_url,
         }
-        base = {"PATH": "/bin", "LSST_KAFKA_SECURITY_USERNAME": "u", "LSST_SCHEMA_REGISTRY_URL": "other"}
-        assert kafka.process_environment("test", base) == {"PATH": "/bin"} | kafka.environment("test")
 
 
 def test_failed_start_leaves_nothing_running() -> None:

@@ -179,7 +179,7 @@ def test_usage_errors(
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"LSST_TOPIC_SUBNAME": ""}, "LSST_TOPIC_SUBNAME must be set"),
+        ({"LSST_TOPIC_SUBNAME": ""}, "LSST_TOPIC_SUBNAME to be set, got none"),
         ({"LSST_SCHEMA_REGISTRY_URL": "nonsense"}, "LSST_SCHEMA_REGISTRY_URL: expected a URL"),
         ({"LSST_KAFKA_BROKER_CLIENT_CONFIGURATION": "/nowhere"}, "/nowhere cannot be read"),
     ],

@@ -24,9 +24,9 @@ from .program.metrics_server import Snapshot
 from .recording import DEFAULT_LIMIT, Recorder
 from .resilience import Backoff, DeadLetterFile
 from .resilience.cancellation import ends_us
+from .resilience.daemon_thread import run_in_daemon_thread
 from .resilience.late_warning import warn_if_late
 from .resilience.signal_handlers import SharedSignalHandlers
-from .resilience.writer_thread import run_in_daemon_thread
 from .sal import Controller, make_sal_backend
 from .sal.backend import SalBackend
 from .tcp.client import Client, check_connect_callback

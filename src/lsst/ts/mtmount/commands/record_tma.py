@@ -24,7 +24,7 @@ from ..program.arguments import (
 from ..program.event_loop import SignalRelay
 from ..program.log_format import LogFormatter
 from ..recording import DEFAULT_LIMIT, Recorder
-from ..resilience.writer_thread import run_in_daemon_thread
+from ..resilience.daemon_thread import run_in_daemon_thread
 from ..tcp.client import Client
 from ..tma_interface import TmaInterface, TmaInterfaceError, choose_tma_interface, log_choice
 from .runner import SignalReceivedError, run_until_signal, wait_for_signal

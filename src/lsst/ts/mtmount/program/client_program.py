@@ -20,9 +20,9 @@ from .._version import __version__
 from ..constants import LOGGER_NAME
 from ..core import DropReason
 from ..pipeline.counters import Counters
+from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.escape import escape
 from ..resilience.signal_handlers import SharedSignalHandlers
-from ..resilience.writer_thread import run_in_daemon_thread
 from ..sal import SalobjError
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from .client_arguments import parse_arguments

@@ -9,8 +9,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.output_file import OutputFile
-from ..resilience.writer_thread import WriterThread, run_in_daemon_thread
+from ..resilience.writer_thread import WriterThread
 
 __all__ = ["ReportFile"]
 

@@ -31,9 +31,9 @@ class Backoff:
         pick: Callable[[], float] = random.random,
     ) -> None:
         if not 0 < first <= longest:
-            raise ValueError(f"first={first} must be above 0, and longest={longest} not below it")
+            raise ValueError(f"expected 0 < first <= longest, got first={first}, longest={longest}")
         if not 0 <= jitter <= 1:
-            raise ValueError(f"jitter={jitter} must be 0 to 1")
+            raise ValueError(f"expected jitter of 0 to 1, got {jitter}")
         self._first = first
         self._longest = longest
         self._jitter = jitter

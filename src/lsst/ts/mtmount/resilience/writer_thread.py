@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["WriterThread", "run_in_daemon_thread"]
+__all__ = ["WriterThread"]
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class WriterThread(Generic[Item]):
@@ -127,33 +124,3 @@ class WriterThread(Generic[Item]):
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-
-
-async def run_in_daemon_thread(function: Callable[[], Result]) -> Result:
-    """Call a function in a thread of its own, which nobody waits for at the end of the process.
-
-    Cancelling this leaves the thread alone. asyncio's own executor would be waited for.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
-
-    def finish(result: Result | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)  # type: ignore[arg-type]
-        else:
-            future.set_exception(error)
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = function()
-        except Exception as error:
-            failure = error
-        # The loop may have been closed: nobody waits any more.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(finish, result, failure)
-
-    threading.Thread(target=run, name=getattr(function, "__name__", "call"), daemon=True).start()
-    return await future

@@ -126,7 +126,7 @@ def _read_added_generics(path: Path) -> set[str]:
         if element.findtext("Name") == COMPONENT:
             added = element.findtext("AddedGenerics") or ""
             return {MANDATORY, *(name.strip() for name in added.split(",") if name.strip())}
-    raise InterfaceError(f"{path} has no component {COMPONENT}")
+    raise InterfaceError(f"expected component {COMPONENT} in {path}, got none")
 
 
 def _iterate_topics(path: Path, component: str) -> Iterator[TopicElement]:
@@ -135,7 +135,9 @@ def _iterate_topics(path: Path, component: str) -> Iterator[TopicElement]:
     for element in _iterate_elements(path, {"SALEvent", "SALTelemetry"}):
         full_name = element.findtext("EFDB_Topic") or ""
         if not full_name.startswith(prefix):
-            raise InterfaceError(f"{path}: the topic name {full_name!r} does not start with {prefix!r}")
+            raise InterfaceError(
+                f"{path}: expected a topic name that starts with {prefix!r}, got {full_name!r}"
+            )
         yield TopicElement(full_name.removeprefix(prefix), element.findtext("Category") or "", element)
 
 
@@ -148,7 +150,7 @@ def _iterate_elements(path: Path, tags: Collection[str]) -> Iterator[ElementTree
                     yield element
                     element.clear()
     except ElementTree.ParseError as error:
-        raise InterfaceError(f"{path} is not well-formed XML: {error}") from None
+        raise InterfaceError(f"expected well-formed XML in {path}, got: {error}") from None
     except OSError as error:
         raise InterfaceError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -170,7 +172,7 @@ def _make_topic(path: Path, topic: TopicElement, private_fields: tuple[FieldInfo
 def _make_field(item: ElementTree.Element) -> FieldInfo:
     name, sal_type = item.findtext("EFDB_Name"), item.findtext("IDL_Type")
     if not name or not sal_type:
-        raise ValueError(f"an item lacks EFDB_Name or IDL_Type (it has {name!r}, {sal_type!r})")
+        raise ValueError(f"expected EFDB_Name and IDL_Type in an item, got {name!r} and {sal_type!r}")
     return FieldInfo(
         name=name,
         sal_type=sal_type,

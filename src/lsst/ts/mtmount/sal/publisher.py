@@ -133,11 +133,6 @@ class KafkaPublisher:
         """An error after which the producer cannot be used any more."""
         return self.health.fatal_error
 
-    @property
-    def schema_ids(self) -> dict[str, int]:
-        """Schema ids by attribute name of the topic."""
-        return {name: schema.schema_id for name, schema in self.schemas.items()}
-
     async def start(self, topics: Iterable[TopicInfo], *, is_exact: bool = False) -> None:
         """Create missing Kafka topics, get the schema ids and start the producer.
 

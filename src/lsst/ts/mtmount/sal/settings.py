@@ -84,12 +84,16 @@ class KafkaSettings:
     def __post_init__(self) -> None:
         if not SUBNAME.fullmatch(self.subname):
             raise SettingsError(
-                f"LSST_TOPIC_SUBNAME={self.subname!r}: only letters, digits, '.', '_' and '-' may be in it"
+                f"expected letters, digits, '.', '_' and '-' for LSST_TOPIC_SUBNAME, got {self.subname!r}"
             )
         if self.replication_factor < 1:
-            raise SettingsError(f"LSST_KAFKA_REPLICATION_FACTOR={self.replication_factor} is less than 1")
+            raise SettingsError(
+                f"expected LSST_KAFKA_REPLICATION_FACTOR of 1 or more, got {self.replication_factor}"
+            )
         if self.acks is not None and self.acks != "all" and not re.fullmatch(r"-?\d+", self.acks):
-            raise SettingsError(f"LSST_KAFKA_PRODUCER_WAIT_ACKS={self.acks!r} is neither a number nor 'all'")
+            raise SettingsError(
+                f"expected an integer or 'all' for LSST_KAFKA_PRODUCER_WAIT_ACKS, got {self.acks!r}"
+            )
         for name, reason in REFUSED.items():
             if name in self.producer_overrides or name in self.client_overrides:
                 raise SettingsError(f"expected no {name} in the Kafka configuration: {reason}")
@@ -111,13 +115,13 @@ class KafkaSettings:
 
         subname = environ.get("LSST_TOPIC_SUBNAME")
         if not subname:
-            raise SettingsError("The environment variable LSST_TOPIC_SUBNAME must be set")
+            raise SettingsError("expected the environment variable LSST_TOPIC_SUBNAME to be set, got none")
         replication_factor = get("LSST_KAFKA_REPLICATION_FACTOR", str(DEFAULT_REPLICATION_FACTOR))
         try:
             replicas = int(replication_factor)
         except ValueError:
             raise SettingsError(
-                f"LSST_KAFKA_REPLICATION_FACTOR={replication_factor!r} is no number"
+                f"expected an integer for LSST_KAFKA_REPLICATION_FACTOR, got {replication_factor!r}"
             ) from None
         return cls(
             subname=subname,
@@ -274,11 +278,13 @@ def _read_yaml(environ: Mapping[str, str], variable: str) -> Configuration:
         # The error's own text may quote the file, and with it a password.
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""
-        raise SettingsError(f"{variable}={path} is no YAML{place}") from None
+        raise SettingsError(f"{variable}={path}: expected YAML, got something else{place}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise SettingsError(f"{variable}={path} does not hold a mapping of properties")
+        raise SettingsError(
+            f"{variable}={path}: expected a mapping of properties, got {type(content).__name__}"
+        )
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, str | int | float | bool):
             raise SettingsError(

@@ -824,7 +824,7 @@ def _check_encoding(encoding: str) -> None:
     try:
         "".encode(encoding)
     except (LookupError, TypeError) as error:
-        raise ValueError(f"encoding={encoding!r} is unknown") from error
+        raise ValueError(f"expected a known encoding, got {encoding!r}") from error
 
 
 def _as_connection_error(error: OSError) -> ConnectionError:

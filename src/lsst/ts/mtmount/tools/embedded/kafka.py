@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Self
 
 from .broker import EmbeddedBroker
 from .registry import EmbeddedRegistry
 
 __all__ = ["EmbeddedKafka"]
-
-#: Environment variables of SAL over Kafka begin with one of these.
-VARIABLE_PREFIXES = ("LSST_KAFKA_", "LSST_SCHEMA_REGISTRY_", "LSST_TOPIC_SUBNAME")
 
 
 class EmbeddedKafka:
@@ -68,13 +64,3 @@ class EmbeddedKafka:
             "LSST_KAFKA_BROKER_ADDR": self.bootstrap_servers,
             "LSST_SCHEMA_REGISTRY_URL": self.registry_url,
         }
-
-    def process_environment(
-        self, subname: str = "embedded", base: Mapping[str, str] = os.environ
-    ) -> dict[str, str]:
-        """Return a whole environment for a program that is to publish here.
-
-        Other variables are those of ``base``, but for its settings of another Kafka (such as a user name).
-        """
-        others = {name: value for name, value in base.items() if not name.startswith(VARIABLE_PREFIXES)}
-        return others | self.environment(subname)

@@ -19,7 +19,6 @@ from ...resilience.escape import escape
 from ...sal.kafka_topics import KafkaSetupError, create_missing_topics
 from ...sal.schema import TopicInfo
 from ...sal.settings import KafkaSettings
-from ..embedded.kafka import VARIABLE_PREFIXES
 from .child_program import ChildProgram, LoadTestError
 
 __all__ = ["EMBEDDED", "KafkaTarget", "TargetChoice"]
@@ -28,6 +27,9 @@ LOG = logging.getLogger(__name__)
 
 #: Upper bound for an answer of Kafka, and for the embedded one to come up [s].
 ANSWER_TIMEOUT = 20.0
+
+#: Environment variables of SAL over Kafka begin with one of these.
+VARIABLE_PREFIXES = ("LSST_KAFKA_", "LSST_SCHEMA_REGISTRY_", "LSST_TOPIC_SUBNAME")
 
 #: SAL topics have one partition.
 PARTITION = 0

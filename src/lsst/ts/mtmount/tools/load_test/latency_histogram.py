@@ -84,7 +84,7 @@ class LatencyHistogram:
         It is the largest of the bucket in question, at most 0.8 % too large; NaN if there is none.
         """
         if not 0 <= percent <= 100:
-            raise ValueError(f"percent={percent} is not from 0 to 100")
+            raise ValueError(f"expected percent of 0 to 100, got {percent}")
         cumulative = np.cumsum(self._counts)
         count = int(cumulative[-1])
         if not count:
