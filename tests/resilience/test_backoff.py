@@ -33,5 +33,5 @@ def test_delays_in_range(arguments: tuple[float, float]) -> None:
 
 @pytest.mark.parametrize("jitter", [-0.1, 1.1])
 def test_jitter_in_range(jitter: float) -> None:
-    with pytest.raises(ValueError, match="jitter="):
+    with pytest.raises(ValueError, match="jitter of 0 to 1, got"):
         Backoff(jitter=jitter)

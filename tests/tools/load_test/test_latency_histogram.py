@@ -89,5 +89,5 @@ def test_empty() -> None:
 
 @pytest.mark.parametrize("percent", [-1, 100.1, math.nan])
 def test_refuses_what_is_no_percentage(percent: float) -> None:
-    with pytest.raises(ValueError, match="percent="):
+    with pytest.raises(ValueError, match="percent of 0 to 100, got"):
         LatencyHistogram().percentile(percent)
