@@ -1,5 +1,6 @@
 """The TMA's software changes, end to end: what is published with the old map, and with the new file."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -7,17 +8,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.core import DropReason
-from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface, load_tma_interface
+from lsst.ts.mtmount.tma_interface import TmaTopic, load_packaged_tma_interface, load_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
-from .kafka_reader import KafkaReader
+from .kafka_reader import KafkaReader, Records
 from .sal.interface_files import packaged_fields, write_package
 from .tma import ScriptedTma
-from .tma_interface.new_software import TOPICS, make_new_sal, write_new_file
+from .tma_interface.new_software import CHANGES, TOPICS, make_frames, make_new_sal, write_new_file
 
 
 @pytest.fixture
@@ -47,17 +49,6 @@ async def tma() -> AsyncIterator[ScriptedTma]:
         yield server
 
 
-def make_frames(path: Path) -> dict[str, tuple[bytes, dict[str, float]]]:
-    """Return a frame of each topic as the new software sends it, and its members."""
-    frames = {}
-    for topic in load_tma_interface(path).topics:
-        members = {member.name: 1.0 + index for index, member in enumerate(topic.members)}
-        if topic.sal_topic == "encoderHeads":
-            members |= {"headAZ1": 11, "headAZ2": 12}
-        frames[topic.sal_topic] = json.dumps({"topicID": topic.topic_id, **members}).encode(), members
-    return frames
-
-
 @asynccontextmanager
 async def running(tma: ScriptedTma, **options: Any) -> AsyncIterator[TelemetryClient]:
     client = TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin", **options)
@@ -70,7 +61,7 @@ async def running(tma: ScriptedTma, **options: Any) -> AsyncIterator[TelemetryCl
 
 async def test_with_the_old_map(tma: ScriptedTma, kafka_reader: KafkaReader, new_file: Path) -> None:
     """The contract: what lacks a member is dropped, what is new is ignored."""
-    frames = make_frames(new_file)
+    frames = make_frames(load_tma_interface(new_file))
     async with running(tma) as client:
         await tma.send(*(frame for frame, _ in frames.values()))
         (drives,) = await kafka_reader.read_count("azimuthDrives", 1)
@@ -91,7 +82,7 @@ async def test_with_the_old_map_and_incomplete_frames(
     tma: ScriptedTma, kafka_reader: KafkaReader, new_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What lacks a member is published without it; what is new is told once, and what would take it."""
-    frames = make_frames(new_file)
+    frames = make_frames(load_tma_interface(new_file))
     whole = json.dumps(
         {"topicID": 6}
         | {member.name: 7.0 for member in load_packaged_tma_interface().by_name["azimuth"].members}
@@ -131,7 +122,7 @@ async def test_with_the_new_file(
 ) -> None:
     """All is published but the topic that SAL does not have."""
     caplog.set_level(logging.INFO)
-    frames = make_frames(new_file)
+    frames = make_frames(load_tma_interface(new_file))
     options: dict[str, Any] = {} if by_variable else {"tma_interface": new_file}
     if by_variable:
         monkeypatch.setenv("MTMOUNT_TMA_INTERFACE", str(new_file))
@@ -149,7 +140,8 @@ async def test_with_the_new_file(
     assert (counters.published, counters.unsupported, counters.total_dropped) == (5, 1, 0)
     drives = frames["azimuthDrives"][1]
     assert records["azimuthDrives"]["current"] == [drives[f"current{number}"] for number in range(1, 19)]
-    assert records["encoderHeads"]["headAZ"] == [11, 12]
+    heads = frames["encoderHeads"][1]
+    assert records["encoderHeads"]["headAZ"] == [heads["headAZ1"], heads["headAZ2"]]
     assert records["elevation"]["windLoad"] == frames["elevation"][1]["windLoad"]
     assert records["azimuth"]["actualTorque"] == 0.0
     assert records["azimuth"]["actualPosition"] == frames["azimuth"][1]["actualPosition"]
@@ -159,6 +151,56 @@ async def test_with_the_new_file(
     assert "there is no tel_unknownToSal; the frames of topic ID 29 are ignored" in caplog.text
     assert counters.unsupported_by_topic == {"unknownToSal": 1}
     assert "29; its frames are ignored: the SAL interface has no telemetry topic unknownToSal" in caplog.text
+
+
+#: The columns of the table: how the client is run.
+COLUMNS = ("without options", "`--tma-interface FILE`", "`--accept-incomplete`")
+DOCUMENT = Path(__file__).parents[1] / "doc" / "how-to" / "change-the-tma-interface.md"
+
+
+async def test_table(tma: ScriptedTma, kafka_reader: KafkaReader, new_file: Path) -> None:
+    """Print what becomes of each topic; the document has the same table."""
+    interface = load_tma_interface(new_file)
+    frames = make_frames(interface)
+    rows = [["the TMA sends", *COLUMNS], ["---"] * (1 + len(COLUMNS))]
+    rows += [[f"`{name}`, {CHANGES[name]}"] for name in frames]
+    options: list[dict[str, Any]] = [{}, {"tma_interface": new_file}, {"accept_incomplete": True}]
+    for column in options:
+        async with running(tma, **column) as client:
+            await tma.send(*(frame for frame, _ in frames.values()))
+            while client.counters.frames < len(frames):
+                await asyncio.sleep(0.01)
+        records = await read_total(kafka_reader, client.counters.published)
+        for row, topic in zip(rows[2:], interface.topics, strict=True):
+            is_unsupported = topic.topic_id in client.unsupported_topic_ids
+            row.append(describe_outcome(topic, records[topic.sal_topic], is_unsupported=is_unsupported))
+        kafka_reader.records.clear()
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    print(f"\n\n{table}")
+    assert table in DOCUMENT.read_text(encoding="utf-8")
+
+
+async def read_total(reader: KafkaReader, count: int) -> Records:
+    """Read until so many records of all topics are there."""
+    return await reader.read_until(lambda found: sum(len(found[name]) for name in TOPICS) == count)
+
+
+def describe_outcome(topic: TmaTopic, records: list[dict[str, Any]], *, is_unsupported: bool) -> str:
+    """Describe what became of a frame without zeros in it."""
+    if is_unsupported:
+        assert not records
+        return "unsupported"
+    if not records:
+        return "**dropped**"
+    (record,) = records
+    own = {name: value for name, value in record.items() if not name.startswith("private_")}
+    zero = [f"`{name}`" for name, value in own.items() if not np.any(value)]
+    cut = [
+        f"{len(own[name])} elements of `{name}`"
+        for name, members in topic.fields.items()
+        if len(members) > 1 and len(own[name]) < len(members)
+    ]
+    return ", ".join(["published", *cut, *([f"**zero**: {', '.join(zero)}"] if zero else [])])
 
 
 async def test_unusable_file(tma: ScriptedTma, sal_environment: str, tmp_path: Path) -> None:

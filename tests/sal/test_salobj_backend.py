@@ -26,10 +26,13 @@ from lsst.ts.mtmount.sal import (
     make_sal_backend,
 )
 from lsst.ts.mtmount.sal.salobj_backend import SalobjBackend, SalobjTelemetryTopic
+from lsst.ts.mtmount.tma_interface import load_tma_interface
+from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
 from ..core.topics import golden_records
 from ..kafka_reader import KafkaReader
 from ..tma import ScriptedTma
+from ..tma_interface.new_software import make_frames, make_new_sal, write_new_file
 from .interface_files import change_field, packaged_fields, write_package
 
 FAKE = Path(__file__).parent.parent / "fakes" / "with_salobj"
@@ -267,6 +270,38 @@ async def test_another_interface(
         "there is no tel_mainPowerSupply; it is not published",
         "there is no tel_telemetryClientHeartbeat; it is not published",
     ]
+
+
+async def test_a_new_topic_of_the_tma(
+    salobj: None,
+    tma: ScriptedTma,
+    embedded_kafka: EmbeddedKafka,
+    sal_environment: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What salobj has is published by its schema, and what it lacks is unsupported."""
+    monkeypatch.setenv("LSST_SAL_INTERFACES_DIR", str(write_package(tmp_path, make_new_sal())))
+    file = write_new_file(tmp_path / "TelemetryTopicsConfiguration.ini")
+    frames = make_frames(load_tma_interface(file))
+    names = ["encoderHeads", "azimuthDrives"]
+    embedded_kafka.create_topics(sal_environment + name for name in names)
+    reader = KafkaReader(
+        embedded_kafka.bootstrap_servers, embedded_kafka.registry_url, sal_environment, names
+    )
+    async with running(TelemetryClient("127.0.0.1", tma.port, tma_interface=file)) as client:
+        controller: Any = client.controller
+        assert isinstance(controller.tel_encoderHeads, SalobjTelemetryTopic)
+        assert not hasattr(controller, "tel_unknownToSal")
+        await tma.send(frames["unknownToSal"][0], frames["encoderHeads"][0], frames["azimuthDrives"][0])
+        (heads,) = await reader.read_count("encoderHeads", 1)
+        (drives,) = await reader.read_count("azimuthDrives", 1)
+        assert client.counters.unsupported_by_topic == {"unknownToSal": 1}
+    reader.close()
+    assert heads["headAZ"] == [frames["encoderHeads"][1][name] for name in ("headAZ1", "headAZ2")]
+    assert drives["current"] == [frames["azimuthDrives"][1][f"current{n}"] for n in range(1, 19)]
+    assert "there is no tel_unknownToSal; the frames of topic ID 29 are ignored" in caplog.text
 
 
 @pytest.mark.parametrize(

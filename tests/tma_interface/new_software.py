@@ -1,14 +1,15 @@
 """The TMA's software of tomorrow, and a SAL interface that nearly has what it sends."""
 
+import json
 from pathlib import Path
 
 from lsst.ts.mtmount.sal import FieldInfo
-from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
+from lsst.ts.mtmount.tma_interface import TmaInterface, load_packaged_tma_interface
 
 from ..sal.interface_files import packaged_fields
 from .configuration import Variable, format_configuration, list_variables
 
-__all__ = ["TOPICS", "make_new_sal", "write_new_file"]
+__all__ = ["CHANGES", "TOPICS", "make_frames", "make_new_sal", "write_new_file"]
 
 #: Name of each topic: topic ID, period [50 ms], and its section.
 TOPICS = {
@@ -17,6 +18,15 @@ TOPICS = {
     "azimuthDrives": (5, 1, "AzimuthDrives"),
     "encoderHeads": (28, 2, "Encoder Heads"),
     "unknownToSal": (29, 2, "Unknown To Sal"),
+}
+
+#: What is new in each, for people.
+CHANGES = {
+    "azimuth": "without `actualTorque`",
+    "elevation": "also with `windLoad`",
+    "azimuthDrives": "18 elements of `current`, not 16",
+    "encoderHeads": "new, SAL has it",
+    "unknownToSal": "new, SAL lacks it",
 }
 
 
@@ -39,6 +49,18 @@ def write_new_file(path: Path) -> Path:
         )
     )
     return path
+
+
+def make_frames(interface: TmaInterface) -> dict[str, tuple[bytes, dict[str, float]]]:
+    """Return a frame of each topic, and its members: whole numbers from 1 on."""
+    frames = {}
+    for topic in interface.topics:
+        members = {
+            member.name: index if member.sal_type == "long long" else float(index)
+            for index, member in enumerate(topic.members, 1)
+        }
+        frames[topic.sal_topic] = json.dumps({"topicID": topic.topic_id, **members}).encode(), members
+    return frames
 
 
 def make_new_sal() -> dict[str, list[FieldInfo]]:

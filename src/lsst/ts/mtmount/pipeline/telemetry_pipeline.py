@@ -358,7 +358,7 @@ class TelemetryPipeline:
     def _report_unsupported(self, topic_id: int) -> None:
         name = self._names.get(topic_id)
         if name is None:
-            reason = "the TMA's interface lacks it; a newer one is used by way of --tma-interface"
+            reason = "the TMA's interface lacks it; --tma-interface gives another one"
         elif topic_id in self._standard:
             reason = f"topic {name} has no handler"
         else:

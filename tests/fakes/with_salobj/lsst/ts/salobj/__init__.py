@@ -19,8 +19,10 @@ import dataclasses
 import io
 import logging
 import os
+import re
 import types
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -28,6 +30,7 @@ from confluent_kafka import Producer
 
 from lsst.ts.mtmount.sal import FieldInfo, SchemaRegistry, current_tai, load_interface
 from lsst.ts.mtmount.sal import TopicInfo as PlainTopicInfo
+from lsst.ts.mtmount.tma_interface import TmaInterface, TmaTopic
 
 __version__ = "8.0.fake"
 
@@ -128,6 +131,16 @@ class ControllerTelemetry(WriteTopic):
         raise AssertionError("telemetry must not go through salobj")
 
 
+def list_described_topics() -> TmaInterface | None:
+    """List the telemetry topics of the interface files: salobj has them all."""
+    folder = os.environ.get("LSST_SAL_INTERFACES_DIR")
+    if not folder:
+        return None
+    text = (Path(folder) / "MTMount" / "MTMount_Telemetry.xml").read_text()
+    names = re.findall(r"<EFDB_Topic>MTMount_(\w+)</EFDB_Topic>", text)
+    return TmaInterface(tuple(TmaTopic(number, name, 50, ()) for number, name in enumerate(names, 1)))
+
+
 class SalInfo:
     def __init__(self, name: str) -> None:
         subname = os.environ.get("LSST_TOPIC_SUBNAME")
@@ -142,7 +155,7 @@ class SalInfo:
         self.replication_factor = 1
         silent = logging.getLogger("fake")
         silent.setLevel(logging.CRITICAL)
-        topics = load_interface(silent).topics
+        topics = load_interface(silent, tma_interface=list_described_topics()).topics
         self.component_info = types.SimpleNamespace(
             topics={attr_name: TopicInfo(info, subname) for attr_name, info in topics.items()}
         )
