@@ -262,7 +262,7 @@ async def test_unknown_host_is_named(embedded_environment: Environment) -> None:
     async with start(embedded_environment, "--host=no.such.host.invalid") as process:
         status, output, _ = await end(process)
     assert status == 1
-    assert "--host no.such.host.invalid: " in output
+    assert "failed: no connection to no.such.host.invalid:" in output
     assert "running" not in output
 
 

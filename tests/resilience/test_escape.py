@@ -1,8 +1,12 @@
 """What comes from outside is shown, not obeyed."""
 
-import pytest
+import socket
 
-from lsst.ts.mtmount.resilience.escape import escape
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from lsst.ts.mtmount.resilience.escape import describe_error, escape
+from lsst.ts.mtmount.sal import SettingsError
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,32 @@ def test_long_text_is_cut() -> None:
     assert escape("9" * 4200, 10) == "9" * 10 + "..."
     assert escape("\x1b" * 3, 2) == r"\x1b\x1b..."
     assert escape("short", 5) == "short"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(2, "No such file or directory", "/a\n"), r"/a\n: No such file or directory"),
+        (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"), "Connection refused"),
+        (
+            OSError(
+                "Multiple exceptions: [Errno 111] Connect call failed ('::1', 1, 0, 0), "
+                "[Errno 111] Connect call failed ('127.0.0.1', 1)"
+            ),
+            "Connection refused",
+        ),
+        (
+            OSError(98, "error while attempting to bind on address ('::1', 1)"),
+            "Address already in use",
+        ),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (ConnectionError("the TMA closed the connection"), "the TMA closed the connection"),
+        (TimeoutError(), "TimeoutError"),
+        (KafkaException(KafkaError(-195, "no broker")), "no broker"),
+        (SettingsError("LSST_TOPIC_SUBNAME is not set"), "LSST_TOPIC_SUBNAME is not set"),
+        (KeyError("speed"), "KeyError: 'speed'"),
+        (ValueError("two\nlines"), r"ValueError: two\nlines"),
+    ],
+)
+def test_describe_error(error: Exception, text: str) -> None:
+    assert describe_error(error) == text

@@ -138,7 +138,7 @@ async def test_a_failure_is_logged_and_the_next_one_is_sent(
     assert kafka.sent == [1]
     assert buffer.num_failed == 1
     assert repr(buffer.last_error) == "RuntimeError('no longer open')"
-    assert "Could not publish to a: RuntimeError('no longer open')" in caplog.text
+    assert "Could not publish to a: RuntimeError: no longer open" in caplog.text
 
 
 async def test_stop_sends_what_waits(buffer: OutageBuffer, kafka: Kafka) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from .recording import DEFAULT_LIMIT, Recorder
 from .resilience import Backoff, DeadLetterFile
 from .resilience.cancellation import ends_us
 from .resilience.daemon_thread import run_in_daemon_thread
+from .resilience.escape import describe_error
 from .resilience.late_warning import warn_if_late
 from .resilience.signal_handlers import SharedSignalHandlers
 from .sal import Controller, make_sal_backend
@@ -373,12 +375,13 @@ class TelemetryClient(Client):
         if self._end_task is None:
             error = None if task.cancelled() else task.exception()
             self.log.error("The watch over the telemetry has ended before its time", exc_info=error)
-            self._begin_end(RuntimeError(f"could not watch the telemetry: {error!r}"), is_exception=True)
+            reason = "cancelled" if error is None else describe_error(error)
+            self._begin_end(RuntimeError(f"could not watch the telemetry: {reason}"), is_exception=True)
 
     def _fail_to_start(self, error: BaseException) -> None:
-        self.log.error(f"Could not start: {error!r}")
+        self.log.error(f"Could not start: {describe_error(error)}")
         if not isinstance(error, Exception):
-            error = RuntimeError(f"could not start: {error!r}")
+            error = RuntimeError(f"could not start: {describe_error(error)}")
         self._begin_end(error, is_exception=True)
 
     async def _connect(self, **kwargs: Any) -> None:
@@ -393,14 +396,14 @@ class TelemetryClient(Client):
                     f"no connection to {self.host}:{self.port} within {self.connection_timeout:g} s"
                 )
             except OSError as refusal:
-                error = refusal
+                error = _name_address(refusal, f"{self.host}:{self.port}")
             if self._backoff is None:
                 raise error
             delay = self._backoff.next_delay()
             self._pipeline.limited_log.log(
                 "Could not connect",
                 logging.WARNING,
-                f"Could not connect: {error!r}; the next attempt is in {delay:.2g} s",
+                f"Could not connect: {describe_error(error)}; the next attempt is in {delay:.2g} s",
             )
             await asyncio.sleep(delay)
             self._prepare_connection()
@@ -442,7 +445,7 @@ class TelemetryClient(Client):
             except Exception as error:
                 # One heartbeat less is no reason to stop the telemetry.
                 self._pipeline.limited_log.log(
-                    "Heartbeat failed", logging.ERROR, f"Heartbeat failed: {error!r}"
+                    "Heartbeat failed", logging.ERROR, f"Heartbeat failed: {describe_error(error)}"
                 )
             self._pipeline.limited_log.flush()
             await asyncio.sleep(self.heartbeat_interval)
@@ -464,7 +467,7 @@ class TelemetryClient(Client):
     def _note_heartbeat_end(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if self._is_heartbeat_due:
-            how = "was cancelled" if task.cancelled() else f"failed: {error!r}"
+            how = "was cancelled" if error is None else f"failed: {describe_error(error)}"
             self.log.error(f"heartbeat_task {how}; there are no more heartbeats")
 
     async def _run_heartbeat_loop(self) -> None:
@@ -487,7 +490,7 @@ class TelemetryClient(Client):
             except BaseException as error:
                 if ends_us(error):
                     raise
-                how = f"failed: {error!r}"
+                how = f"failed: {describe_error(error)}"
             if self._is_heartbeat_due and time.monotonic() - last_told >= HEARTBEAT_LOG_INTERVAL:
                 last_told = time.monotonic()
                 self.log.error(f"heartbeat_loop {how}; it is begun anew every second")
@@ -577,7 +580,7 @@ class TelemetryClient(Client):
         # A loss is what the TMA does; what a loop raises is an error of the loop, whatever its class.
         if isinstance(error, Exception) and not _is_loss(error):
             return error
-        return RuntimeError(f"read_loop failed: {error!r}")
+        return RuntimeError(f"read_loop failed: {describe_error(error)}")
 
     def _saw_telemetry(self, since: float) -> bool:
         """Did a frame come since this was last asked, or bytes, if the read loop reads by itself?"""
@@ -751,6 +754,15 @@ class TelemetryClient(Client):
 def _is_loss(error: Exception) -> bool:
     """Does an error mean no more than that the telemetry has ended?"""
     return isinstance(error, (ConnectionError, TimeoutError))
+
+
+def _name_address(error: OSError, address: str) -> OSError:
+    """Return an error of a connection with a text that names its address, of the same class."""
+    text = f"no connection to {address}: {describe_error(error)}"
+    if isinstance(error, socket.gaierror):
+        return socket.gaierror(error.errno, text)
+    # Of several attempts asyncio keeps the numbers in the text only.
+    return OSError(error.errno, text) if error.errno else ConnectionError(text)
 
 
 def _make_done_task() -> asyncio.Task[None]:

@@ -27,6 +27,7 @@ from ..program.event_loop import SignalRelay
 from ..recording import RecordingError, find_files
 from ..recording.channels import TOPIC_PREFIX
 from ..recording.times import parse_time
+from ..resilience.escape import describe_error
 from ..resilience.output_file import OutputFile, write_all
 from ..tma_interface import choose_tma_interface
 from ..tools.simulator import TmaSimulator
@@ -285,7 +286,8 @@ async def amain(args: argparse.Namespace, parser: ArgumentParser) -> int:
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:
-        print_error(NAME, str(error))
+        where = "" if error.filename is not None else f"--host {args.host} --port {args.port}: "
+        print_error(NAME, f"{where}{describe_error(error)}")
         return 1
     finally:
         if recording is not None:

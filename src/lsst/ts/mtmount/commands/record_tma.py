@@ -25,6 +25,7 @@ from ..program.event_loop import SignalRelay
 from ..program.log_format import LogFormatter
 from ..recording import DEFAULT_LIMIT, Recorder
 from ..resilience.daemon_thread import run_in_daemon_thread
+from ..resilience.escape import describe_error
 from ..tcp.client import Client
 from ..tma_interface import TmaInterface, TmaInterfaceError, choose_tma_interface, log_choice
 from .runner import SignalReceivedError, run_until_signal, wait_for_signal
@@ -125,7 +126,7 @@ async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
                 print(f"{NAME}: the TMA closed the connection", file=sys.stderr)
                 status = 1
     except OSError as error:
-        print_error(NAME, f"{args.host}:{args.port}: {error}")
+        print_error(NAME, f"{args.host}:{args.port}: {describe_error(error)}")
         status = 1
     is_written = await run_in_daemon_thread(recorder.close)
     print(f"{NAME}: recorded {recorder.num_recorded} frames in {args.output}, dropped {recorder.num_dropped}")

@@ -7,6 +7,7 @@ import math
 from ..constants import CLOCK_OFFSET_EVENT_INTERVAL
 from ..core import FrameDecoder
 from ..resilience.cancellation import is_cancelled
+from ..resilience.escape import describe_error
 from ..resilience.rate_limited_log import RateLimitedLog
 from ..sal.backend import SalBackend
 
@@ -44,7 +45,9 @@ class ClockOffset:
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled():
                 raise
-            self._limited_log.log("clockOffset failed", logging.ERROR, f"clockOffset failed: {error!r}")
+            self._limited_log.log(
+                "clockOffset failed", logging.ERROR, f"clockOffset failed: {describe_error(error)}"
+            )
         self.next_task = asyncio.create_task(self._wait())
 
     async def _wait(self) -> None:

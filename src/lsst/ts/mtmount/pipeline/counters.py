@@ -56,6 +56,8 @@ class Counters:
     failed_by_reason : `dict` [`str`, `int`]
         Of ``failed``, by Kafka's name of the error, such as
         ``TOPIC_AUTHORIZATION_FAILED``.
+    acknowledged_means_sent : `bool`
+        With ``acks=0`` Kafka acknowledges nothing: what it loses is not noticed.
     """
 
     frames: int
@@ -74,6 +76,7 @@ class Counters:
     failed_by_reason: dict[str, int] = dataclasses.field(default_factory=dict)
     recorded_frames: int = 0
     recorder_dropped: int = 0
+    acknowledged_means_sent: bool = False
 
     def __repr__(self) -> str:
         figures = {name: value for name, value in self.as_dict().items() if value}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ..core import DropReason, FrameError
 from ..resilience import DeadLetterFile
-from ..resilience.escape import escape
+from ..resilience.escape import describe_error, escape
 from ..resilience.rate_limited_log import RateLimitedLog
 
 __all__ = ["DropCallback", "DropReport"]
@@ -65,7 +65,7 @@ class DropReport:
         if isinstance(error, FrameError):
             reason, text = error.reason, str(error)
         else:
-            reason, text = DropReason.HANDLER, f"{DropReason.HANDLER}: {culprit}: {error!r}"
+            reason, text = DropReason.HANDLER, f"{DropReason.HANDLER}: {culprit}: {describe_error(error)}"
         # A frame that Kafka's permissions keep out is no bad frame: the permission was logged.
         if reason is not DropReason.NOT_AUTHORIZED:
             self._limited_log.log(
@@ -82,7 +82,10 @@ class DropReport:
             # Not a cancellation of our task: it cannot come while we do not wait.
             except BaseException as failure:
                 self._limited_log.log(
-                    "on_drop failed", logging.ERROR, f"on_drop failed: {failure!r}", exc_info=failure
+                    "on_drop failed",
+                    logging.ERROR,
+                    f"on_drop failed: {describe_error(failure)}",
+                    exc_info=failure,
                 )
                 if isinstance(failure, KeyboardInterrupt | SystemExit):
                     raise

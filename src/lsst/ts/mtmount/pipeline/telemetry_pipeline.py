@@ -102,6 +102,7 @@ class TelemetryPipeline:
         self._log = log
         self.limited_log = RateLimitedLog(log)
         self._publisher = sal.publisher
+        self._acknowledged_means_sent = not sal.publisher.settings.has_acknowledgements
         self._user_code = UserCodeTime(log)
         self._members = MemberReport(log)
         self._drops = DropReport(self.limited_log, strict=strict, on_drop=on_drop, dead_letter=dead_letter)
@@ -190,6 +191,7 @@ class TelemetryPipeline:
             unknown_members=self._members.unknown_members,
             unsupported_by_topic=self._count_unsupported(),
             failed_by_reason=dict(self._deliveries.failed_by_reason),
+            acknowledged_means_sent=self._acknowledged_means_sent,
         )
 
     def start(self) -> None:

@@ -9,7 +9,6 @@ import functools
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from ..constants import LOGGER_NAME
 from ..core import DropReason
 from ..pipeline.counters import Counters
 from ..resilience.daemon_thread import run_in_daemon_thread
-from ..resilience.escape import escape
+from ..resilience.escape import describe_error, escape
 from ..resilience.signal_handlers import SharedSignalHandlers
 from ..sal import SalobjError
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
@@ -195,7 +194,7 @@ async def _run(
             if args.fail_on_loss:
                 has_loss = _report_loss(client.counters.as_dict())
         if failure is not None:
-            print(f"{PREFIX} failed: {_describe_failure(failure, args)}")
+            print(f"{PREFIX} failed: {_describe_failure(failure)}")
         else:
             print(f"{PREFIX} done")
     if has_loss:
@@ -270,18 +269,15 @@ def _report_loss(figures: dict[str, Any]) -> bool:
     num_lost = figures["failed"] + figures["in_flight"]
     if not num_dropped and not num_lost:
         return False
-    print(f"{PREFIX} lost {num_dropped} frames (dropped) and {num_lost} messages (not acknowledged)")
+    note = ", as far as is known: acks=0" if figures["acknowledged_means_sent"] else ""
+    print(f"{PREFIX} lost {num_dropped} frames (dropped) and {num_lost} messages (not acknowledged{note})")
     return True
 
 
-def _describe_failure(failure: Exception, args: argparse.Namespace) -> str:
-    if isinstance(failure, socket.gaierror):
-        return escape(f"--host {args.host}: {failure.strerror}")
-    if isinstance(failure, OSError) and failure.filename is not None:
-        return escape(f"{failure.filename}: {failure.strerror}")
+def _describe_failure(failure: Exception) -> str:
     if isinstance(failure, TmaInterfaceError):
-        return escape(f"TMA interface: {failure}")
-    return escape(repr(failure))
+        return f"TMA interface: {describe_error(failure)}"
+    return describe_error(failure)
 
 
 def _report_forced_end(message: str) -> None:

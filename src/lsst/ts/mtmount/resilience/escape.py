@@ -1,6 +1,12 @@
-"""Text from outside, as it may be shown: on a terminal, in a log, in a file of lines."""
+"""Text from outside, and errors, as they may be shown: on a terminal, in a log, in a file of lines."""
 
-__all__ = ["escape"]
+import os
+import re
+
+__all__ = ["describe_error", "escape"]
+
+#: How asyncio begins the text of what a connection or a server fails for; addresses follow.
+ASYNCIO_TEXTS = ("Connect call failed", "Multiple exceptions", "error while attempting to bind")
 
 #: Stands at the end of a text that was cut.
 ELLIPSIS = "..."
@@ -19,3 +25,29 @@ def escape(text: str, max_length: int | None = None) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def describe_error(error: BaseException) -> str:
+    """Describe an error as one line of text.
+
+    Of an `OSError` that is what happened, behind its path if it has one. An error that
+    is neither the system's, nor Kafka's, nor ours is told with the name of its class.
+    """
+    if isinstance(error, OSError):
+        text = _describe_os_error(error)
+    elif error.args and type(error.args[0]).__name__ == "KafkaError":
+        text = error.args[0].str()
+    else:
+        text = str(error)
+        if not text or not type(error).__module__.startswith(__name__.partition(".resilience")[0]):
+            text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return escape(text)
+
+
+def _describe_os_error(error: OSError) -> str:
+    text = error.strerror or str(error) or type(error).__name__
+    if text.startswith(ASYNCIO_TEXTS):
+        # Of one attempt, or of several.
+        numbers = [error.errno] if error.errno else map(int, re.findall(r"\[Errno (\d+)\]", text))
+        text = ", ".join(dict.fromkeys(map(os.strerror, numbers))) or text
+    return text if error.filename is None else f"{error.filename}: {text}"

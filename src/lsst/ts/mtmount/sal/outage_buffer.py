@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from ..resilience.escape import describe_error
 from .send_queue import CAPACITY, Item, Send, SendQueue, is_sending
 
 __all__ = ["OutageBuffer", "OutageLogFilter"]
@@ -63,7 +64,7 @@ class OutageBuffer(SendQueue):
         return is_taking
 
     def _report_failure(self, kafka_topic: str, error: Exception) -> None:
-        self._log.error(f"Could not publish to {kafka_topic}: {error!r}")
+        self._log.error(f"Could not publish to {kafka_topic}: {describe_error(error)}")
 
 
 class OutageLogFilter(logging.Filter):

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from confluent_kafka import KafkaException
 
+from ..resilience.escape import escape
 from .registry_url import RegistryUrl
 
 __all__ = ["KafkaSettings", "SettingsError"]
@@ -169,6 +170,11 @@ class KafkaSettings:
                 configuration[name] = value
         return configuration
 
+    @property
+    def has_acknowledgements(self) -> bool:
+        """Whether Kafka acknowledges messages; else acknowledged means sent."""
+        return str(self.producer_configuration()["acks"]) != "0"
+
     def list_warnings(self) -> list[str]:
         """Return what is odd about the settings, a sentence each."""
         warnings = []
@@ -181,7 +187,7 @@ class KafkaSettings:
             for name, value in OVERRULED.items()
             if name in overrides and str(overrides[name]).lower() != str(value).lower()
         ]
-        if str(self.producer_configuration()["acks"]) == "0":
+        if not self.has_acknowledgements:
             warnings.append("acks=0: acknowledged means sent, and what Kafka loses is not noticed")
         return warnings
 
@@ -240,6 +246,17 @@ class KafkaSettings:
             "client_overrides": show(self.client_overrides),
         }
         return f"KafkaSettings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def __str__(self) -> str:
+        parts = [
+            f"lsst.{self.subname} at {self.broker_addr}",
+            f"schema registry {RegistryUrl.parse(self.registry_url)}",
+            f"acks={self.producer_configuration()['acks']}",
+        ]
+        if self.username and self.password:
+            parts.append(f"{self.security_protocol} with {self.security_mechanism} as {self.username}")
+        parts += [f"settings of {path}" for path in (self.producer_file, self.client_file) if path]
+        return escape(", ".join(parts))
 
 
 def _list_registry_secrets(url: str) -> set[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..core import FrameBuffer, StructArrayReader, encode_structs
 from ..resilience.cancellation import ends_us
+from ..resilience.escape import describe_error
 from ..resilience.late_warning import warn_if_late
 from .connection import FrameSink, TcpConnection, enable_keep_alive
 from .done_future import DoneFuture
@@ -490,7 +491,7 @@ class Client:
     def _note_failure(self, task: "asyncio.Task[Any]") -> None:
         """Log what a task raised that nobody awaits."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.log.error(f"{task.get_name()} failed: {error!r}", exc_info=error)
+            self.log.error(f"{task.get_name()} failed: {describe_error(error)}", exc_info=error)
 
     def _release_callback(self, task: "asyncio.Task[None]") -> None:
         _release(self._callbacks.pop(task))
@@ -806,7 +807,7 @@ class Client:
                 await self.write(HEARTBEAT + self.terminator)
             except ConnectionError as error:
                 if not self._is_disconnecting:
-                    self.log.warning(f"Could not send a heartbeat: {error!r}")
+                    self.log.warning(f"Could not send a heartbeat: {describe_error(error)}")
                 return
             await asyncio.sleep(self.heartbeat_send_sleep)
 
@@ -829,7 +830,11 @@ def _check_encoding(encoding: str) -> None:
 
 def _as_connection_error(error: OSError) -> ConnectionError:
     """Make a loss of the connection what it is: TimeoutError, for example, if no probe was answered."""
-    return error if isinstance(error, ConnectionError) else ConnectionError(f"Connection lost: {error!r}")
+    return (
+        error
+        if isinstance(error, ConnectionError)
+        else ConnectionError(f"Connection lost: {describe_error(error)}")
+    )
 
 
 def _make_done_future() -> "asyncio.Future[None]":

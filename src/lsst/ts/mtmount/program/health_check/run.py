@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from ...resilience.escape import describe_error
 from ...sal import InterfaceError
 from ...sal.settings import KafkaSettings, SettingsError
 from ...tma_interface import TmaInterface
@@ -41,7 +42,9 @@ class _Group:
             for finding in self._check():
                 self.findings.append(finding)  # each counts, if the next one hangs
         except Exception as error:
-            self.findings.append(failed(self._name, f"the check itself failed: {error!r}", "report this"))
+            self.findings.append(
+                failed(self._name, f"the check itself failed: {describe_error(error)}", "report this")
+            )
         finally:
             self._ended.set()
 

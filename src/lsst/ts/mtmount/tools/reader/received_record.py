@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import fastavro
 from confluent_kafka import Message
 
+from ...resilience.escape import describe_error
 from .record_schema import RecordSchema
 
 __all__ = ["DecodeError", "ReceivedRecord", "decode_record", "locate", "read_schema_id"]
@@ -63,7 +64,9 @@ def decode_record(message: Message, schema: RecordSchema, arrival_time: float) -
     try:
         record = cast(dict[str, Any], fastavro.schemaless_reader(data, schema.avro, None))
     except (EOFError, ValueError, IndexError, OverflowError, MemoryError) as error:
-        raise DecodeError(f"{topic}: expected a record of schema {schema_id}, got: {error!r}") from error
+        raise DecodeError(
+            f"{topic}: expected a record of schema {schema_id}, got: {describe_error(error)}"
+        ) from error
     if data.tell() != len(value):
         num_more = len(value) - data.tell()
         raise DecodeError(f"{topic}: expected a record of schema {schema_id}, got {num_more} bytes after it")

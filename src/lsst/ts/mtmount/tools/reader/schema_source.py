@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NoReturn
 
+from ...resilience.escape import describe_error
 from ...sal.bounded_http import BoundedConnection
 from ...sal.registry_url import RegistryUrl
 from .record_schema import RecordSchema, SchemaError, parse_record_schema
@@ -135,7 +136,8 @@ class SchemaSource:
             if not isinstance(text, str):
                 raise TypeError(f"a schema of type {type(text).__name__}")
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            reason = f"schema {schema_id}: expected JSON with a schema from the registry, got: {error!r}"
+            got = describe_error(error)
+            reason = f"schema {schema_id}: expected JSON with a schema from the registry, got: {got}"
             return self._keep_failure(schema_id, RegistryUnavailableError, reason)
         try:
             schema = parse_record_schema(text)
