@@ -289,6 +289,22 @@ async def test_losses_tell_scripts(
             record_outcome(Outcome(fault, "ends with 3", sent=2, published=1, counted=1, seconds=seconds))
 
 
+async def test_counters_say_that_nothing_is_acknowledged(
+    embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path
+) -> None:
+    environment = embedded_environment | {"LSST_KAFKA_PRODUCER_WAIT_ACKS": "0"}
+    options = ("--fail-on-loss", RECONNECT)
+    async with ClientProgram(environment, tmp_path, tma.port, *options) as program:
+        await tma.send(b"garbage", azimuth_frame())
+        await wait_until(lambda: program.counters["acknowledged"] == 1)
+        assert program.counters["acknowledged_means_sent"] is True
+        program.send_signal(signal.SIGUSR1)
+        await program.wait_output('"acknowledged_means_sent": true')
+        program.send_signal(signal.SIGTERM)
+        assert (await program.wait_ended())[0] == 3
+    assert "0 messages (not acknowledged, as far as is known: acks=0)" in program.output
+
+
 async def test_pid_file(embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path) -> None:
     path = tmp_path / "pid"
     option = f"--pid-file={path}"

@@ -294,3 +294,19 @@ def test_the_culprit_of_a_file_is_named(tmp_path: Path) -> None:
     path = yaml_file(tmp_path, "{linger.ms: fast, acks: 1, sasl.password: pa55, retries: 3}")
     found = settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
     assert found.explain_refusal(Producer) == f"{path}: linger.ms: 'fast'"
+
+
+def test_settings_as_text(tmp_path: Path) -> None:
+    path = yaml_file(tmp_path, "acks: 0\nsasl.password: pa55-yaml\n")
+    found = settings(
+        LSST_KAFKA_BROKER_ADDR="kafka\n:9092",
+        LSST_SCHEMA_REGISTRY_URL="http://me:pa55-url@registry:8081",
+        LSST_KAFKA_SECURITY_USERNAME="me",
+        LSST_KAFKA_SECURITY_PASSWORD="pa55-sasl",
+        LSST_KAFKA_PRODUCER_CONFIGURATION=path,
+    )
+    assert not found.has_acknowledgements
+    assert str(found) == (
+        r"lsst.sal at kafka\n:9092, schema registry http://registry:8081, acks=0, "
+        f"SASL_PLAINTEXT with SCRAM-SHA-512 as me, settings of {path}"
+    )
