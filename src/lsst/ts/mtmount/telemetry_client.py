@@ -355,12 +355,10 @@ class TelemetryClient(Client):
                 # It says that the program lives.
                 self._begin_heartbeats()
             await self._connect(**kwargs)
-        except asyncio.CancelledError as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # A cancellation that is not ours: somebody has cancelled what this waits for.
             if self._end_task is None:
-                # Not ours: somebody has cancelled what this waits for.
                 self._fail_to_start(error)
-        except Exception as error:
-            self._fail_to_start(error)
         else:
             self._watch_task = asyncio.create_task(self._watch(), name="telemetry watch")
             self._watch_task.add_done_callback(self._note_watch_end)
@@ -685,26 +683,28 @@ class TelemetryClient(Client):
 
     async def _end(self, error: Exception | None) -> None:
         """Stop, publish that, flush, and set ``done_task`` done."""
-        # Not before the assignment of this task, whatever the task factory.
-        await self._run_step("begin to end", asyncio.sleep(0))
-        await self._run_step("stop the start", self._stop_start())
-        await self._run_step("stop the tasks", self._stop_tasks())
-        await self._run_step("disconnect", self._disconnect_in_time())
-        self._connection.abort()
-        await self._run_step("count what was read and not published", self._pipeline.close(self._buffer))
-        failure = await self._run_step("close the controller", self._sal.close(self.flush_timeout))
-        if failure is not None:
-            self.failure = error = error or failure
-        if self._dead_letter is not None:
-            await self._run_step("close dead letters", run_in_daemon_thread(self._dead_letter.close))
-        if self.recorder is not None:
-            await self._run_step("close the recording", run_in_daemon_thread(self.recorder.close))
-        # What was recorded is counted, too.
-        self.log_counters()
-        # Not before: a signal must not cut off the flush.
-        if self._signals is not None:
-            self._signals.remove()
-        self._set_done(error)
+        try:
+            # Not before the assignment of this task, whatever the task factory.
+            await self._run_step("begin to end", asyncio.sleep(0))
+            await self._run_step("stop the start", self._stop_start())
+            await self._run_step("stop the tasks", self._stop_tasks())
+            await self._run_step("disconnect", self._disconnect_in_time())
+            self._connection.abort()
+            await self._run_step("count what was not published", self._pipeline.close(self._buffer))
+            failure = await self._run_step("close the controller", self._sal.close(self.flush_timeout))
+            if failure is not None:
+                self.failure = error = error or failure
+            if self._dead_letter is not None:
+                await self._run_step("close dead letters", run_in_daemon_thread(self._dead_letter.close))
+            if self.recorder is not None:
+                await self._run_step("close the recording", run_in_daemon_thread(self.recorder.close))
+            # What was recorded is counted, too.
+            TelemetryClient.log_counters(self)
+        finally:
+            # Not before: a signal must not cut off the flush.
+            if self._signals is not None:
+                self._signals.remove()
+            self._set_done(error)
 
     async def _run_step(self, what: str, step: Awaitable[object]) -> Exception | None:
         """Run a step of the end; what it raises is logged, returned, and stops none of the others."""
@@ -715,7 +715,8 @@ class TelemetryClient(Client):
             task = asyncio.current_task()
             assert task is not None
             task.uncancel()
-            self.log.warning(f"Told not to wait: did not {what}; not in Kafka: {self.describe_loss()}")
+            in_flight = self._pipeline.counters.in_flight
+            self.log.warning(f"Told not to wait: did not {what}; {in_flight} messages are not acknowledged")
         except Exception as error:
             self.log.exception(f"Could not {what}")
             return error
@@ -723,8 +724,8 @@ class TelemetryClient(Client):
 
     async def _disconnect_in_time(self) -> None:
         """Disconnect, and publish that, which may have to wait for room in the queue."""
+        self._connection.set_sink(None)
         try:
-            self.set_frame_sink(None)
             async with asyncio.timeout(DISCONNECT_TIMEOUT) as limit:
                 await self.disconnect()
         except TimeoutError:

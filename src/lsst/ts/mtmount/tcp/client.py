@@ -462,8 +462,10 @@ class Client:
         if self._is_closing:
             return
         name = f"{type(self).__name__}.start"
-        # What is not a subclass's own tells by itself what it waits for.
-        with warn_if_late(self.log, f"{name} has not ended", LATE, lambda: not self._is_connecting):
+        # While it connects, it tells by itself what it waits for.
+        with warn_if_late(
+            self.log, f"{name} has not ended", LATE, lambda: self.connected or not self._is_connecting
+        ):
             await self.start()
         if self._connect_task is None and not self._is_closing:
             self.log.warning(f"{name} has returned, and does not connect")

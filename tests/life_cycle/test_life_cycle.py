@@ -1,4 +1,4 @@
-"""The life of a telemetry client: cancellation, misuse and slow user code."""
+"""Samples of what may happen in the life of a telemetry client."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -26,44 +26,10 @@ from lsst.ts.mtmount import (
     TelemetryTopicHandler,
 )
 
-from .kafka_reader import KafkaReader
-from .test_telemetry_client import frame_of, golden_frame, wait_for
-from .tma import ScriptedTma
-
-pytestmark = pytest.mark.usefixtures("patient")
-
-#: What the end of a client may take in these tests [s]; its own bounds sum up to less.
-END_LIMIT = 20
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that are not about the time limit may be slow."""
-    monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.TELEMETRY_TIMEOUT", 30)
-
-
-@pytest.fixture
-async def tma() -> AsyncIterator[ScriptedTma]:
-    async with ScriptedTma() as server:
-        yield server
-
-
-async def end_of(client: Client) -> None:
-    """Wait for a client's end, whatever it ends with."""
-    async with asyncio.timeout(END_LIMIT):
-        await asyncio.wait([client.done_task])
-
-
-def tasks_beside() -> set[asyncio.Task[Any]]:
-    return asyncio.all_tasks() - {task for task in [asyncio.current_task()] if task}
-
-
-async def assert_nothing_runs(before: set[asyncio.Task[Any]]) -> None:
-    """Wait until all tasks that were made since have ended."""
-    with contextlib.suppress(TimeoutError):
-        await wait_for(lambda: not tasks_beside() - before)
-    assert not tasks_beside() - before
-
+from ..kafka_reader import KafkaReader
+from ..test_telemetry_client import frame_of, golden_frame, wait_for
+from ..tma import ScriptedTma
+from .ends import END_LIMIT, assert_nothing_runs, end_of, tasks_beside
 
 # 1. Cancellation
 

@@ -1,0 +1,1 @@
+"""The life of a client: cancellation, misuse, slow code, and overridden methods."""
