@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -146,7 +147,7 @@ def test_a_hang_is_told_once_a_minute(
     while len(told(caplog)) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
     times = [record.created for record in caplog.records if HANGS in record.getMessage()]
-    assert all(later - earlier >= 0.25 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 0.25 for earlier, later in itertools.pairwise(times))
     assert all(text.startswith("The inner callback") for text in told(caplog))
     user_code.end()
     user_code.end()

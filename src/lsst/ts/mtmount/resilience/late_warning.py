@@ -26,7 +26,7 @@ def warn_if_late(
     limit : `float`
         When to log first [seconds].
     is_due : callable
-        Returns whether it is to be logged.
+        Returns whether it is to be logged; if not, it is asked again after ``limit``.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -40,7 +40,9 @@ def warn_if_late(
     def tell() -> None:
         if is_due():
             log.warning(f"{text} for {loop.time() - start:.0f} s")
-        wait(INTERVAL)
+            wait(INTERVAL)
+        else:
+            wait(limit)
 
     wait(limit)
     try:
