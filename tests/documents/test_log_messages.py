@@ -34,7 +34,7 @@ PASSED_ON = {
         "Could not stop the start",
         "Could not stop the tasks",
         "Could not disconnect",
-        "Could not count what was read and not published",
+        "Could not count what was not published",
         "Could not close the controller",
         "Could not close dead letters",
         "Could not close the recording",
