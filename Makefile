@@ -121,7 +121,7 @@ bench-steps: build $(BENCH)  ## what each step of the design bought
 	$(BIN)/python -m bench.steps
 
 # Every figure of the documentation; over an hour, wants a quiet machine, Java 17 and Maven.
-STRESS := $(BIN)/python -m lsst.ts.mtmount.commands.stress
+STRESS := $(BIN)/stress_mtmount_telemetry
 evidence: bench bench-steps bench-pace bench-growth  ## measure anew all that the documentation shows
 	$(STRESS) --duration 60 --compare plain --output build/stress
 	cp build/stress/stress.md doc/benchmarks/stress.md
