@@ -1,14 +1,17 @@
 """Lists of leap seconds that are newer, negative, expired, damaged, or not there."""
 
+import asyncio
 import logging
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from lsst.ts.mtmount.recording import times
 from lsst.ts.mtmount.sal import tai
 from lsst.ts.mtmount.sal.leap_seconds import NTP_EPOCH, LeapSecondTable, load_newest_table
-from lsst.ts.mtmount.sal.tai import LEAP_SECONDS, TaiClock, tai_minus_utc_at
+from lsst.ts.mtmount.sal.tai import LEAP_SECONDS, NewestTable, TaiClock, tai_minus_utc_at
 
 PACKAGED = LeapSecondTable(LEAP_SECONDS, 2_000_000_000, "packaged")
 NEXT = 2_019_686_400  # 2034-01-01
@@ -64,6 +67,47 @@ def test_expired_tables_are_told(caplog: pytest.LogCaptureFixture) -> None:
 def test_the_clock_follows_the_newest_table(monkeypatch: pytest.MonkeyPatch) -> None:
     newer = LeapSecondTable((*LEAP_SECONDS, (1_500_000_000, 38)), 2_100_000_000, "newer")
     monkeypatch.setattr(tai, "load_newest_table", lambda packaged: newer)
+    monkeypatch.setattr(tai, "LEAP_SECOND_TABLE", NewestTable())
+    assert tai.LEAP_SECOND_TABLE.load() is newer
     clock = TaiClock()
     assert clock.tai_minus_utc == 38
     assert not clock.use_clock_tai or clock.now() - time.time() > 37.5
+    # Recordings, too.
+    monkeypatch.setattr(times, "LEAP_SECOND_TABLE", tai.LEAP_SECOND_TABLE)
+    assert times.utc_ns_from_tai(1_600_000_038.0) == 1_600_000_000 * 10**9
+
+
+async def test_a_file_system_that_hangs_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    newer = LeapSecondTable((*LEAP_SECONDS, (1_500_000_000, 38)), 2_100_000_000, "newer")
+    may_end = threading.Event()
+    monkeypatch.setattr(tai, "load_newest_table", lambda packaged: may_end.wait(60) and newer)
+    monkeypatch.setattr(tai, "LEAP_SECOND_TABLE", table := NewestTable())
+    monkeypatch.setattr(tai, "LOAD_TIMEOUT", 0.05)
+    clock = TaiClock()
+    await table.load_in_thread()
+    assert "No list of leap seconds was read within 0.05 s; the packaged one counts" in caplog.text
+    assert clock.tai_minus_utc == 37
+    may_end.set()
+    await asyncio.to_thread(table.load)
+    clock.refresh()
+    assert clock.tai_minus_utc == 38
+
+
+def test_lists_are_looked_for_once_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    num_looks = 0
+
+    def look(packaged: LeapSecondTable) -> LeapSecondTable:
+        nonlocal num_looks
+        num_looks += 1
+        return packaged
+
+    monkeypatch.setattr(tai, "load_newest_table", look)
+    table = NewestTable()
+    for _ in range(3):
+        assert table.get() is table.load()
+    assert num_looks == 1
+    table._due -= tai.RELOAD_INTERVAL
+    table.load()
+    assert num_looks == 2

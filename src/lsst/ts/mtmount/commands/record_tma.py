@@ -26,6 +26,7 @@ from ..program.log_format import LogFormatter
 from ..recording import DEFAULT_LIMIT, Recorder
 from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.escape import describe_error
+from ..sal.tai import LEAP_SECOND_TABLE
 from ..tcp.client import Client
 from ..tma_interface import TmaInterface, TmaInterfaceError, choose_tma_interface, log_choice
 from .runner import SignalReceivedError, run_until_signal, wait_for_signal
@@ -120,7 +121,8 @@ async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
     )
     status = 0
     try:
-        recorder.open()
+        await LEAP_SECOND_TABLE.load_in_thread()
+        await run_in_daemon_thread(recorder.open)
         with contextlib.suppress(SignalReceivedError):
             if await wait_for_signal(record_for(args.duration, args.host, args.port, recorder)):
                 print(f"{NAME}: the TMA closed the connection", file=sys.stderr)

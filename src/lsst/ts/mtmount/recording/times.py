@@ -6,14 +6,12 @@ import bisect
 import math
 from datetime import UTC, datetime
 
-from ..sal.tai import LEAP_SECONDS
+from ..sal.tai import LEAP_SECOND_TABLE
 
 __all__ = ["format_time", "parse_time", "utc_ns_from_tai"]
 
 #: Unix times beyond this do not fit into 64 bits of nanoseconds [s]; in the year 2262.
 MAX_UTC = 2**63 / 1e9
-
-_TAI_STARTS = [start + offset for start, offset in LEAP_SECONDS]
 
 
 def utc_ns_from_tai(tai: float) -> int | None:
@@ -21,8 +19,9 @@ def utc_ns_from_tai(tai: float) -> int | None:
     if not math.isfinite(tai):
         return None
     # Before 1972 UTC had no whole leap seconds.
-    index = max(bisect.bisect_right(_TAI_STARTS, tai) - 1, 0)
-    utc = tai - LEAP_SECONDS[index][1]
+    table = LEAP_SECOND_TABLE.get()
+    index = max(bisect.bisect_right(table.tai_starts, tai) - 1, 0)
+    utc = tai - table.rows[index][1]
     return int(utc * 1e9) if 0 <= utc < MAX_UTC else None
 
 

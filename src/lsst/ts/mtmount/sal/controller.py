@@ -13,7 +13,7 @@ from .log_handler import SalLogHandler
 from .publisher import KafkaPublisher
 from .schema import COMPONENT
 from .settings import KafkaSettings
-from .tai import TaiClock
+from .tai import LEAP_SECOND_TABLE, TaiClock
 from .write_topic import WriteTopic
 
 __all__ = ["Controller"]
@@ -115,6 +115,8 @@ class Controller:
 
     async def _start(self) -> None:
         self.log.info(f"SAL interface: {self.interface.source}; publishing to {self.publisher.settings}")
+        await LEAP_SECOND_TABLE.load_in_thread()
+        self.clock.refresh()
         await self.publisher.start(
             [topic.info for topic in self.topics.values()], is_exact=self.interface.is_exact
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import functools
 import importlib.util
 import logging
 import re
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LeapSecondTable", "load_newest_table"]
+__all__ = ["LOG", "LeapSecondTable", "load_newest_table"]
 
 LOG = logging.getLogger("MTMount").getChild("LeapSeconds")
 
@@ -42,6 +43,11 @@ class LeapSecondTable:
         for (start, seconds), (next_start, next_seconds) in zip(self.rows, self.rows[1:], strict=False):
             if next_start <= start or abs(next_seconds - seconds) != 1:
                 raise ValueError(f"expected one leap second after {seconds} s, got {next_seconds} s")
+
+    @functools.cached_property
+    def tai_starts(self) -> tuple[int, ...]:
+        """TAI from which on each value holds [unix s]."""
+        return tuple(start + seconds for start, seconds in self.rows)
 
 
 def parse_ntp_list(text: str, source: str) -> LeapSecondTable:

@@ -21,7 +21,7 @@ from .outage_buffer import OutageBuffer, OutageLogFilter
 from .publisher import KafkaPublisher
 from .schema import COMPONENT, TopicInfo
 from .settings import KafkaSettings
-from .tai import TaiClock
+from .tai import LEAP_SECOND_TABLE, TaiClock
 from .write_topic import WriteTopic
 
 __all__ = ["SalobjBackend", "SalobjError", "SalobjTelemetryTopic", "import_salobj"]
@@ -180,6 +180,8 @@ class SalobjBackend:
         return topics
 
     async def _start(self) -> None:
+        await LEAP_SECOND_TABLE.load_in_thread()
+        self.clock.refresh()
         await self.publisher.start([topic.info for topic in self._topics], is_exact=True)
         for topic in self._topics:
             topic.prepare(self.publisher.schemas[topic.attr_name])

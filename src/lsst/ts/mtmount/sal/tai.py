@@ -5,13 +5,24 @@ TAI is UTC plus the leap seconds. All times here are unix seconds.
 
 from __future__ import annotations
 
+import asyncio
 import bisect
+import math
 import threading
 import time
 
-from .leap_seconds import LeapSecondTable, load_newest_table
+from ..resilience.daemon_thread import run_in_daemon_thread
+from .leap_seconds import LOG, LeapSecondTable, load_newest_table
 
-__all__ = ["LEAP_SECONDS", "TaiClock", "current_tai", "tai_from_utc", "tai_minus_utc_at"]
+__all__ = [
+    "LEAP_SECONDS",
+    "LEAP_SECOND_TABLE",
+    "NewestTable",
+    "TaiClock",
+    "current_tai",
+    "tai_from_utc",
+    "tai_minus_utc_at",
+]
 
 #: UTC from which on TAI minus UTC has a value [unix s, s].
 #: Source: leap-seconds.list of the IERS (https://hpiers.obspm.fr/iers/bul/bulc/ntp/leap-seconds.list),
@@ -53,20 +64,69 @@ PACKAGED_TABLE = LeapSecondTable(LEAP_SECONDS, 1814140800, "packaged")
 #: How often newer lists are looked for [s].
 RELOAD_INTERVAL = 86400.0
 
+#: How long a start waits for that [s].
+LOAD_TIMEOUT = 2.0
+
 #: How far CLOCK_TAI may be from the table [s]: far more than the time between
 #: two readings of a clock, far less than one leap second.
 CLOCK_TOLERANCE = 0.25
 
 
-def tai_minus_utc_at(utc: float, table: LeapSecondTable = PACKAGED_TABLE) -> float:
-    """Return TAI minus UTC [s] at a time [UTC unix s], by a table.
+class NewestTable:
+    """The newest table of leap seconds at hand, looked for once a day.
+
+    Attributes
+    ----------
+    table : `LeapSecondTable`
+        It, as far as is known.
+    """
+
+    def __init__(self) -> None:
+        self.table = PACKAGED_TABLE
+        self._due = -math.inf
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def get(self) -> LeapSecondTable:
+        """Return the table that is known. Never waits: newer ones are looked for in a thread."""
+        if time.monotonic() >= self._due and (self._thread is None or not self._thread.is_alive()):
+            self._thread = threading.Thread(target=self.load, name="leap seconds", daemon=True)
+            self._thread.start()
+        return self.table
+
+    def load(self) -> LeapSecondTable:
+        """Look for newer tables, if that is due, and return the newest. May hang with a file system."""
+        with self._lock:
+            if time.monotonic() >= self._due:
+                self.table = load_newest_table(PACKAGED_TABLE)
+                self._due = time.monotonic() + RELOAD_INTERVAL
+        return self.table
+
+    async def load_in_thread(self) -> None:
+        """Do as `load`, but go on without where that hangs."""
+        try:
+            async with asyncio.timeout(LOAD_TIMEOUT):
+                await run_in_daemon_thread(self.load)
+        except TimeoutError:
+            LOG.warning(
+                f"No list of leap seconds was read within {LOAD_TIMEOUT:g} s; the packaged one counts"
+            )
+
+
+#: That of this process.
+LEAP_SECOND_TABLE = NewestTable()
+
+
+def tai_minus_utc_at(utc: float, table: LeapSecondTable | None = None) -> float:
+    """Return TAI minus UTC [s] at a time [UTC unix s], by a table: the newest known if None.
 
     `ValueError` before 1972, when UTC had no whole leap seconds yet.
     """
-    index = bisect.bisect_right(table.rows, utc, key=lambda row: row[0]) - 1
+    rows = (table or LEAP_SECOND_TABLE.get()).rows
+    index = bisect.bisect_right(rows, utc, key=lambda row: row[0]) - 1
     if index < 0:
         raise ValueError(f"UTC {utc} is before 1972")
-    return float(table.rows[index][1])
+    return float(rows[index][1])
 
 
 def tai_from_utc(utc: float) -> float:
@@ -87,30 +147,18 @@ class TaiClock:
         Is ``CLOCK_TAI`` right here?
     tai_minus_utc : `float`
         TAI minus UTC now [s].
-    table : `LeapSecondTable`
-        The newest table at hand; newer ones are looked for once a day.
     """
 
     use_clock_tai: bool
     tai_minus_utc: float
 
     def __init__(self) -> None:
-        self._reload()
         self.refresh()
 
-    def _reload(self) -> None:
-        """Look for newer leap seconds."""
-        self._reload_time = time.monotonic() + RELOAD_INTERVAL
-        self.table = load_newest_table(PACKAGED_TABLE)
-
     def refresh(self) -> None:
-        """Look again: the system may set its clocks while the program runs."""
-        if time.monotonic() >= self._reload_time:
-            self._reload_time = time.monotonic() + RELOAD_INTERVAL
-            # A file system may hang.
-            threading.Thread(target=self._reload, name="leap seconds", daemon=True).start()
+        """Look again: the system may set its clocks, and learn of leap seconds, while the program runs."""
         utc = time.time()
-        self.tai_minus_utc = tai_minus_utc_at(utc, self.table)
+        self.tai_minus_utc = tai_minus_utc_at(utc)
         offset = time.clock_gettime(time.CLOCK_TAI) - utc
         self.use_clock_tai = abs(offset - self.tai_minus_utc) < CLOCK_TOLERANCE
 

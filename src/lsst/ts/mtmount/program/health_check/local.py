@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from ...sal.interface import Interface, load_interface
 from ...sal.registry_url import RegistryUrl
 from ...sal.settings import KafkaSettings
-from ...sal.tai import TaiClock
+from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
 from .finding import Finding, failed, ok, warning
 from .kafka import list_servers
@@ -66,6 +66,7 @@ def check_names(settings: KafkaSettings, tma_host: str) -> Iterator[Finding]:
 
 def check_clock(tma_offsets: Iterable[float]) -> Iterator[Finding]:
     """Check leap seconds, and this computer's clock against the TMA's time stamps [s]."""
+    LEAP_SECOND_TABLE.load()
     clock = TaiClock()
     kernel = round(time.clock_gettime(time.CLOCK_TAI) - time.time())
     if clock.use_clock_tai:

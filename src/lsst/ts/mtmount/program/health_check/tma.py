@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
 from ...core import FRAME_DECODABLE, FrameSplitter
-from ...sal.tai import TaiClock
+from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
 from .finding import Finding, failed, ok, warning
 
@@ -38,6 +38,7 @@ def check_tma(host: str, port: int, interface: TmaInterface, offsets: list[float
         Gets the TMA's time less this computer's, of each frame [s].
     """
     subject = f"TMA {host}:{port}"
+    LEAP_SECOND_TABLE.load()
     clock = TaiClock()
     splitter = FrameSplitter(LINE_TERMINATOR, MAX_FRAME_LENGTH)
     counts: Counter[int | None] = Counter()

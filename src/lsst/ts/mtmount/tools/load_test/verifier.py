@@ -41,7 +41,7 @@ from ...resilience.escape import escape
 from ...sal.interface import load_interface
 from ...sal.schema import COMPONENT
 from ...sal.settings import KafkaSettings
-from ...sal.tai import tai_minus_utc_at
+from ...sal.tai import LEAP_SECOND_TABLE, tai_minus_utc_at
 from ...tma_interface import choose_tma_interface
 from ..reader import DecodeError, RecordReader, RegistryUnavailableError
 from .frame_recording import FrameRecording
@@ -312,6 +312,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     topics = args.topics.split(",")
     settings = KafkaSettings.from_environment()
+    LEAP_SECOND_TABLE.load()
     recording = FrameRecording(args.frames) if args.frames else None
     with RecordReader(
         settings.broker_addr,

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from ...sal.tai import TaiClock
+from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
 from .frame_stream import FrameStream, StreamTotals
 from .ring import render_ring
@@ -184,6 +184,8 @@ class TmaSimulator:
 
     async def start(self) -> None:
         """Start to listen."""
+        await LEAP_SECOND_TABLE.load_in_thread()
+        self._clock.refresh()
         if self._listener is not None:
             raise RuntimeError("already listening")
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
