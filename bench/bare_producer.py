@@ -19,7 +19,7 @@ from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS, KafkaSettings, TaiClock
 from lsst.ts.mtmount.tools.simulator import TICK_INTERVAL, select_topics
 
 from .mix import MIX, find_workload
-from .plain import PlainTopic
+from .plain import make_plain_topic
 from .producing import FLUSH_TIMEOUT
 from .services import report_failure
 
@@ -33,7 +33,7 @@ class StampedMessage:
     """One topic's message, whose member ``timestamp`` can be set."""
 
     def __init__(self, topic_id: int, frame: bytes, schema_id: int) -> None:
-        topic = PlainTopic(topic_id, schema_id)
+        topic = make_plain_topic(topic_id, schema_id)
         topic.gather(json.loads(frame))
         # The place where messages with two stamps differ.
         sentinels = []

@@ -16,17 +16,18 @@ from lsst.ts.mtmount.constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
 from lsst.ts.mtmount.core import member_names
 from lsst.ts.mtmount.sal import TaiClock, TopicInfo
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
-from lsst.ts.mtmount.tools.load_test import plain_pipeline
+from lsst.ts.mtmount.tools.load_test.plain_pipeline import PlainPipeline, PlainTopic
 
 from .mix import SCHEMA_ID, read_topic_id
 from .stand_ins import ignore_delivery
 
 __all__ = [
     "SUBNAME",
-    "PlainPipeline",
-    "PlainTopic",
     "Produce",
+    "ProducingPipeline",
     "TypedPipeline",
+    "decode_message",
+    "make_plain_topic",
     "make_struct",
     "read_frames",
     "split_frames",
@@ -65,34 +66,24 @@ def make_struct(topic_id: int) -> type[msgspec.Struct]:
     return msgspec.defstruct(f"Topic{topic_id}", [("topicID", int), *members])
 
 
-class PlainTopic(plain_pipeline.PlainTopic):
-    """One topic's record, and its encoding.
-
-    Parameters
-    ----------
-    topic_id : `int`
-        The topic's ID on the wire.
-    schema_id : `int`
-        Id of its schema.
-    is_struct : `bool`
-        Are decoded frames structures? Else they are dicts.
-    """
-
-    def __init__(self, topic_id: int, schema_id: int = SCHEMA_ID, *, is_struct: bool = False) -> None:
-        getter = attrgetter if is_struct else itemgetter
-        super().__init__(topic_info(topic_id), wire_members(topic_id), SUBNAME, getter)
-        self.start(schema_id, REV_CODE)
-        self.record["private_origin"] = ORIGIN
-
-    def decode(self, message: bytes) -> dict[str, Any]:
-        """Read the record of a Kafka message."""
-        record = fastavro.schemaless_reader(io.BytesIO(message[HEAD_SIZE:]), self.schema, None)
-        assert isinstance(record, dict)
-        return record
+def make_plain_topic(topic_id: int, schema_id: int = SCHEMA_ID, *, is_struct: bool = False) -> PlainTopic:
+    """Make a topic of the load test's plain pipeline; its decoded frames are dicts, or structures."""
+    getter = attrgetter if is_struct else itemgetter
+    topic = PlainTopic(topic_info(topic_id), wire_members(topic_id), SUBNAME, getter)
+    topic.start(schema_id, REV_CODE)
+    topic.record["private_origin"] = ORIGIN
+    return topic
 
 
-class PlainPipeline(plain_pipeline.PlainPipeline):
-    """The load test's plain pipeline, and a producer.
+def decode_message(topic: PlainTopic, message: bytes) -> dict[str, Any]:
+    """Decode the record of a Kafka message."""
+    record = fastavro.schemaless_reader(io.BytesIO(message[HEAD_SIZE:]), topic.schema, None)
+    assert isinstance(record, dict)
+    return record
+
+
+class ProducingPipeline(PlainPipeline):
+    """The load test's plain pipeline for some topics, and a producer.
 
     Parameters
     ----------
@@ -111,7 +102,7 @@ class PlainPipeline(plain_pipeline.PlainPipeline):
         schema_ids: Mapping[int, int] | None = None,
     ) -> None:
         ids = schema_ids or {}
-        super().__init__({i: PlainTopic(i, ids.get(i, SCHEMA_ID)) for i in set(topic_ids)}, decode)
+        super().__init__({i: make_plain_topic(i, ids.get(i, SCHEMA_ID)) for i in set(topic_ids)}, decode)
 
     def take_frame(self, frame: bytes, produce: Produce) -> None:
         """Publish a frame of a known topic."""
@@ -133,7 +124,7 @@ class TypedPipeline:
         self.topics = {
             topic_id: (
                 msgspec.json.Decoder(make_struct(topic_id)).decode,
-                PlainTopic(topic_id, is_struct=True),
+                make_plain_topic(topic_id, is_struct=True),
             )
             for topic_id in set(topic_ids)
         }

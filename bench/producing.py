@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from lsst.ts.mtmount.core import DeliveryCounter
 
 from .mix import MIX, find_workload
-from .plain import PlainPipeline
+from .plain import ProducingPipeline
 from .services import Services, report_failure
 
 __all__ = ["FLUSH_TIMEOUT", "WAIT", "Messages", "make_messages", "produce_one_by_one"]
@@ -37,7 +37,7 @@ class CallbackCounter:
 def make_messages(services: Services) -> Messages:
     """Make the messages of one pass of the mix."""
     messages: list[tuple[str, bytes]] = []
-    pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
+    pipeline = ProducingPipeline(services.schema_ids, schema_ids=services.schema_ids)
     for frame in find_workload(MIX).frames:
         pipeline.take_frame(frame, lambda topic, value, *_: messages.append((topic, value)))
     return messages

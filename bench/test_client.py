@@ -28,7 +28,7 @@ from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 from .conftest import Measure
 from .contenders import OURS, Contender, Run
 from .mix import MIX, find_workload
-from .plain import PlainPipeline, PlainTopic
+from .plain import ProducingPipeline, decode_message, make_plain_topic
 from .producing import make_messages, produce_one_by_one
 from .services import EMBEDDED, Services, list_kafkas, report_failure, run_services
 
@@ -188,14 +188,14 @@ class TightProducer(Rounds):
         )
 
 
-class PlainClient(Rounds):
+class StreamReaderClient(Rounds):
     """asyncio's StreamReader, json, a dict, fastavro, and the same producer."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services, NUM_PLAIN_FRAMES)
         self._runner = asyncio.Runner()
         self._producer = services.make_producer(PRODUCER_DEFAULTS)
-        self._pipeline = PlainPipeline(services.schema_ids, schema_ids=services.schema_ids)
+        self._pipeline = ProducingPipeline(services.schema_ids, schema_ids=services.schema_ids)
 
     def publish(self, num_passes: int) -> None:
         self.services.feed(num_passes)
@@ -237,7 +237,7 @@ CONTENDERS = dict.fromkeys(
         *([Contender(f"{OURS}, salobj", use_salobj)] if find_spec("lsst.ts.salobj") else []),
         Contender(BARE_PRODUCER, lambda services: BareProducer(services).make_run()),
         Contender(TIGHT_PRODUCER, lambda services: TightProducer(services).make_run()),
-        Contender("StreamReader, json, fastavro", lambda services: PlainClient(services).make_run()),
+        Contender("StreamReader, json, fastavro", lambda services: StreamReaderClient(services).make_run()),
     ),
 )
 
@@ -278,10 +278,10 @@ def test_client(
     measure: Measure, workload_name: str, contender: Contender, open_once: Callable[[str], Services]
 ) -> None:
     mix, services = find_workload(MIX), open_once(workload_name)
-    topics = {topic_id: PlainTopic(topic_id) for topic_id in services.schema_ids}
+    topics = {topic_id: make_plain_topic(topic_id) for topic_id in services.schema_ids}
     records = []
     for topic_id, frame in zip(mix.topic_ids, mix.frames, strict=True):
         topic = topics[topic_id]
         topic.gather(json.loads(frame))
-        records.append((topic.kafka_topic, topic.decode(topic.encode(0.0, 0.0))))
+        records.append((topic.kafka_topic, decode_message(topic, topic.encode(0.0, 0.0))))
     measure(contender.make_run(services), sort_by_topic(records))

@@ -10,7 +10,7 @@ from lsst.ts.mtmount.core import DecoderState, FrameBuffer, FrameDecoder
 from .conftest import Measure
 from .contenders import OURS, Contender, Run
 from .mix import MIX, TOPIC_NAMES, Workload, find_workload
-from .plain import PlainPipeline, Produce, TypedPipeline, read_frames, split_frames
+from .plain import Produce, ProducingPipeline, TypedPipeline, read_frames, split_frames
 from .stand_ins import ignore_delivery, refuse_frame, refuse_topic, take_message
 
 STAGE = "core"
@@ -53,7 +53,7 @@ def use_frame_decoder(workload: Workload) -> Run:
 
 
 def use_stream_reader(workload: Workload) -> Run:
-    pipeline = PlainPipeline(workload.topic_ids)
+    pipeline = ProducingPipeline(workload.topic_ids)
     runner = asyncio.Runner()
 
     def process(produce: Produce) -> None:
@@ -68,7 +68,7 @@ def use_stream_reader(workload: Workload) -> Run:
     return make_run(workload, process, runner.close)
 
 
-def use_bytearray(workload: Workload, pipeline: PlainPipeline | TypedPipeline) -> Run:
+def use_bytearray(workload: Workload, pipeline: ProducingPipeline | TypedPipeline) -> Run:
     def process(produce: Produce) -> None:
         for frame in split_frames(workload.chunks):
             pipeline.take_frame(frame, produce)
@@ -85,7 +85,7 @@ CONTENDERS = dict.fromkeys(
         ),
         Contender(
             "bytearray, orjson, fastavro",
-            lambda w: use_bytearray(w, PlainPipeline(w.topic_ids, orjson.loads)),
+            lambda w: use_bytearray(w, ProducingPipeline(w.topic_ids, orjson.loads)),
         ),
         Contender("StreamReader, json, fastavro", use_stream_reader),
     ),
@@ -94,7 +94,7 @@ CONTENDERS = dict.fromkeys(
 
 def test_core(measure: Measure, workload_name: str, contender: Contender) -> None:
     workload = find_workload(workload_name)
-    reference = PlainPipeline(workload.topic_ids)
+    reference = ProducingPipeline(workload.topic_ids)
     expected: list[bytes] = []
     for frame in workload.frames:
         reference.take_frame(frame, lambda topic, value, *_: expected.append(without_stamps(value)))

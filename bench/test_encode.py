@@ -9,11 +9,12 @@ from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from lsst.ts.mtmount.core import Record
+from lsst.ts.mtmount.tools.load_test.plain_pipeline import PlainTopic
 
 from .conftest import Measure
 from .contenders import OURS, Contender, Job, Run, run_jobs
 from .mix import MIX, TOPIC_NAMES, Workload, find_workload
-from .plain import PlainTopic, topic_info
+from .plain import make_plain_topic, topic_info
 
 STAGE = "encode"
 
@@ -44,7 +45,7 @@ def without_schema_id(message: bytes) -> bytes:
 
 def last_values(workload: Workload) -> dict[int, PlainTopic]:
     """Return all topics of a workload after their last frame."""
-    topics = {topic_id: PlainTopic(topic_id) for topic_id in sorted(set(workload.topic_ids))}
+    topics = {topic_id: make_plain_topic(topic_id) for topic_id in sorted(set(workload.topic_ids))}
     for topic_id, frame in zip(workload.topic_ids, workload.frames, strict=True):
         topics[topic_id].gather(json.loads(frame))
     return topics

@@ -126,7 +126,7 @@ def nesting(text: str) -> int:
     return max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets), default=0)
 
 
-class PlainTopic:
+class TopicTwin:
     """One topic's state, changed by the plain rules."""
 
     def __init__(

@@ -10,7 +10,7 @@ from lsst.ts.mtmount.core import Record, TopicCodec, member_names
 from lsst.ts.mtmount.sal.interface import TopicInfo, load_packaged_interface
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
-from ..oracle import PlainTopic
+from ..oracle import TopicTwin
 
 Fields = Sequence[tuple[str, str, int]]
 
@@ -66,16 +66,16 @@ def packaged_codec(topic_id: int, schema_id: int | None = None) -> TopicCodec:
     return make_codec(topic_id, packaged_fields(topic_id), RAW_TELEMETRY_MAP[topic_id][1], schema_id)
 
 
-def packaged_twin(topic_id: int) -> PlainTopic:
-    return PlainTopic(topic_id, packaged_fields(topic_id), RAW_TELEMETRY_MAP[topic_id][1])
+def packaged_twin(topic_id: int) -> TopicTwin:
+    return TopicTwin(topic_id, packaged_fields(topic_id), RAW_TELEMETRY_MAP[topic_id][1])
 
 
 def mixed_codec() -> TopicCodec:
     return make_codec(MIXED_ID, MIXED_FIELDS, MIXED_WIRE)
 
 
-def mixed_twin() -> PlainTopic:
-    return PlainTopic(MIXED_ID, MIXED_FIELDS, MIXED_WIRE)
+def mixed_twin() -> TopicTwin:
+    return TopicTwin(MIXED_ID, MIXED_FIELDS, MIXED_WIRE)
 
 
 def mixed_data(**changes: Any) -> dict[str, Any]:

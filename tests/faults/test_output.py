@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,60 +42,45 @@ def full_pipe() -> Iterator[int]:
     os.close(writer)
 
 
-async def send_and_end(program: ClientProgram, tma: ScriptedTma) -> float:
-    """Publish some frames, and end the program; return how long that took [s]."""
-    await tma.send(*[azimuth_frame()] * NUM_FRAMES, b"garbage")
-    await wait_until(lambda: program.counters["acknowledged"] == NUM_FRAMES)
-    program.send_signal(signal.SIGTERM)
-    status, seconds = await program.wait_ended()
-    assert status == 0
-    assert seconds < END_LIMIT
-    return seconds
+#: Runs the program with an output and options; takes the fault and the promise for the outcome.
+RunWithOutput = Callable[..., Awaitable[None]]
 
 
-async def test_pipe_that_nobody_reads(
-    embedded_environment: Environment,
-    record_outcome: RecordOutcome,
-    tma: ScriptedTma,
-    tmp_path: Path,
-    full_pipe: int,
-) -> None:
+@pytest.fixture
+def run_with_output(
+    embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma, tmp_path: Path
+) -> RunWithOutput:
+    """Publish some frames, and end the program, whose output goes to a descriptor."""
+
+    async def run(fault: str, promise: str, output: int, *options: str) -> None:
+        async with ClientProgram(
+            embedded_environment, tmp_path, tma.port, *options, output=output
+        ) as program:
+            await tma.send(*[azimuth_frame()] * NUM_FRAMES, b"garbage")
+            await wait_until(lambda: program.counters["acknowledged"] == NUM_FRAMES)
+            program.send_signal(signal.SIGTERM)
+            status, seconds = await program.wait_ended()
+        assert status == 0
+        assert seconds < END_LIMIT
+        found = await asyncio.to_thread(read_back, embedded_environment)
+        sent = NUM_FRAMES + 1
+        record_outcome(Outcome.of(fault, promise, program.counters, sent=sent, found=found, seconds=seconds))
+
+    return run
+
+
+async def test_pipe_that_nobody_reads(run_with_output: RunWithOutput, full_pipe: int) -> None:
     """As where the CSC hands its own stderr down, and nobody reads it any more."""
-    async with ClientProgram(embedded_environment, tmp_path, tma.port, output=full_pipe) as program:
-        seconds = await send_and_end(program, tma)
-    record_outcome(
-        Outcome.of(
-            "stdout and stderr: a full pipe that nobody reads",
-            "nothing lost; ends with 0",
-            program.counters,
-            sent=NUM_FRAMES + 1,
-            found=await asyncio.to_thread(read_back, embedded_environment),
-            seconds=seconds,
-        )
-    )
+    fault = "stdout and stderr: a full pipe that nobody reads"
+    await run_with_output(fault, "nothing lost; ends with 0", full_pipe)
 
 
 async def test_dead_letters_and_report_to_a_pipe_that_nobody_reads(
-    embedded_environment: Environment,
-    record_outcome: RecordOutcome,
-    tma: ScriptedTma,
-    tmp_path: Path,
-    full_pipe: int,
+    run_with_output: RunWithOutput, full_pipe: int
 ) -> None:
     """As a file system that hangs: writing never returns."""
-    options = ("--dead-letter=/dev/stderr",)
-    async with ClientProgram(embedded_environment, tmp_path, tma.port, *options, output=full_pipe) as program:
-        seconds = await send_and_end(program, tma)
-    record_outcome(
-        Outcome.of(
-            "--dead-letter: writing never returns",
-            "nothing else lost; ends with 0",
-            program.counters,
-            sent=NUM_FRAMES + 1,
-            found=await asyncio.to_thread(read_back, embedded_environment),
-            seconds=seconds,
-        )
-    )
+    fault = "--dead-letter: writing never returns"
+    await run_with_output(fault, "nothing else lost; ends with 0", full_pipe, "--dead-letter=/dev/stderr")
 
 
 async def test_simulator_whose_output_nobody_reads(full_pipe: int) -> None:
@@ -123,30 +107,13 @@ async def test_simulator_whose_output_nobody_reads(full_pipe: int) -> None:
             process.kill()
 
 
-async def test_halted_terminal(
-    embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma, tmp_path: Path
-) -> None:
+async def test_halted_terminal(run_with_output: RunWithOutput) -> None:
     """Ctrl-S in a terminal."""
     controller, terminal = os.openpty()
     os.write(controller, b"\x13")
-    async with ClientProgram(embedded_environment, tmp_path, tma.port, output=terminal) as program:
-        seconds = await send_and_end(program, tma)
+    await run_with_output("terminal halted by Ctrl-S", "nothing lost; ends with 0", terminal)
     os.close(terminal)
     os.close(controller)
-    record_outcome(
-        Outcome.of(
-            "terminal halted by Ctrl-S",
-            "nothing lost; ends with 0",
-            program.counters,
-            sent=NUM_FRAMES + 1,
-            found=await asyncio.to_thread(read_back, embedded_environment),
-            seconds=seconds,
-        )
-    )
-
-
-def num_acknowledged(report: Path) -> int:
-    return int(json.loads(report.read_text())["acknowledged"]) if report.exists() else 0
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

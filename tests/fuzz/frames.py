@@ -14,7 +14,7 @@ from ..core.topics import (
 )
 from ..hostile.comparison import Comparison
 from ..hostile.corpus import HOSTILE_FRAMES
-from ..oracle import BadFrameError, PlainTopic
+from ..oracle import BadFrameError, TopicTwin
 
 #: Ends a frame within an input.
 SEPARATOR = b"\r\n"
@@ -52,7 +52,7 @@ def check(data: bytes) -> None:
         compare_dicts(loader, twin, frame)
 
 
-def compare_dicts(loader: TopicCodec, twin: PlainTopic, frame: bytes) -> None:
+def compare_dicts(loader: TopicCodec, twin: TopicTwin, frame: bytes) -> None:
     """Load a frame with the core and with json.loads; both must refuse it, or give the same dict."""
     try:
         expected = twin.load(frame)
@@ -67,7 +67,7 @@ def compare_dicts(loader: TopicCodec, twin: PlainTopic, frame: bytes) -> None:
         raise AssertionError(f"{frame[:300]!r} became {loaded!r:.1000}; json.loads: {expected!r:.1000}")
 
 
-def make_topic(number: int) -> tuple[TopicCodec, PlainTopic, bytes]:
+def make_topic(number: int) -> tuple[TopicCodec, TopicTwin, bytes]:
     """Make a topic's codec and twin in their first state, and a good frame of it."""
     ids = list(good_frames())
     topic_id = ids[number % len(ids)]

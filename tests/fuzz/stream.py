@@ -10,7 +10,7 @@ from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDec
 
 from ..core.topics import MIXED_ID, ORIGIN, REV_CODE, make_codec, mixed_codec, mixed_frame, mixed_twin
 from ..hostile.corpus import HOSTILE_FRAMES
-from ..oracle import BadFrameError, PlainTopic, Problem, load_object
+from ..oracle import BadFrameError, Problem, TopicTwin, load_object
 from .script import Script
 
 TERMINATOR = b"\r\n"
@@ -226,7 +226,7 @@ class Account:
         self.unsupported = 0
         self.unsupported_by_id: Counter[int] = Counter()
         self.twins = {MIXED_ID: mixed_twin()} | {
-            topic_id: PlainTopic(topic_id, FIELDS, WIRE) for topic_id in TOPIC_IDS[1:]
+            topic_id: TopicTwin(topic_id, FIELDS, WIRE) for topic_id in TOPIC_IDS[1:]
         }
         self.seq_nums: Counter[int] = Counter()
         self.clock_is_due = choices.wants_clock()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from lsst.ts.mtmount.core import FrameError, TopicCodec
 
 from ..core.topics import ORIGIN, REV_CODE, STAMP, UTC, mixed_codec, mixed_twin
-from ..oracle import BadFrameError, PlainTopic
+from ..oracle import BadFrameError, TopicTwin
 
 
 class Comparison:
@@ -15,11 +15,11 @@ class Comparison:
     ----------
     codec : `TopicCodec`
         Of the core.
-    twin : `PlainTopic`
+    twin : `TopicTwin`
         The same topic, plainly; in the same state.
     """
 
-    def __init__(self, codec: TopicCodec, twin: PlainTopic) -> None:
+    def __init__(self, codec: TopicCodec, twin: TopicTwin) -> None:
         self.codec = codec
         self.twin = twin
 

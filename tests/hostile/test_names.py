@@ -3,7 +3,7 @@
 import pytest
 
 from ..core.topics import make_codec
-from ..oracle import PlainTopic
+from ..oracle import TopicTwin
 from .comparison import Comparison
 
 LONGEST = "n" * 127
@@ -18,7 +18,7 @@ def escaped(name: str) -> str:
 )
 def test_any_name_is_found_plain_and_escaped(name: str) -> None:
     fields = [(name, "double", 1)]
-    comparison = Comparison(make_codec(1, fields, {name: 1}), PlainTopic(1, fields, {name: 1}))
+    comparison = Comparison(make_codec(1, fields, {name: 1}), TopicTwin(1, fields, {name: 1}))
     spelled = name if name.isprintable() and not set(name) & set('"\\') else escaped(name)
     for key in (spelled, escaped(name)):
         for number in ("1.5", "2.5", "3.5"):
