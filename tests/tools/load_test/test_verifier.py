@@ -181,18 +181,19 @@ async def test_reads_only_what_is_new_and_what_is_left_at_the_end(
     assert not result.compared
 
 
-@pytest.mark.parametrize("payload", [b"", b"\0\0\0", b"\1\0\0\0\1abc", b"cut"])
-async def test_message_that_is_no_record(publisher: Publisher, tmp_path: Path, payload: bytes) -> None:
+async def test_messages_that_are_no_records_are_counted(publisher: Publisher, tmp_path: Path) -> None:
     async with (
         asyncio.timeout(TIMEOUT),
         VerifierProcess([NAME], os.environ, tmp_path, interval=0.05) as reader,
     ):
-        if payload == b"cut":
-            payload = publisher.encode(publisher.make_record(1, make_frames()[0]))[:-1]
-        await asyncio.to_thread(publisher.publish, payload)
+        good = publisher.encode(publisher.make_record(1, make_frames()[0]))
+        bad = [b"", b"\0\0\0", b"\1\0\0\0\1abc", good[:-1], b"\0\xff\xff\xff\xff"]
+        await asyncio.to_thread(publisher.publish, *bad, good)
         result = await reader.finish()
-    assert result.failure is not None
-    assert NAME in result.failure
+    assert result.failure is None
+    assert (result.topics[NAME].decoded, result.topics[NAME].wrong) == (1, len(bad))
+    assert len(result.problems) == len(bad)
+    assert all(NAME in line for line in result.problems)
 
 
 async def test_reader_that_cannot_start(publisher: Publisher, tmp_path: Path) -> None:

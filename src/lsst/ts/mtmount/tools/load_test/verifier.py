@@ -37,13 +37,13 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Message
 
-from ...resilience.escape import escape
+from ...resilience.escape import describe_error, escape
 from ...sal.interface import load_interface
 from ...sal.schema import COMPONENT
 from ...sal.settings import KafkaSettings
 from ...sal.tai import LEAP_SECOND_TABLE, tai_minus_utc_at
 from ...tma_interface import choose_tma_interface
-from ..reader import DecodeError, RecordReader, RegistryUnavailableError
+from ..reader import DecodeError, ReceivedRecord, RecordReader, RegistryUnavailableError
 from .frame_recording import FrameRecording
 from .latency_histogram import LatencyHistogram
 from .oracle import InvalidFrameError, TopicOracle, decode_frame
@@ -81,6 +81,7 @@ class TopicVerifier:
         self.name = name
         self.private_fields = PrivateFields(start)
         self.result = TopicVerifierResult()
+        self.num_messages = self.num_undecodable = 0
         self.matcher: RecordMatcher | None = None
         # Those that are not in the result's histogram yet [s].
         self.latencies: list[float] = []
@@ -94,7 +95,7 @@ class TopicVerifier:
         """Return the result."""
         self.take_latencies()
         self.result.out_of_sequence = self.private_fields.num_out_of_sequence
-        self.result.wrong = self.private_fields.num_wrong
+        self.result.wrong = self.private_fields.num_wrong + self.num_undecodable
         if self.matcher is not None:
             self.result.wrong += self.matcher.num_wrong
             self.result.repeated = self.matcher.num_repeated
@@ -161,21 +162,29 @@ class Verifier:
         """Decode some messages, and take the records."""
         end = time.monotonic() + DECODE_TIME
         for _ in range(min(DECODE_CHUNK, len(self._undecoded))):
-            received = self._reader.decode(*self._undecoded.popleft())
-            topic, record = self._by_kafka_topic[received.topic], received.record
-            topic.result.decoded += 1
-            if problem := topic.private_fields.check(
-                record, self._get_rev_code(received.schema_id), received.arrival_time
-            ):
-                self._report(topic, problem)
-            if (stamp := record.get("timestamp")) is not None:
-                topic.latencies.append(received.arrival_time + self._tai_minus_utc - stamp)
-            if topic.matcher is not None:
-                self._backlog.append((topic, record))
-            self._first_published = min(self._first_published, received.kafka_timestamp)
-            self._last_published = max(self._last_published, received.kafka_timestamp)
+            message, arrival_time = self._undecoded.popleft()
+            topic = self._by_kafka_topic[message.topic() or ""]
+            topic.num_messages += 1
+            try:
+                self._take_record(topic, self._reader.decode(message, arrival_time))
+            except (DecodeError, LookupError, TypeError, ValueError) as error:
+                # Or a record whose schema lacks what every record of SAL has.
+                topic.num_undecodable += 1
+                self._report(topic, describe_error(error))
             if time.monotonic() > end:
                 break
+
+    def _take_record(self, topic: TopicVerifier, received: ReceivedRecord) -> None:
+        rev_code = self._get_rev_code(received.schema_id)
+        if problem := topic.private_fields.check(received.record, rev_code, received.arrival_time):
+            self._report(topic, problem)
+        if (stamp := received.record.get("timestamp")) is not None:
+            topic.latencies.append(received.arrival_time + self._tai_minus_utc - stamp)
+        topic.result.decoded += 1
+        if topic.matcher is not None:
+            self._backlog.append((topic, received.record))
+        self._first_published = min(self._first_published, received.kafka_timestamp)
+        self._last_published = max(self._last_published, received.kafka_timestamp)
 
     def _compare_next(self, *, may_wait: bool) -> bool:
         """Compare the next record with its frame; return False if that was put off.
@@ -253,9 +262,8 @@ class Verifier:
     def _report(self, topic: TopicVerifier, problem: str) -> None:
         self._num_problems += 1
         if self._num_problems <= MAX_PROBLEMS:
-            self._result.problems.append(
-                f"record {topic.result.decoded} of {topic.name}: {escape(problem, MAX_PROBLEM_LENGTH)}"
-            )
+            text = escape(problem, MAX_PROBLEM_LENGTH)
+            self._result.problems.append(f"message {topic.num_messages} of {topic.name}: {text}")
 
 
 def make_kafka_topic(subname: str, name: str) -> str:
