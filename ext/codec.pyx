@@ -1,4 +1,4 @@
-"""From a JSON frame of one topic to the values of its SAL record, or to a dict.
+"""From a JSON frame of one topic to the values of its SAL record.
 
 A topic's first frame goes through the general decoder, which also keeps a
 template of it: the order of its members with all the bytes between the values.
@@ -12,10 +12,11 @@ import sys
 
 from lsst.ts.mtmount.core.errors import DropReason, FrameError
 
-from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 from libc.math cimport trunc
 from libc.stdint cimport int32_t, int64_t
+from libcpp.utility cimport move
 
 from lsst.ts.mtmount.core.record cimport (
     KIND_BOOLEAN,
@@ -52,18 +53,12 @@ from lsst.ts.mtmount.core.scanner cimport (
     scan_frame,
     unescape_ascii,
 )
+from lsst.ts.mtmount.core.template cimport MAX_TEMPLATE_MEMBERS, Step
 
 cdef bytes TOPIC_ID = b"topicID"
-cdef str TOPIC_ID_NAME = "topicID"
-# Is in no dict that a frame can become.
-cdef object NOT_SCALAR = object()
 cdef enum:
     # Names of more bytes than this are in no table.
     MAX_NAME = 127
-    # Frames of more members than this are decoded, but no template is made of them.
-    MAX_TEMPLATE_MEMBERS = 4096
-    # Templates of a topic. A frame that none of them has costs a comparison with each.
-    MAX_TEMPLATES = 3
     # Unknown members of a topic that are remembered, and how much of a name [bytes].
     MAX_UNKNOWN = 100
     MAX_UNKNOWN_NAME = MAX_NAME
@@ -78,29 +73,6 @@ cdef str show(object thing):
         return str(thing) if isinstance(thing, Exception) else repr(thing)
     except Exception:
         return f"<{type(thing).__name__}>"
-
-
-cdef object load_scalar(JsonType type, const char* value, const char* value_end):
-    """Return the Python object of a scanned value; NOT_SCALAR where that is for json.loads to say."""
-    cdef int64_t integer = 0
-    if type == JSON_INTEGER:
-        return integer if read_integer(value, value_end, &integer) else NOT_SCALAR
-    if type == JSON_REAL:
-        return as_double(value, value_end)
-    if type == JSON_TRUE:
-        return True
-    if type == JSON_FALSE:
-        return False
-    if type == JSON_NULL:
-        return None
-    return NOT_SCALAR
-
-
-cdef str load_key(Member* member):
-    """Return the name of a member as json.loads does."""
-    if member.key_has_escape:
-        return json.loads((member.key - 1)[:member.key_length + 2])
-    return member.key[:member.key_length].decode("utf-8")
 
 
 cdef class TopicCodec:
@@ -153,9 +125,10 @@ cdef class TopicCodec:
         self.topic_id = topic_id
         self.kafka_topic = kafka_topic
         self.record = record
-        self.members = tuple(members)
-        self._fused = True
-        self._keys = []
+        # As the keys of dicts are: then equal names have one address.
+        self.members = tuple([sys.intern(name) for name in members])
+        self.fused = True
+        self.loader = DictLoader(topic_id)
         self._unknown = {}
         self._scanner.max_integer_digits = sys.get_int_max_str_digits()
         for name, (field, index) in members.items():
@@ -172,17 +145,6 @@ cdef class TopicCodec:
             self._names.add(key, len(key))
             self._wire.push_back(wire)
         self._found.resize(len(self.members))
-
-    @property
-    def fused(self) -> bool:
-        return self._fused
-
-    @fused.setter
-    def fused(self, value: bool) -> None:
-        if value != self._fused:
-            # The templates of one path lack what the other one needs.
-            self._forget_templates()
-        self._fused = value
 
     @property
     def missing_members(self) -> tuple[str, ...]:
@@ -209,7 +171,7 @@ cdef class TopicCodec:
         cdef const char* text = frame
         cdef Py_ssize_t length = len(frame)
         cdef int outcome = OUTCOME_UNEXPECTED
-        if self._fused:
+        if self.fused:
             outcome = self.decode_by_template(scanner, text, length)
         if outcome == OUTCOME_UNEXPECTED:
             self._scan(frame)
@@ -221,8 +183,8 @@ cdef class TopicCodec:
     def load_frame(self, frame: bytes) -> dict[str, object]:
         """Return a frame as `json.loads` does, and leave the record alone.
 
-        Templates are used as they are for frames from the wire if the topic
-        is not `fused`.
+        The general decoder and the templates are used as they are for frames
+        from the wire.
 
         Raises
         ------
@@ -232,14 +194,20 @@ cdef class TopicCodec:
         cdef JsonScanner* scanner = &self._scanner
         cdef const char* text = frame
         cdef Py_ssize_t length = len(frame)
-        cdef dict data = None
-        if not self._fused:
-            data = self.load_by_template(scanner, text, length)
-        if data is None:
-            self._scan(frame)
-            data = self.load_members(scanner, text, length)
-            self.news = None
+        cdef dict data = self.loader.load_by_template(scanner, text, length)
+        if data is not None:
+            self.num_by_template += 1
+            return data
+        self._scan(frame)
+        data = self.load_members(scanner, text, length)
+        self.news = None
         return json.loads(frame) if data is None else data
+
+    cdef dict load_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
+        """Make the dict of what `scan_frame` found; None where that is for json.loads to say."""
+        self._find_members(scanner)
+        self.num_general += 1
+        return self.loader.load_members(scanner, frame, length)
 
     def _scan(self, frame: bytes) -> None:
         """Find the members of a frame that must be of this topic."""
@@ -306,37 +274,31 @@ cdef class TopicCodec:
         OUTCOME_UNEXPECTED if it is not, a bad value included: the general
         decoder then tells what.
         """
-        cdef size_t num_templates = self._templates.size()
-        cdef size_t _i
-        cdef size_t number = self._last_template
-        for _i in range(num_templates):
-            if self._decode_steps(&self._templates[number], scanner, frame, length) == OUTCOME_OK:
+        cdef size_t i, number
+        for i in range(self._templates.size()):
+            number = self._templates.place(i)
+            if self._decode_steps(&self._templates.at(number), scanner, frame, length) == OUTCOME_OK:
                 self.record.commit()
                 self.num_by_template += 1
-                self._templates[number].last_use = self.num_by_template
-                self._last_template = number
+                self._templates.note_use(number)
                 return OUTCOME_OK
-            number = number + 1 if number + 1 < num_templates else 0
         return OUTCOME_UNEXPECTED
 
     cdef int _decode_steps(
-        self, Template* template, JsonScanner* scanner, const char* frame, Py_ssize_t length
+        self, const Template* template, JsonScanner* scanner, const char* frame, Py_ssize_t length
     ) except? -9:
         """Read the values of a frame that is as this template into the spare slots."""
         cdef const char* p = frame
         cdef const char* end = frame + length
         cdef const char* stop
-        cdef const char* literals = template.literals.data()
-        cdef Step* step = template.steps.data()
-        cdef Step* behind = step + template.steps.size()
+        cdef const Step* step = template.steps.data()
+        cdef const Step* behind = step + template.steps.size()
         cdef Slot* spare = self.record.spare
         cdef JsonType type = JSON_NULL
         cdef WireMember wire
         scanner.open(frame, end)
         while step != behind:
-            # At least one byte of a value comes behind the literal. (The
-            # tail, checked last, holds one byte more at least.)
-            if end - p < step.length + 2 or not are_equal(p, literals + step.literal, step.length):
+            if not template.has_step(step[0], p, end):
                 return OUTCOME_UNEXPECTED
             p += step.length
             stop = NULL
@@ -363,11 +325,7 @@ cdef class TopicCodec:
                         return OUTCOME_UNEXPECTED
             p = stop
             step += 1
-        if end - p != <Py_ssize_t>template.literals.size() - template.tail:
-            return OUTCOME_UNEXPECTED
-        if not are_equal(p, literals + template.tail, end - p):
-            return OUTCOME_UNEXPECTED
-        return OUTCOME_OK
+        return OUTCOME_OK if template.has_tail(p, end) else OUTCOME_UNEXPECTED
 
     cdef int decode_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9:
         """Take the members that `scan_frame` found, in whatever order, and make a template."""
@@ -393,84 +351,9 @@ cdef class TopicCodec:
         if num_missing != 0 or self._num_missing != 0:
             self._num_missing = num_missing
             self._note_missing()
-        if self._fused and num_missing == 0:
+        if num_missing == 0:
             self._learn(scanner, frame, length)
         return OUTCOME_OK
-
-    cdef dict load_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
-        """Make the dict of a frame that is as one of the templates; None if it is not."""
-        cdef size_t num_templates = self._templates.size()
-        cdef size_t _i
-        cdef size_t number = self._last_template
-        cdef dict data
-        for _i in range(num_templates):
-            data = self._load_steps(&self._templates[number], self._keys[number], scanner, frame, length)
-            if data is not None:
-                self.num_by_template += 1
-                self._templates[number].last_use = self.num_by_template
-                self._last_template = number
-                return data
-            number = number + 1 if number + 1 < num_templates else 0
-        return None
-
-    cdef dict _load_steps(
-        self, Template* template, tuple keys, JsonScanner* scanner, const char* frame, Py_ssize_t length
-    ):
-        cdef const char* p = frame
-        cdef const char* end = frame + length
-        cdef const char* stop
-        cdef const char* literals = template.literals.data()
-        cdef Step* step
-        cdef JsonType type = JSON_NULL
-        cdef Py_ssize_t i
-        cdef Py_ssize_t num_steps = template.steps.size()
-        cdef dict data = {}
-        scanner.open(frame, end)
-        for i in range(num_steps):
-            if i == template.topic_id_position:
-                PyDict_SetItem(data, TOPIC_ID_NAME, self.topic_id)
-            step = &template.steps[i]
-            if end - p < step.length + 2 or not are_equal(p, literals + step.literal, step.length):
-                return None
-            p += step.length
-            stop = scanner.scan_value(p, &type, 1)
-            if stop == NULL or scanner.has_non_ascii:
-                return None
-            value = load_scalar(type, p, stop)
-            if value is NOT_SCALAR:
-                return None
-            PyDict_SetItem(data, keys[i], value)
-            p = stop
-        if num_steps == template.topic_id_position:
-            PyDict_SetItem(data, TOPIC_ID_NAME, self.topic_id)
-        if end - p != <Py_ssize_t>template.literals.size() - template.tail:
-            return None
-        if not are_equal(p, literals + template.tail, end - p):
-            return None
-        return data
-
-    cdef dict load_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
-        """Make the dict of what `scan_frame` found, and a template.
-
-        None where that is for json.loads to say.
-        """
-        cdef Py_ssize_t i
-        cdef Member* member
-        cdef dict data = {}
-        self._find_members(scanner)
-        self.num_general += 1
-        for i in range(<Py_ssize_t>scanner.members.size()):
-            member = &scanner.members[i]
-            value = load_scalar(member.type, member.value, member.value_end)
-            if value is NOT_SCALAR:
-                return None
-            if self._order[i] >= 0:
-                PyDict_SetItem(data, self.members[self._order[i]], value)
-            else:
-                PyDict_SetItem(data, load_key(member), value)
-        if not self._fused:
-            self._learn(scanner, frame, length)
-        return data
 
     cdef int _find_members(self, JsonScanner* scanner) except -1:
         """Find the place of each wire member in a scanned frame, and the wire member of each place."""
@@ -522,13 +405,8 @@ cdef class TopicCodec:
             self.news.append((self.members[i], is_missing))
         if self._num_missing != 0:
             # The next frame is looked at, too: it may have the member again.
-            self._forget_templates()
+            self._templates.clear()
         return 0
-
-    def _forget_templates(self) -> None:
-        self._templates.clear()
-        self._keys.clear()
-        self._last_template = 0
 
     cdef int _decode_value(
         self, JsonType type, const char* value, const char* value_end, WireMember* wire
@@ -589,74 +467,49 @@ cdef class TopicCodec:
         return OUTCOME_OK
 
     cdef int _learn(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except -1:
-        """Keep the bytes of this frame between its values, in place of the template used longest ago.
+        """Keep the bytes of this frame between its values.
 
         A frame of very many members, or with a known one that is missing,
-        there twice or spelled with escapes, makes none.
+        there twice or spelled with escapes, makes no template.
         """
         cdef Py_ssize_t i, index
         cdef Py_ssize_t num_members = scanner.members.size()
         cdef const char* literal = frame
         cdef Member* member
-        cdef Step step
+        cdef WireMember* wire
         cdef Template template
-        cdef Py_ssize_t topic_id_place = -1
-        cdef size_t number
-        cdef list keys = []
-        if num_members > MAX_TEMPLATE_MEMBERS:
+        cdef Step step
+        cdef bint has_topic_id = False
+        if scanner.members.size() > MAX_TEMPLATE_MEMBERS:
             return 0
         for i in range(<Py_ssize_t>self._found.size()):
             if self._found[i] < 0:
                 return 0
+        template.reserve(num_members, length)
         for i in range(num_members):
             member = &scanner.members[i]
             index = self._order[i]
-            if index >= 0 and (member.key_has_escape or self._found[index] != i):
-                return 0
-            if index < 0 and key_is(member[0], TOPIC_ID, len(TOPIC_ID)):
-                if topic_id_place >= 0 or (member.type != JSON_INTEGER and not self._fused):
-                    return 0
-                topic_id_place = i
-        if topic_id_place < 0:
-            return 0
-        template.topic_id_position = topic_id_place
-        for i in range(num_members):
-            if i == topic_id_place:
-                # The topic ID is part of what is compared.
-                continue
-            member = &scanner.members[i]
-            index = self._order[i]
-            step.literal = template.literals.size()
-            step.length = member.value - literal
-            step.is_ignored = index < 0
             if index >= 0:
-                step.slot = self._wire[index].slot
-                step.kind = self._wire[index].kind
-                step.is_element = self._wire[index].is_element
-            else:
-                step.slot = 0
+                if member.key_has_escape or self._found[index] != i:
+                    return 0
+                wire = &self._wire[index]
+                step.slot, step.kind, step.is_element = wire.slot, wire.kind, wire.is_element
+                step.is_ignored = False
+                template.add(step, literal, member.value)
+            elif not key_is(member[0], TOPIC_ID, len(TOPIC_ID)):
                 step.kind = KIND_DOUBLE
-                step.is_element = False
-            if not self._fused:
-                keys.append(self.members[index] if index >= 0 else load_key(member))
-            template.literals.append(literal, step.length)
-            template.steps.push_back(step)
+                step.is_ignored = True
+                template.add(step, literal, member.value)
+            elif has_topic_id:
+                return 0
+            else:
+                # Its value is part of what is compared.
+                has_topic_id = True
+                continue
             literal = member.value_end
-        template.tail = template.literals.size()
-        template.literals.append(literal, frame + length - literal)
-        template.last_use = self.num_by_template
-        if self._templates.size() < MAX_TEMPLATES:
-            number = self._templates.size()
-            self._templates.push_back(template)
-            self._keys.append(tuple(keys))
-        else:
-            number = 0
-            for i in range(1, MAX_TEMPLATES):
-                if self._templates[i].last_use < self._templates[number].last_use:
-                    number = i
-            self._templates[number] = template
-            self._keys[number] = tuple(keys)
-        self._last_template = number
+        if has_topic_id:
+            template.add_tail(literal, frame + length)
+            self._templates.keep(move(template))
         return 0
 
     cdef object error(self, int outcome, JsonScanner* scanner, const char* frame):

@@ -6,28 +6,10 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace mtmount {
-
-// One step of a template: these bytes, then the value of this member.
-struct Step {
-    std::ptrdiff_t literal;  // offset of the bytes in the template's literals
-    std::ptrdiff_t length;
-    std::ptrdiff_t slot;
-    int kind;
-    bool is_element;
-    bool is_ignored;
-};
-
-// The bytes of a frame between its values; those of its topic ID are among them.
-struct Template {
-    std::vector<Step> steps;
-    std::string literals;
-    std::ptrdiff_t tail = 0;               // offset of the bytes behind the last value
-    std::ptrdiff_t topic_id_position = 0;  // number of steps before the topic ID
-    std::int64_t last_use = 0;
-};
 
 // memcmp(...) == 0 without a call, for lengths of some 10 to 50 bytes.
 inline bool are_equal(const char* a, const char* b, std::ptrdiff_t length) noexcept {
@@ -44,6 +26,109 @@ inline bool are_equal(const char* a, const char* b, std::ptrdiff_t length) noexc
     for (std::ptrdiff_t i = 0; i < length - WIDTH; i += WIDTH) found |= difference(i);
     return found == 0;
 }
+
+// One step of a template: these bytes, then the value of this member.
+struct Step {
+    std::ptrdiff_t literal = 0;  // offset of the bytes in the template's literals
+    std::ptrdiff_t length = 0;
+    std::ptrdiff_t slot = 0;
+    int kind = 0;
+    bool is_element = false;
+    bool is_ignored = false;
+};
+
+// The bytes of a frame between its values; those of its topic ID are among them.
+class Template {
+  public:
+    std::vector<Step> steps;
+    std::ptrdiff_t topic_id_position = 0;  // number of steps before the topic ID
+    std::int64_t last_use = 0;
+
+    // Make room for so many steps, and frames of this length.
+    void reserve(std::size_t num_steps, std::size_t length) {
+        steps.reserve(num_steps);
+        literals_.reserve(length);
+    }
+
+    // Add the bytes from `literal` to `value`, and the step that begins with them.
+    void add(Step step, const char* literal, const char* value) {
+        step.literal = static_cast<std::ptrdiff_t>(literals_.size());
+        step.length = value - literal;
+        literals_.append(literal, static_cast<std::size_t>(step.length));
+        steps.push_back(step);
+    }
+
+    // Add the bytes behind the last value.
+    void add_tail(const char* literal, const char* end) {
+        tail_ = literals_.size();
+        literals_.append(literal, static_cast<std::size_t>(end - literal));
+    }
+
+    // Are there the bytes of a step, and a value's first byte? (The tail,
+    // looked at last, holds one byte more at least.)
+    bool has_step(const Step& step, const char* p, const char* end) const noexcept {
+        return end - p >= step.length + 2 && are_equal(p, literals_.data() + step.literal, step.length);
+    }
+
+    bool has_tail(const char* p, const char* end) const noexcept {
+        const std::size_t length = literals_.size() - tail_;
+        return static_cast<std::size_t>(end - p) == length &&
+               are_equal(p, literals_.data() + tail_, static_cast<std::ptrdiff_t>(length));
+    }
+
+  private:
+    std::string literals_;
+    std::size_t tail_ = 0;
+};
+
+// Frames of more members than this are decoded, but no template is made of them.
+constexpr std::size_t MAX_TEMPLATE_MEMBERS = 4096;
+
+// The templates of a topic. A frame that none of them has costs a comparison with each.
+class Templates {
+  public:
+    std::size_t size() const noexcept { return templates_.size(); }
+
+    void clear() noexcept {
+        templates_.clear();
+        last_ = 0;
+    }
+
+    // The number of the i-th one to try, beginning with the one that a frame had last.
+    std::size_t place(std::size_t i) const noexcept { return (last_ + i) % templates_.size(); }
+
+    const Template& at(std::size_t number) const noexcept { return templates_[number]; }
+
+    void note_use(std::size_t number) noexcept {
+        templates_[number].last_use = ++num_uses_;
+        last_ = number;
+    }
+
+    // Keep one more, or one in place of that used longest ago; returns its number.
+    std::size_t keep(Template&& made) {
+        std::size_t number = templates_.size();
+        if (number < MAX_TEMPLATES) {
+            templates_.push_back(std::move(made));
+        } else {
+            number = 0;
+            for (std::size_t i = 1; i < templates_.size(); ++i) {
+                if (templates_[i].last_use < templates_[number].last_use) number = i;
+            }
+            templates_[number] = std::move(made);
+        }
+        // Not yet used: of orders that take turns, some keep their place.
+        templates_[number].last_use = num_uses_;
+        last_ = number;
+        return number;
+    }
+
+  private:
+    static constexpr std::size_t MAX_TEMPLATES = 3;
+
+    std::vector<Template> templates_;
+    std::size_t last_ = 0;
+    std::int64_t num_uses_ = 0;
+};
 
 // Finds the index of a name among those that were added.
 class NameTable {

@@ -1,34 +1,10 @@
 from libc.stdint cimport int64_t
-from libcpp cimport bool as cpp_bool
-from libcpp.string cimport string
 from libcpp.vector cimport vector
 
+from lsst.ts.mtmount.core.dict_loader cimport DictLoader
 from lsst.ts.mtmount.core.record cimport Kind, Record
 from lsst.ts.mtmount.core.scanner cimport JsonScanner, JsonType
-
-
-cdef extern from "template.hpp" namespace "mtmount" nogil:
-    # One step of a template: these bytes, then the value of this member.
-    cppclass Step:
-        Py_ssize_t literal
-        Py_ssize_t length
-        Py_ssize_t slot
-        int kind
-        cpp_bool is_element
-        cpp_bool is_ignored
-
-    cppclass Template:
-        vector[Step] steps
-        string literals
-        Py_ssize_t tail
-        Py_ssize_t topic_id_position
-        int64_t last_use
-
-    cpp_bool are_equal(const char*, const char*, Py_ssize_t)
-
-    cppclass NameTable:
-        void add(const char*, size_t) except +
-        Py_ssize_t find(const char*, size_t)
+from lsst.ts.mtmount.core.template cimport NameTable, Template, Templates
 
 
 # What a wire member becomes.
@@ -49,17 +25,15 @@ cdef class TopicCodec:
     cdef readonly int64_t incomplete
     cdef public bint reports_clock
     cdef public bint accept_incomplete
+    cdef public bint fused
     # What a decoder has to tell of members, see `_note_missing` and `_note_unknown`.
     cdef list news
-    cdef bint _fused
+    cdef DictLoader loader
     cdef NameTable _names
     cdef vector[WireMember] _wire
     cdef vector[Py_ssize_t] _found
     cdef vector[Py_ssize_t] _order
-    cdef vector[Template] _templates
-    # For each template the names of its members; None where no dict is wanted.
-    cdef list _keys
-    cdef size_t _last_template
+    cdef Templates _templates
     cdef dict _unknown
     cdef Py_ssize_t _num_missing
     cdef Py_ssize_t _failed
@@ -67,13 +41,9 @@ cdef class TopicCodec:
 
     cdef int decode_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9
     cdef int _decode_steps(
-        self, Template* template, JsonScanner* scanner, const char* frame, Py_ssize_t length
+        self, const Template* template, JsonScanner* scanner, const char* frame, Py_ssize_t length
     ) except? -9
     cdef int decode_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9
-    cdef dict load_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length)
-    cdef dict _load_steps(
-        self, Template* template, tuple keys, JsonScanner* scanner, const char* frame, Py_ssize_t length
-    )
     cdef dict load_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length)
     cdef int _find_members(self, JsonScanner* scanner) except -1
     cdef int _decode_value(
