@@ -11,7 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import pytest
 
@@ -241,6 +241,9 @@ class Terminal:
                 await self._is_news.wait()
         self._num_seen = match.end()
 
+    def resize(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self.program, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
     def press(self, keys: bytes) -> None:
         os.write(self._user, keys)
 
@@ -257,20 +260,18 @@ class Terminal:
 
 @asynccontextmanager
 async def on_terminal(
-    terminal: Terminal, *arguments: str, term: str = "xterm-256color"
+    terminal: Terminal, *arguments: str, has_keys: bool = True, **changes: str | None
 ) -> AsyncIterator[Process]:
-    """Run the program on a terminal; it must end before this does."""
-    environment = {"TERM": term, "PYTHONIOENCODING": "utf-8"}
+    """Run the program on a terminal; it must end before this does. A variable that is None is not there."""
+    variables = os.environ | {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"} | changes
+    variables |= dict.fromkeys(("COLUMNS", "LINES", "NO_COLOR"))
     process = await asyncio.create_subprocess_exec(
         find_program("monitor_mtmount_telemetry"),
         *arguments,
-        stdin=terminal.program,
+        stdin=terminal.program if has_keys else DEVNULL,
         stdout=terminal.program,
         stderr=terminal.program,
-        env={
-            name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")
-        }
-        | environment,
+        env={name: value for name, value in variables.items() if value is not None},
     )
     try:
         yield process
@@ -287,7 +288,7 @@ async def test_live_view(streaming: Streaming) -> None:
         async with streaming(), on_terminal(terminal) as process:
             await terminal.read_until(r"31 topics: .*27 live")
             await terminal.read_until(r"evt_telemetryConnected\.connected +True")
-            await terminal.read_until(r"azimuth +live +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d")
+            await terminal.read_until(r"live +azimuth +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d +\d+\.\d")
             await terminal.read_until(r"azimuth\.actualPosition +-?\d+\.\d+ deg .*[▁▂▃▄▅▆▇█]")
             terminal.press(b"\x1b[F")
             await terminal.read_until(r"topics \d+ to 31 of 31")
@@ -307,6 +308,60 @@ async def test_signals_leave_the_terminal_as_it_was(streaming: Streaming, number
             await terminal.read_until(r"\x1b\[\?1049l[^$]*azimuth")
         assert process.returncode == 0
         assert terminal.is_restored
+
+
+async def test_live_view_follows_the_terminals_size(streaming: Streaming) -> None:
+    with Terminal(80, 24) as terminal:
+        async with streaming(), on_terminal(terminal) as process:
+            await terminal.read_until(r"live +azimuth .*\n")
+            await terminal.read_until("topics 1 to 15 of 31")
+            terminal.resize(80, 10)
+            await terminal.read_until("topics 1 to 3 of 31")
+            terminal.resize(200, 50)
+            await terminal.read_until("evt_logLevel")
+            process.send_signal(signal.SIGINT)
+        assert process.returncode == 0
+
+
+async def test_live_view_without_keys(streaming: Streaming) -> None:
+    with Terminal() as terminal:
+        async with streaming(), on_terminal(terminal, "azimuth", has_keys=False) as process:
+            await terminal.read_until("live +azimuth")
+            process.send_signal(signal.SIGINT)
+        assert process.returncode == 0
+
+
+#: Variables of a program whose output can only be ASCII.
+NO_LOCALE: dict[str, Any] = {
+    "LC_ALL": "C",
+    "PYTHONCOERCECLOCALE": "0",
+    "PYTHONUTF8": "0",
+    "PYTHONIOENCODING": None,
+}
+
+
+async def test_live_view_without_a_locale(streaming: Streaming) -> None:
+    with Terminal() as terminal:
+        async with streaming(), on_terminal(terminal, "azimuth", **NO_LOCALE) as process:
+            await terminal.read_until(r"azimuth\.actualPosition +-?\d+\.\d+ deg +[-_.,=+*#]")
+            terminal.press(b"q")
+        assert process.returncode == 0
+        assert terminal.shown.isascii()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--list",), ("azimuth", "-d", "1"), ("--check", "azimuth", "-d", "1")]
+)
+async def test_an_output_that_is_full_is_told(sal_environment: str, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:  # noqa: ASYNC230
+        process = await start(*arguments, stdout=full)
+        async with asyncio.timeout(TIMEOUT):
+            _, errors = await process.communicate()
+    last = errors.splitlines()[-1]
+    assert (process.returncode, last) == (
+        1,
+        b"monitor_mtmount_telemetry: failed: cannot write the output: No space left on device",
+    )
 
 
 async def test_live_view_ends_in_time(sal_environment: str) -> None:
@@ -352,11 +407,12 @@ def test_list(sal_environment: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert any(line.split()[:3] == ["azimuth.actualPosition", "double", "deg"] for line in lines)
 
 
+@pytest.mark.parametrize("term", ["dumb", None])
 async def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
-    streaming: Streaming, monkeypatch: pytest.MonkeyPatch
+    streaming: Streaming, term: str | None
 ) -> None:
     with Terminal() as terminal:
-        async with streaming(), on_terminal(terminal, "-d", "2", "azimuth", term="dumb") as process:
+        async with streaming(), on_terminal(terminal, "-d", "2", "azimuth", TERM=term) as process:
             await terminal.read_until("time=.* topic=azimuth ")
             await terminal.read_until("summary=azimuth ")
         assert process.returncode == 0

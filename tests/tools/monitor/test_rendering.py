@@ -118,17 +118,32 @@ def test_topics_at_80_columns() -> None:
         [make_full_state().topics["generalPurposeGlycolWater"]], START + 60, 80
     )
     assert [line.plain.rstrip() for line in lines] == [
-        "topic                     status      rec/s  age s   SAL ms   max ms    TMA ms",
-        "generalPurposeGlycolWater live         20.0    1.0    250.0    250.0     500.0",
+        "status    topic                       rec/s  age s   SAL ms   max ms    TMA ms",
+        "live      generalPurposeGlycolWater    20.0    1.0    250.0    250.0     500.0",
     ]
 
 
-def test_the_status_is_visible_on_a_narrow_terminal(make_screen: Callable[..., Screen]) -> None:
+@pytest.mark.parametrize(
+    ("width", "field"), [(20, "azimu… -64.45679 d…"), (40, "azimuth.actualP…          -64.45679 deg")]
+)
+def test_status_and_value_are_visible_on_a_narrow_terminal(
+    make_screen: Callable[..., Screen], width: int, field: str
+) -> None:
     state = make_full_state()
     state.mark_missing({PREFIX + "azimuth"})
-    lines = make_screen(state, (40, 24)).lines(START + 59.5)
+    lines = make_screen(state, (width, 24)).lines(START + 59.5)
     assert lines[1].startswith("31 topics: 1 no topic, 4 seen, 26 live")
-    assert any(line[:40].startswith("azimuth ") and "no topic" in line[:40] for line in lines)
+    assert "no topic  azimuth" in [line[:17] for line in lines]
+    assert field in [line[: width - 1].rstrip() for line in lines]
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 4, 5, 8])
+def test_topics_come_first_on_a_low_terminal(make_screen: Callable[..., Screen], height: int) -> None:
+    lines = make_screen(make_full_state(), (80, height), ["message"] * 9).lines(START + 59.5)
+    assert lines[3].startswith("live      telemetryClientHeartbeat ")
+    if height >= 5:
+        assert len(lines) == height
+        assert lines[-1].startswith("q quit")
 
 
 def test_two_publishers_at_once_are_told(make_screen: Callable[..., Screen]) -> None:
@@ -146,7 +161,7 @@ def test_wide_events_show_their_values() -> None:
     name = "logevent_telemetryConnected"
     state.take([make_record(name, connected=False)], START + 60)
     _, line = Renderer(state).render_topics([state.topics[name]], START + 60, 200)
-    assert line.plain.startswith("evt_telemetryConnected    seen ")
+    assert line.plain.startswith("seen      evt_telemetryConnected ")
     assert "connected=False" in line.plain
 
 
@@ -163,7 +178,7 @@ def test_wide_topics_have_counts_and_a_curve() -> None:
     state.take([BadMessage(PREFIX + "azimuth", "odd")], START + 60)
     heading, line = Renderer(state).render_topics([state.topics["azimuth"]], START + 60, 130)
     # 999 sequence numbers are left out between two seconds.
-    assert line.plain.split()[1] == "bad"
+    assert line.plain.split()[0] == "bad"
     assert line.plain.split()[7:10] == ["1200", str(999 * 59), "1"]
     assert heading.plain.rstrip().endswith("rec/s, last 23 s")
     assert line.plain.endswith("█" * 23 + " ")
@@ -228,7 +243,7 @@ def test_scrolls_within_bounds(make_screen: Callable[..., Screen]) -> None:
     def press(keys: bytes) -> tuple[str, str]:
         """Press keys, and return the first topic and the end of the footer."""
         lines = screen.press(keys)
-        return lines[3].split()[0], lines[-1].rpartition("topics ")[2]
+        return lines[3].split()[1], lines[-1].rpartition("topics ")[2]
 
     with screen.view:
         assert press(b"") == (names[0], "1 to 15 of 31")
@@ -247,7 +262,7 @@ def test_scrolls_within_bounds(make_screen: Callable[..., Screen]) -> None:
 def test_all_topics_fit_on_a_high_terminal(make_screen: Callable[..., Screen]) -> None:
     state = make_full_state()
     lines = make_screen(state, (200, 50)).lines(START)
-    assert [line.split()[0] for line in lines[3 : 3 + 31]] == [to_short_name(name) for name in state.topics]
+    assert [line.split()[1] for line in lines[3 : 3 + 31]] == [to_short_name(name) for name in state.topics]
     assert lines[-1] == "q quit"
 
 
@@ -291,4 +306,4 @@ def test_lines() -> None:
 def test_nothing_yet(make_screen: Callable[..., Screen]) -> None:
     state = MonitorState(Selection(("azimuth",), ()), PREFIX, START)
     line = make_screen(state).lines(START)[3]
-    assert line.split() == ["azimuth", "waiting", "0.0", "-", "-", "-", "-"]
+    assert line.split() == ["waiting", "azimuth", "0.0", "-", "-", "-", "-"]

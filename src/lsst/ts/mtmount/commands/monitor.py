@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 import math
+import os
 import sys
 import threading
 import time
@@ -281,7 +282,9 @@ def monitor(
     WebError
         If the page for web browsers cannot be served.
     """
-    is_without_screen = args.plain or not console.is_terminal or console.is_dumb_terminal
+    # Without TERM nobody knows how to move the cursor.
+    is_dumb = console.is_dumb_terminal or not os.environ.get("TERM")
+    is_without_screen = args.plain or not console.is_terminal or is_dumb
     is_plain = is_without_screen and not (args.web or args.check or args.list)
     has_screen = not (is_without_screen or args.web or args.check or args.list)
     messages = MessageList()

@@ -24,8 +24,8 @@ __all__ = ["LiveView"]
 #: Time between two refreshes of the screen [s].
 REFRESH_INTERVAL = 0.25
 
-#: From this height on there is room for more messages [lines].
-HIGH = 40
+#: From this height on there is room for fields and messages, and for more of them [lines].
+LOW, HIGH = 9, 40
 NUM_MESSAGES, HIGH_NUM_MESSAGES = 2, 6
 
 
@@ -101,11 +101,12 @@ class LiveView:
         width, height = self._console.size
         header = self._renderer.render_header(self._title, self._get_trouble(), now)
         # Of fields and messages, as many as leave most of the screen to the topics.
-        fields = self._renderer.render_fields(self._state.fields[: max(1, height // 4)], now, width)
-        num_messages = HIGH_NUM_MESSAGES if height >= HIGH else NUM_MESSAGES
+        num_fields = height // 4 if height >= LOW else 0
+        fields = self._renderer.render_fields(self._state.fields[:num_fields], now, width)
+        num_messages = HIGH_NUM_MESSAGES if height >= HIGH else NUM_MESSAGES if height >= LOW else 0
         messages = [
             Text(message, "yellow", no_wrap=True, overflow="ellipsis")
-            for message in list(self._messages)[-num_messages:]
+            for message in (list(self._messages)[-num_messages:] if num_messages else ())
         ]
         # Besides, there are the heading of the topics and the footer.
         room = height - len(header) - len(fields) - len(messages) - 2

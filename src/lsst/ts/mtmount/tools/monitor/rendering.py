@@ -57,9 +57,9 @@ class Cell(NamedTuple):
 #: The columns of topics that every terminal has room for: with the gaps
 #: between them 78 characters.
 TOPIC_COLUMNS = (
-    Column("topic", 25, is_right=False),
-    # Far to the left: a narrow terminal cuts the rest.
+    # First: a narrow terminal cuts the rest.
     Column("status", 9, is_right=False),
+    Column("topic", 25, is_right=False),
     Column("rec/s", 7),
     Column("age s", 6),
     Column("SAL ms", 8),
@@ -68,7 +68,9 @@ TOPIC_COLUMNS = (
 )
 WIDE_TOPIC_COLUMNS = (Column("records", 10), Column("lost", 7), Column("bad", 7))
 
-FIELD_COLUMNS = (Column("field", 32, is_right=False), Column("value", 22))
+FIELD_WIDTH, VALUE_WIDTH = 32, 22
+#: Least width of a field's name: on a narrow terminal its value is cut, too.
+MIN_FIELD_WIDTH = 6
 WIDE_FIELD_COLUMNS = (
     Column("field", 46, is_right=False),
     Column("value", 26),
@@ -151,8 +153,8 @@ class Renderer:
         for topic in topics:
             status = topic.get_status(now)
             cells = [
-                Cell(topic.label),
                 Cell(status, STATUS_STYLES[status]),
+                Cell(topic.label),
                 Cell(f"{topic.arrivals.compute_rate(now, SPAN):.1f}"),
                 Cell(_format_number(topic.get_age(now))),
                 Cell(_format_number(1000 * topic.latencies.compute_mean(now, SPAN))),
@@ -178,9 +180,11 @@ class Renderer:
         if not fields:
             return []
         is_wide = width >= WIDE
-        columns = list(WIDE_FIELD_COLUMNS if is_wide else FIELD_COLUMNS)
+        columns = list(WIDE_FIELD_COLUMNS) if is_wide else _make_field_columns(width)
+        has_trend = width > FIELD_WIDTH + VALUE_WIDTH + 3
         trend = _make_trend_column("", columns, width)
-        columns.append(trend)
+        if has_trend:
+            columns.append(trend)
         lines = [_make_heading(columns)]
         for field in fields:
             means = field.history.list_means(now, trend.width)
@@ -188,9 +192,17 @@ class Renderer:
             if is_wide:
                 present = [mean for mean in means if mean is not None]
                 cells += [Cell(format_value(limit(present)) if present else "-") for limit in (min, max)]
-            cells.append(Cell(draw_sparkline(means, levels=self._levels), TREND_STYLE))
+            if has_trend:
+                cells.append(Cell(draw_sparkline(means, levels=self._levels), TREND_STYLE))
             lines.append(make_line(columns, cells))
         return lines
+
+
+def _make_field_columns(width: int) -> list[Column]:
+    """Make the columns of names and values for a width that is not `WIDE`; the value has the first right."""
+    name_width = max(MIN_FIELD_WIDTH, min(FIELD_WIDTH, width - VALUE_WIDTH - 2))
+    value_width = max(1, min(VALUE_WIDTH, width - name_width - 2))
+    return [Column("field", name_width, is_right=False), Column("value", value_width)]
 
 
 def _make_heading(columns: Sequence[Column]) -> Text:
