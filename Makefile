@@ -12,7 +12,7 @@ LINT := $(VENV)/.group-lint $(VENV)/.group-bench $(TEST)
 BENCH := $(VENV)/.group-bench $(TEST)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-pythons test-clang test-slow test-kafka kafka docs wheels completions demo stress soak faults bench bench-quick \
+.PHONY: help build test test-pythons test-clang test-slow test-kafka kafka check-faults docs wheels completions demo stress soak faults bench bench-quick \
     bench-pace bench-growth bench-steps bench-guard evidence debug sanitize fuzz lint lint-cpp release-checks clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
@@ -72,6 +72,10 @@ test-kafka: build $(TEST)  ## run the tests on a real Apache Kafka (Java 17, Mav
 # FAULTS_OPTIONS="--update doc/appendix/faults.md" puts the table into the document.
 faults: build $(TEST)  ## test all faults, and print a table of what was measured
 	$(BIN)/python -m tests.faults $(FAULTS_OPTIONS)
+
+# CHECK_OPTIONS="--update doc/how-to/check-before-the-night.md" puts the table into the document.
+check-faults: build $(TEST)  ## what --check says of each fault (Java 17, Maven)
+	$(BIN)/python -m tests.program.health_check_table $(CHECK_OPTIONS)
 
 # Runs them until Ctrl-C, e.g. KAFKA_OPTIONS="--brokers 3 --sasl --tls".
 kafka: build $(TEST)  ## run a real Kafka and schema registry until Ctrl-C

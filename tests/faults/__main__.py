@@ -68,18 +68,18 @@ def make_table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([render(rows[0]), f"|{rule}|", *(render(row) for row in rows[1:])])
 
 
-def update_document(path: Path, table: str) -> None:
-    """Put the table into a document, in the place of the one that is there.
+def update_document(path: Path, table: str, begin_line: str = BEGIN, end_line: str = END) -> None:
+    """Put a table into a document, in the place of the one that is there.
 
     Raises
     ------
     ValueError
         If the document has no place for it.
     """
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = path.read_text(encoding="utf-8").partition(begin_line)
+    _, end, after = rest.partition(end_line)
     if not begin or not end:
-        raise ValueError(f"{path} has no lines {BEGIN!r} and {END!r}")
+        raise ValueError(f"{path} has no lines {begin_line!r} and {end_line!r}")
     path.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 

@@ -1,10 +1,7 @@
 """``run_mtmount_telemetry_client --check`` against servers that are right, and wrong in one way each."""
 
 import asyncio
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,32 +15,9 @@ from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..kafka_reader import KafkaReader
 from ..tma import ScriptedTma
+from .health_check import RecordFault, check
 
 pytestmark = pytest.mark.slow
-
-Findings = dict[str, tuple[str, str]]
-
-
-async def check(port: int, *options: str, **changes: str) -> tuple[int | None, Findings]:
-    """Run the check with changes of the environment; return the status, and what was found by subject."""
-    environment = {**os.environ, **changes}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-c", "import mtmount_telemetry_launcher as launcher, sys; sys.exit(launcher.run_client())"),
-        *("--host", "127.0.0.1", "--port", str(port), "--check", "--json", *options),
-        env={name: value for name, value in environment.items() if value},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    async with asyncio.timeout(30):
-        output, errors = await process.communicate()
-    assert errors == b""
-    findings: Findings = {}
-    for finding in json.loads(output):
-        status = findings.get(finding["subject"], ("", ""))[0]
-        if status != "failed":
-            findings[finding["subject"]] = (finding["status"], finding["found"])
-    return process.returncode, findings
 
 
 def register_all(kafka: EmbeddedKafka, prefix: str) -> None:
@@ -67,11 +41,11 @@ async def test_all_is_well_and_nothing_is_published(
     register_all(embedded_kafka, sal_environment)
     async with TmaSimulator() as simulator:
         port = simulator.port
-        status, findings = await check(
+        result = await check(
             port, "--report", str(tmp_path / "report.json"), "--record", str(tmp_path / "new")
         )
+    findings = result.found
     assert {subject: found for subject, found in findings.items() if found[0] == "failed"} == {}
-    assert status == 0
     assert findings["schemas"] == ("ok", "all 31 are registered as they are")
     assert findings["topics"] == ("ok", "all 31 are there")
     tma_status, tma = findings[f"TMA 127.0.0.1:{port}"]
@@ -86,42 +60,62 @@ async def test_all_is_well_and_nothing_is_published(
 
 
 @pytest.mark.parametrize(
-    ("changes", "subject", "expected", "text"),
+    ("fault", "changes", "subject", "text"),
     [
-        ({"LSST_TOPIC_SUBNAME": ""}, "settings", "failed", "LSST_TOPIC_SUBNAME"),
-        ({"LSST_KAFKA_PRODUCER_CONFIGURATION": "/nowhere.yaml"}, "settings", "failed", "/nowhere.yaml"),
-        ({"LSST_KAFKA_BROKER_ADDR": "127.0.0.1:1"}, "Kafka", "failed", "refused"),
+        ("a setting is missing", {"LSST_TOPIC_SUBNAME": ""}, "settings", "LSST_TOPIC_SUBNAME"),
         (
+            "a YAML file is missing",
+            {"LSST_KAFKA_PRODUCER_CONFIGURATION": "/nowhere.yaml"},
+            "settings",
+            "/nowhere.yaml",
+        ),
+        ("Kafka is not there", {"LSST_KAFKA_BROKER_ADDR": "127.0.0.1:1"}, "Kafka", "refused"),
+        (
+            "the broker's name is not known",
             {"LSST_KAFKA_BROKER_ADDR": "no-such-host.invalid:9092"},
             "LSST_KAFKA_BROKER_ADDR no-such-host.invalid",
-            "failed",
             "",
         ),
-        ({"LSST_SCHEMA_REGISTRY_URL": "http://127.0.0.1:1"}, "schema registry", "failed", "refused"),
+        (
+            "the schema registry is not there",
+            {"LSST_SCHEMA_REGISTRY_URL": "http://127.0.0.1:1"},
+            "schema registry",
+            "refused",
+        ),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_wrong_settings_are_told(
-    sal_environment: str, changes: Mapping[str, str], subject: str, expected: str, text: str
+    sal_environment: str,
+    record_fault: RecordFault,
+    fault: str,
+    changes: Mapping[str, str],
+    subject: str,
+    text: str,
 ) -> None:
     async with TmaSimulator() as simulator:
-        status, findings = await check(simulator.port, **changes)
-    assert status == 1
-    assert findings[subject][0] == expected
-    assert text in findings[subject][1]
+        result = await check(simulator.port, **changes)
+    status, found = result.found[subject]
+    assert status == "failed"
+    assert text in found
+    record_fault(fault, result, subject)
 
 
-async def test_a_property_that_kafka_does_not_know_is_told(sal_environment: str, tmp_path: Path) -> None:
+async def test_a_property_that_kafka_does_not_know_is_told(
+    sal_environment: str, record_fault: RecordFault, tmp_path: Path
+) -> None:
     path = tmp_path / "producer.yaml"
     path.write_text("no.such.property: 1\n")
     async with TmaSimulator() as simulator:
-        status, findings = await check(simulator.port, LSST_KAFKA_PRODUCER_CONFIGURATION=str(path))
-    assert status == 1
-    assert findings["Kafka settings"][0] == "failed"
-    assert "no.such.property" in findings["Kafka settings"][1]
+        result = await check(simulator.port, LSST_KAFKA_PRODUCER_CONFIGURATION=str(path))
+    status, found = result.found["Kafka settings"]
+    assert status == "failed"
+    assert "no.such.property" in found
+    record_fault("a YAML file has a property that Kafka's client does not know", result, "Kafka settings")
 
 
 async def test_an_incompatible_schema_fails_and_missing_ones_warn(
-    sal_environment: str, embedded_kafka: EmbeddedKafka
+    sal_environment: str, record_fault: RecordFault, embedded_kafka: EmbeddedKafka
 ) -> None:
     topic = load_packaged_interface().topics["tel_azimuth"]
     schema = topic.avro_schema()
@@ -129,27 +123,37 @@ async def test_an_incompatible_schema_fails_and_missing_ones_warn(
     with SchemaRegistry(embedded_kafka.registry_url) as registry:
         registry.register(topic.subject(sal_environment.split(".")[1]), schema)
     async with TmaSimulator() as simulator:
-        status, findings = await check(simulator.port)
-    assert status == 1
-    assert findings["schemas"][0] == "failed"
-    assert "1 are not compatible" in findings["schemas"][1]
-    assert findings["topics"][0] == "warning"
+        result = await check(simulator.port)
+    status, found = result.found["schemas"]
+    assert status == "failed"
+    assert "1 are not compatible" in found
+    assert result.found["topics"][0] == "warning"
+    record_fault("a schema is not compatible with the registry's", result, "schemas")
 
 
-async def test_an_absent_and_a_silent_tma_are_told(kafka_reader: KafkaReader) -> None:
+async def test_an_absent_and_a_silent_tma_are_told(
+    kafka_reader: KafkaReader, record_fault: RecordFault
+) -> None:
     async with ScriptedTma() as tma:
-        status, findings = await check(tma.port)
-    assert status == 1
-    assert findings[f"TMA 127.0.0.1:{tma.port}"][0] == "failed"
-    assert "no telemetry" in findings[f"TMA 127.0.0.1:{tma.port}"][1]
-    assert findings["clock"][0] == "warning"
-    status, findings = await check(tma.port)
-    assert status == 1
-    assert "no connection" in findings[f"TMA 127.0.0.1:{tma.port}"][1]
+        silent = await check(tma.port)
+    subject = f"TMA 127.0.0.1:{tma.port}"
+    status, found = silent.found[subject]
+    assert status == "failed"
+    assert "no telemetry" in found
+    assert silent.found["clock"][0] == "warning"
+    record_fault("the TMA sends nothing", silent, subject)
+    absent = await check(tma.port)
+    status, found = absent.found[subject]
+    assert status == "failed"
+    assert "no connection" in found
+    record_fault("the TMA is not there", absent, subject)
 
 
 async def test_another_publisher_is_told(
-    kafka_reader: KafkaReader, sal_environment: str, embedded_kafka: EmbeddedKafka
+    kafka_reader: KafkaReader,
+    sal_environment: str,
+    record_fault: RecordFault,
+    embedded_kafka: EmbeddedKafka,
 ) -> None:
     from lsst.ts.mtmount.core import Record
 
@@ -167,8 +171,9 @@ async def test_another_publisher_is_told(
     task = asyncio.create_task(publish())
     try:
         async with TmaSimulator() as simulator:
-            _, findings = await check(simulator.port)
+            result = await check(simulator.port)
     finally:
         is_done.set()
         await task
-    assert findings["other publishers"] == ("warning", "private_origin 4711 publish now")
+    assert result.found["other publishers"] == ("warning", "private_origin 4711 publish now")
+    record_fault("another client publishes", result, "other publishers")

@@ -48,9 +48,11 @@ def test_a_stall_is_told_once_in_30_s_and_its_end(
         caplog.clear()
     # The first messages wait from second 1 on.
     assert times == [6, 36, 66]
+    assert health.measure_stall() == 78
     health.update(8, 17_000)
     health.update(9, 16_000)
     assert caplog.messages == ["Kafka acknowledges messages again, after 78 s"]
+    assert health.measure_stall() == 0
 
 
 def test_short_pauses_and_silence_are_not_told(

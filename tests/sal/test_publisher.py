@@ -139,6 +139,23 @@ async def test_too_large_message_is_refused(settings: KafkaSettings) -> None:
             await publisher.send(TOPICS[0].kafka_topic(settings.subname), b"x" * 2_000_000, b"")
 
 
+async def test_errors_of_a_broker_that_is_gone_end_no_stall() -> None:
+    """Attempts to connect fail several times a second, and each is an event that is served."""
+    with EmbeddedKafka() as kafka:
+        settings = KafkaSettings.from_environment(kafka.environment())
+        publisher = KafkaPublisher(settings, LOG)
+        await publisher.start(TOPICS)
+        name = TOPICS[0].kafka_topic(settings.subname)
+        await publisher.send(name, b"x", b"")
+        assert await publisher.flush(TIMEOUT) == 0
+        assert publisher.measure_stall() == 0
+    await publisher.send(name, b"x", b"")
+    async with asyncio.timeout(TIMEOUT):
+        while publisher.measure_stall() < 3:
+            await asyncio.sleep(0.05)
+    await publisher.close(0.1)
+
+
 async def test_broker_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:
     """What cannot be delivered is reported, within a limit, and counted; so is the reason."""
     num_messages = 20

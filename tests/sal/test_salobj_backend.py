@@ -238,6 +238,23 @@ async def test_telemetry_and_events_end_to_end(
     assert '"Fake: ' in schema
 
 
+async def test_the_end_does_not_wait_for_salobjs_pause(
+    salobj: None, tma: ScriptedTma, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was given to salobj is published all the same."""
+    package: Any = __import__(PACKAGE, fromlist=["SHUTDOWN_DELAY"])
+    monkeypatch.setattr(package, "SHUTDOWN_DELAY", 3600)
+    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+        await tma.wait_connected()
+        client.controller.log.warning("the last words")
+    connected = await kafka_reader.read_count("logevent_telemetryConnected", 3)
+    assert [record["connected"] for record in connected] == [False, True, False]
+    await kafka_reader.read_until(
+        lambda records: any(r["message"] == "the last words" for r in records["logevent_logMessage"])
+    )
+    assert client.controller.done_task.done()
+
+
 async def test_another_interface(
     salobj: None,
     tma: ScriptedTma,

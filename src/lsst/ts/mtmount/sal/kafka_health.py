@@ -64,6 +64,7 @@ class KafkaHealth:
         self._clock = clock
         self._stall_time = STALL_TIME + min_stall
         self._num_acknowledged = 0
+        self._num_waiting = 0
         # Since when messages wait and none was acknowledged; when that is told next.
         self._since: float | None = None
         self._next_warning = 0.0
@@ -75,6 +76,7 @@ class KafkaHealth:
         Called about once a second.
         """
         now = self._clock()
+        self._num_waiting = num_waiting
         if num_acknowledged != self._num_acknowledged:
             self._num_acknowledged = num_acknowledged
             if self._was_told and self._since is not None:
@@ -96,6 +98,10 @@ class KafkaHealth:
                 f"Kafka at {self._settings.broker_addr} has acknowledged nothing for {stall:.0f} s "
                 f"(since {start}); {num_waiting} messages wait"
             )
+
+    def measure_stall(self) -> float:
+        """Return how long messages have waited while none was acknowledged, as of the last `update` [s]."""
+        return self._clock() - self._since if self._since is not None and self._num_waiting else 0.0
 
     def report_failure(self, error: KafkaError, message: Message) -> None:
         """Log a message that was given up."""

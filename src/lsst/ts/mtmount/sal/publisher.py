@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -110,8 +109,6 @@ class KafkaPublisher:
         self._producer: Producer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_serving = False
-        # Since when messages have been seen under way, and none to arrive.
-        self._stalled_since: float | None = None
         # Who waits for room, and how long the queue may be then.
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -232,15 +229,11 @@ class KafkaPublisher:
         # confluent-kafka does not bear a poll within a poll.
         self._is_serving = True
         try:
-            num_served = self._producer.poll(0)
+            self._producer.poll(0)
         finally:
             self._is_serving = False
         self.health.flush()
         num_queued = len(self._producer)
-        if num_served or not num_queued:
-            self._stalled_since = None
-        elif self._stalled_since is None:
-            self._stalled_since = time.monotonic()
         self.health.update(sum(counter.acknowledged for counter in self._counters), num_queued)
         self.max_queued = max(self.max_queued, num_queued)
         if self._waiters:
@@ -250,9 +243,9 @@ class KafkaPublisher:
             self._waiters = [waiter for waiter in self._waiters if not waiter[1].done()]
 
     def measure_stall(self) -> float:
-        """Return for how long messages have been under way while none arrived [s]."""
+        """Return for how long messages have waited while none was acknowledged [s]."""
         self.serve()
-        return 0.0 if self._stalled_since is None else time.monotonic() - self._stalled_since
+        return self.health.measure_stall()
 
     async def has_leader(self, kafka_topic: str, timeout: float) -> bool:  # noqa: ASYNC109
         """Ask Kafka whether it could take messages for a topic now; wait at most for ``timeout`` [s]."""

@@ -31,6 +31,10 @@ PACKAGE = "lsst.ts.salobj"
 #: Share of the time for closing that events and log messages may take.
 EVENTS_SHARE = 0.3
 
+#: How long salobj gets to flush its last events [s]. It does so every 25 ms while it runs, and once more
+#: when its closing is cancelled.
+LAST_FLUSH_TIME = 0.1
+
 #: How long Kafka may take to answer a question before it counts as not answering [s].
 ANSWER_TIMEOUT = 0.5
 
@@ -166,6 +170,10 @@ class SalobjBackend:
         telemetry_class.register(SalobjTelemetryTopic)
         topics = []
         telemetry = [topic.sal_name for topic in packaged.values() if not topic.is_event]
+        # salobj writes these. It tells of no delivery, so the permission to write them is asked for.
+        self._event_infos = [
+            infos[topic.sal_name] for topic in packaged.values() if topic.is_event and topic.sal_name in infos
+        ]
         for sal_name in dict.fromkeys([*telemetry, *self.tma_interface.by_name]):
             if sal_name in found:
                 name, info = found[sal_name]
@@ -182,7 +190,9 @@ class SalobjBackend:
     async def _start(self) -> None:
         await LEAP_SECOND_TABLE.load_in_thread()
         self.clock.refresh()
-        await self.publisher.start([topic.info for topic in self._topics], is_exact=True)
+        await self.publisher.start(
+            [*(topic.info for topic in self._topics), *self._event_infos], is_exact=True
+        )
         for topic in self._topics:
             topic.prepare(self.publisher.schemas[topic.attr_name])
         self.controller.delay_start_event.set()
@@ -224,7 +234,20 @@ class SalobjBackend:
             self.log.removeHandler(handler)
         self._report_lost(left)
         await self.publisher.close(deadline - time.monotonic())
-        await self.controller.close()
+        await self._close_controller()
+
+    async def _close_controller(self) -> None:
+        """Close the controller without the pauses of its orderly end.
+
+        There it waits 1 s, and then 0.5 s for a task that waits for it in turn. Cancelled, it flushes its
+        producer, and closes at once; that task is left to the end of the event loop.
+        """
+        closing = asyncio.create_task(self.controller.close())
+        await asyncio.wait([closing], timeout=LAST_FLUSH_TIME)
+        closing.cancel()
+        await asyncio.wait([closing])
+        if not closing.cancelled():
+            closing.result()
 
     def _report_lost(self, left: list[str]) -> None:
         buffer = self._outage_buffer

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 import copy
 import dataclasses
 import io
@@ -275,7 +276,9 @@ class Controller:
         self.isopen = False
         self.log.removeHandler(self._handler)
         self._handler.close()
-        await asyncio.sleep(SHUTDOWN_DELAY)
+        # Cancelled, it closes at once, and does not raise that: as the original.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(SHUTDOWN_DELAY)
         self.salinfo.running = False
         if self._flush_task is not None:
             await self._flush_task
