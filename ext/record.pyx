@@ -228,7 +228,7 @@ cdef class Record:
             raise AttributeError(f"the topic has no field {field_name!r}") from None
 
     def holds_numbers(self, name: str, count: int) -> bool:
-        """Tell whether there is a field of that name for so many numbers (or booleans)."""
+        """Tell whether there is a field of that name for this many numbers (or booleans)."""
         kind, _, num_elements = self._fields.get(name, (<int>KIND_STRING, 0, 0))
         return kind != KIND_STRING and num_elements == count
 

@@ -21,7 +21,7 @@ cdef double as_double(const char* value, const char* value_end) except? -1.0:
 
 
 cdef int scan_frame(JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9:
-    """Find all members of a frame; OUTCOME_UNEXPECTED if it is no UTF-8 text of a JSON object."""
+    """Find all members of a frame; OUTCOME_UNEXPECTED if it is not the UTF-8 text of a JSON object."""
     if not scanner.scan_object(frame, length):
         return OUTCOME_UNEXPECTED
     if scanner.has_non_ascii:

@@ -180,7 +180,7 @@ cdef class StructArrayReader:
     Raises
     ------
     TypeError
-        If ``struct_type`` is no subclass of `ctypes.Structure`, or NumPy has
+        If ``struct_type`` is not a subclass of `ctypes.Structure`, or NumPy has
         no counterpart for a field.
     ValueError
         If the structure is empty.

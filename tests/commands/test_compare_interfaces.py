@@ -175,7 +175,7 @@ def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert "encoderHeads" in output.out
     assert "its frames are ignored" in output.out
     assert "Something would be lost" in output.out
-    assert "publishes strings, which are no telemetry: interlocks" in output.err
+    assert "publishes strings, which are not telemetry: interlocks" in output.err
     assert main(["tma:packaged", "tma:packaged"]) == 0
     assert "no differences" in capsys.readouterr().out
 

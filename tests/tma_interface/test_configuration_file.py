@@ -34,7 +34,7 @@ def test_small_file() -> None:
     assert format_table(interface) == SMALL_TABLE.read_text(encoding="ascii")
     assert interface == load_tma_interface(SMALL_TABLE)
     assert interface.source == str(SMALL_FILE)
-    assert interface.remarks == ("[Azimuth] publishes strings, which are no telemetry: interlocks",)
+    assert interface.remarks == ("[Azimuth] publishes strings, which are not telemetry: interlocks",)
     assert interface.by_name["azimuth"].by_name["actualVelocity"].unit == "deg/s"
 
 

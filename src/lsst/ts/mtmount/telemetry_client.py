@@ -59,8 +59,8 @@ STALLED_LOOP = 0.2
 class TelemetryClient(Client):
     """Read telemetry data from the TMA and publish as SAL messages.
 
-    To be made in a running event loop; it starts to connect at once, and
-    handles SIGINT and SIGTERM, if the loop is that of the main thread.
+    Make it in a running event loop. It connects at once, and handles
+    SIGINT and SIGTERM if the loop is that of the main thread.
 
     Parameters
     ----------
@@ -71,11 +71,11 @@ class TelemetryClient(Client):
     connection_timeout : `float`
         Time limit for connecting [seconds].
     strict : `bool`
-        Does a frame that cannot be decoded end the client? By default it
-        costs that one frame.
+        End the client at a frame that cannot be decoded? By default that frame
+        is dropped.
     sal_backend : `str`
         ``"salobj"``: use ``lsst.ts.salobj`` for events and logging.
-        ``"builtin"``: use what this package brings. ``"auto"``: salobj where
+        ``"builtin"``: use what this package brings. ``"auto"``: salobj if
         it is installed.
     flush_timeout : `float`
         How long `close` waits for Kafka to take what is queued [seconds].
@@ -100,11 +100,11 @@ class TelemetryClient(Client):
         Upper bound for all recordings there [bytes].
     handle_signals : `bool`
         Handle SIGINT and SIGTERM by `signal_handler`, and SIGUSR1 by
-        `log_counters`? Not possible, and told once, in another thread than
-        the main one.
+        `log_counters`? Only the main thread can; in another one, that is
+        logged once.
     accept_incomplete : `bool`
-        Does a member that a frame lacks cost its field, which keeps its
-        value, and not the frame?
+        Publish a frame that lacks members? Their fields keep their values.
+        By default such a frame is dropped.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class TelemetryClient(Client):
         Topic ID: handler of the topic's frames. An entry may be replaced by
         any coroutine function that takes the decoded frame, a dict.
     unsupported_topic_ids : `set` [`int`]
-        Topic IDs seen that are none of the TMA's.
+        Topic IDs seen that are not the TMA's.
     counters : `Counters`
         What became of every frame so far.
     recorder : `Recorder` or `None`
@@ -137,7 +137,7 @@ class TelemetryClient(Client):
     lsst.ts.mtmount.tma_interface.TmaInterfaceError
         If the file of the TMA's interface cannot be used.
     TypeError
-        If `connect_callback` is no coroutine function, a preprocessor is one,
+        If `connect_callback` is not a coroutine function, a preprocessor is one,
         or an argument is of the wrong type.
     lsst.ts.mtmount.sal.SettingsError
         If the environment variables for Kafka are missing or wrong.
@@ -272,7 +272,7 @@ class TelemetryClient(Client):
 
     @property
     def unsupported_topic_ids(self) -> set[int]:
-        """Topic IDs seen that are none of the TMA's."""
+        """Topic IDs seen that are not the TMA's."""
         return self._pipeline.unsupported_topic_ids
 
     @property

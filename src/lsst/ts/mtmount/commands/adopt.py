@@ -131,13 +131,13 @@ def make_parser() -> ArgumentParser:
         "folder",
         type=parse_output_folder,
         metavar="DIR",
-        help="folder to make; anything else must not be in it",
+        help="folder to make; it may hold nothing else",
     )
     parser.add_argument(
         "options",
         nargs=argparse.REMAINDER,
         metavar="OPTION",
-        help="option that the program shall have besides those that the CSC gives it, "
+        help="option of the program, in addition to those that the CSC gives it, "
         "such as --sal-backend=builtin",
     )
     return parser

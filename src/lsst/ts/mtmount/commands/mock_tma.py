@@ -86,7 +86,7 @@ def make_parser() -> ArgumentParser:
         help="file to write the counts to at the end, as JSON",
     )
     parser.add_argument(
-        "--record", type=parse_output_file, metavar="FILE", help="file to write everything to that is sent"
+        "--record", type=parse_output_file, metavar="FILE", help="file for everything that is sent"
     )
     parser.add_argument(
         "--replay",

@@ -154,7 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
         "-d",
         "--duration",
         type=parse_duration,
-        help=f"end after so many seconds (default: never; in plain lines: {PLAIN_DURATION:g})",
+        help=f"end after this many seconds (default: never; in plain lines: {PLAIN_DURATION:g})",
     )
     parser.add_argument(
         "-s",
@@ -174,11 +174,11 @@ def make_parser() -> argparse.ArgumentParser:
     add_tma_interface_option(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--plain", action="store_true", help="write plain lines to a terminal, too")
-    how.add_argument("--list", action="store_true", help="list topics and fields with their units, and end")
+    how.add_argument("--list", action="store_true", help="list topics and fields with their units, and exit")
     how.add_argument(
         "--check",
         action="store_true",
-        help="write what is not as it should be, and end: status 0 as soon as all telemetry is live, 1 if "
+        help="list what is wrong, and exit: status 0 as soon as all telemetry is live, 1 if "
         f"it is not within DURATION (default: {CHECK_DURATION:g} s)",
     )
     how.add_argument(

@@ -67,7 +67,8 @@ def make_parser() -> ArgumentParser:
         type=parse_record_limit,
         default=DEFAULT_LIMIT,
         metavar="GIB",
-        help=f"what all recordings there may take, in GiB; the oldest go (default: {DEFAULT_LIMIT >> 30})",
+        help="limit for all recordings in that folder, in GiB; the oldest are deleted "
+        f"(default: {DEFAULT_LIMIT >> 30})",
     )
     add_tma_interface_option(parser)
     return parser

@@ -59,14 +59,14 @@ class DropReport:
     def report(self, error: BaseException, frame: bytes, culprit: str) -> None:
         """Tell of a dropped frame, or its first bytes.
 
-        ``culprit`` is the preprocessor or handler that failed, if ``error`` is none of ours.
+        ``culprit`` is the preprocessor or handler that failed, if ``error`` is not one of ours.
         """
         head = frame[:HEAD_LENGTH]
         if isinstance(error, FrameError):
             reason, text = error.reason, str(error)
         else:
             reason, text = DropReason.HANDLER, f"{DropReason.HANDLER}: {culprit}: {describe_error(error)}"
-        # A frame that Kafka's permissions keep out is no bad frame: the permission was logged.
+        # A frame that Kafka's permissions keep out is not a bad frame: the permission was logged.
         if reason is not DropReason.NOT_AUTHORIZED:
             self._limited_log.log(
                 f"Dropped a frame, {reason}",

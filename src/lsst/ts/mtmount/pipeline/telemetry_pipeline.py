@@ -33,7 +33,7 @@ from .user_code import TIME_BUDGET, UserCodeTime
 
 __all__ = ["TelemetryPipeline", "TelemetryTopic"]
 
-#: Delivery reports are collected after so many published frames, or by the
+#: Delivery reports are collected after this many published frames, or by the
 #: publisher's own slow timer.
 FRAMES_PER_SERVE = 500
 
@@ -161,7 +161,7 @@ class TelemetryPipeline:
 
     @property
     def unsupported_topic_ids(self) -> set[int]:
-        """Topic IDs seen that are none of the TMA's."""
+        """Topic IDs seen that are not the TMA's."""
         return set(self._decoder.unsupported_by_id)
 
     @property

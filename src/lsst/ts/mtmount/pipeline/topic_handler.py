@@ -115,7 +115,7 @@ def check_preprocessor(preprocessor: object) -> None:
     if inspect.iscoroutinefunction(preprocessor) or inspect.iscoroutinefunction(
         getattr(preprocessor, "__call__", None)  # noqa: B004
     ):
-        raise TypeError(f"expected a preprocessor that is no coroutine function, got {preprocessor!r}")
+        raise TypeError(f"expected a preprocessor that is not a coroutine function, got {preprocessor!r}")
 
 
 class TopicHandlers(dict[int, Handler]):

@@ -52,7 +52,7 @@ class ArgumentParser(argparse.ArgumentParser):
             "--version",
             action="version",
             version=f"{prog} {__version__}",
-            help="tell the version, and end",
+            help="show the version, and exit",
         )
 
     def error(self, message: str) -> NoReturn:

@@ -54,7 +54,7 @@ def make_parser() -> ArgumentParser:
         "--sal-backend",
         choices=BACKENDS,
         default="auto",
-        help="what publishes events and log messages (default: salobj where it is installed)",
+        help="what publishes events and log messages (default: salobj if it is installed)",
     )
     parser.add_argument("--strict", action="store_true", help="end at the first frame that cannot be decoded")
     parser.add_argument(
@@ -77,13 +77,14 @@ def make_parser() -> ArgumentParser:
         "--record",
         type=parse_output_folder,
         metavar="FOLDER",
-        help="record all that is received in MCAP files in this folder",
+        help="record everything that is received, as MCAP files in this folder",
     )
     parser.add_argument(
         "--record-limit",
         type=parse_record_limit,
         metavar="GIB",
-        help=f"what all recordings there may take, in GiB; the oldest go (default: {DEFAULT_LIMIT >> 30})",
+        help="limit for all recordings in that folder, in GiB; the oldest are deleted "
+        f"(default: {DEFAULT_LIMIT >> 30})",
     )
     parser.add_argument(
         "--wait-for-kafka",
@@ -92,7 +93,7 @@ def make_parser() -> ArgumentParser:
         const=math.inf,
         default=0.0,
         metavar="SECONDS",
-        help="at the start, wait for Kafka and the schema registry, that long or until a signal",
+        help="at the start, wait this long for Kafka and the schema registry; no number: until a signal",
     )
     add_tma_interface_option(parser)
     parser.add_argument(
@@ -111,7 +112,7 @@ def make_parser() -> ArgumentParser:
         "--pid-file",
         type=parse_output_file,
         metavar="FILE",
-        help="keep the process ID in this file, as long as the program runs",
+        help="keep the process ID in this file while the program runs",
     )
     parser.add_argument(
         "--fail-on-loss",
@@ -134,11 +135,11 @@ def make_parser() -> ArgumentParser:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="check all that a run with these options needs, publish nothing, and end",
+        help="check all that a run with these options needs, publish nothing, and exit",
     )
     parser.add_argument("--json", action="store_true", help="with --check: print the findings as JSON")
     parser.add_argument(
-        "--which", action="store_true", help="tell which package this program runs, and end; needs no --host"
+        "--which", action="store_true", help="show which package this program runs, and exit; needs no --host"
     )
     return parser
 

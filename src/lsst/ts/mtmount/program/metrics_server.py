@@ -29,7 +29,7 @@ MAX_TICK_AGE = 5.0
 #: A frame that is older than this means that no telemetry comes [s].
 MAX_FRAME_AGE = 1.0
 
-#: Kafka that has acknowledged nothing for so long, while messages wait, does not take them [s].
+#: Kafka that has acknowledged nothing for this long, while messages wait, does not take them [s].
 MAX_STALL = 5.0
 
 #: How long a scraper may take to send its request [s].

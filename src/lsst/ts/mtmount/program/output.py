@@ -85,7 +85,7 @@ class QueuedStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Have written also what is no whole line."""
+        """Have written also what is not a whole line."""
         begun = getattr(self._begun, "text", "")
         self._begun.text = ""
         self._put(begun)

@@ -23,9 +23,9 @@ __all__ = [
 #: In front of a SAL topic's name.
 TOPIC_PREFIX = "tma/"
 
-#: Frames with a topic ID that is none of the TMA's, as received.
+#: Frames with a topic ID that is not one of the TMA's, as received.
 UNKNOWN_TOPIC = "tma_other/unknown_topic"
-#: Frames that are no JSON object with a topic ID, as received.
+#: Frames that are not a JSON object with a topic ID, as received.
 UNDECODABLE = "tma_other/undecodable"
 #: Frames over the limit: a JSON object with their length and, in base64, their first bytes.
 OVER_LONG = "tma_other/over_long"

@@ -104,7 +104,7 @@ def read_messages(
     Raises
     ------
     RecordingError
-        If this is no MCAP file.
+        If this is not an MCAP file.
     MissingExtraError
         If a chunk's compression needs a library that is not installed.
     OSError
@@ -237,5 +237,5 @@ def _add_channel(channels: dict[int, str], content: bytes) -> int:
     try:
         channels[channel_id] = content[CHANNEL_HEAD.size : CHANNEL_HEAD.size + length].decode()
     except UnicodeDecodeError:
-        raise DamagedError("a channel whose topic is no UTF-8") from None
+        raise DamagedError("a channel whose topic is not UTF-8") from None
     return int(channel_id)

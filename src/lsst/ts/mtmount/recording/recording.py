@@ -102,7 +102,7 @@ class Recording:
         Raises
         ------
         RecordingError
-            If a file is no recording.
+            If a file is not a recording.
         ValueError
             If a time is none.
         """
@@ -151,7 +151,7 @@ class Recording:
         Raises
         ------
         RecordingError
-            If a file is no recording.
+            If a file is not a recording.
         ValueError
             If there is no such topic or field, or a time is none.
 

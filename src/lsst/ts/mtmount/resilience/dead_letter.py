@@ -72,7 +72,7 @@ class DeadLetterFile:
     Members of a line: ``time`` (UTC, ISO 8601), ``reason`` (of `DropReason`,
     ``handler failed``, or ``not kept`` with the number of lines that are missing here in
     ``num_lines``), ``detail`` (text), ``frame`` (text), or
-    ``frame_base64`` where that is no UTF-8, and where they are known
+    ``frame_base64`` where that is not UTF-8, and where they are known
     ``topic_id`` and ``field``. A frame that is too long is there with its first
     200 bytes.
     """

@@ -18,7 +18,7 @@ from pathlib import Path
 
 __all__ = ["OutputFile", "check_output_folder", "write_all"]
 
-#: As of Linux: more than so many links in a row are a loop.
+#: As of Linux: more than this many links in a row are a loop.
 MAX_LINKS = 40
 
 #: How a descriptor of a process is called, once all links before it are followed.

@@ -93,7 +93,7 @@ class Controller:
         self.start_task = asyncio.create_task(self._start())
 
     def __getattr__(self, name: str) -> WriteTopic:
-        # Only called for what is no ordinary attribute.
+        # Only called for what is not an ordinary attribute.
         topics: dict[str, WriteTopic] = self.__dict__.get("topics", {})
         if name in topics:
             return topics[name]

@@ -14,7 +14,7 @@ from .settings import KafkaSettings
 
 __all__ = ["KafkaHealth", "LibrdkafkaLog"]
 
-#: Without an acknowledgement for so long, while messages wait, Kafka is told to stall [s],
+#: Without an acknowledgement for this long, while messages wait, Kafka is told to stall [s],
 STALL_TIME = 5.0
 
 #: and again after each such interval [s].

@@ -318,7 +318,7 @@ class KafkaPublisher:
 
 
 def _read_linger(configuration: Mapping[str, Any]) -> float:
-    """Return how long messages gather [s]; 0 if that is no number, which librdkafka will tell."""
+    """Return how long messages gather [s]; 0 if that is not a number, which librdkafka will tell."""
     try:
         return float(configuration.get("linger.ms", 0)) / 1000
     except (TypeError, ValueError):

@@ -82,7 +82,7 @@ class SalobjTelemetryTopic(WriteTopic):
         super().__init__(info, publisher, clock)
 
     def __getattr__(self, name: str) -> Any:
-        # Only called for what is no ordinary attribute.
+        # Only called for what is not an ordinary attribute.
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return getattr(self._original, name)

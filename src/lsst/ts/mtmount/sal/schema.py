@@ -141,7 +141,7 @@ def _reorder(members: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, An
 
 
 def _substance(schema: Any) -> list[tuple[Any, Any]] | None:
-    """Return the names and types of a record's fields, None if it is no record."""
+    """Return the names and types of a record's fields, None if it is not a record."""
     try:
         return [(field["name"], _plain_type(field["type"])) for field in schema["fields"]]
     except (KeyError, TypeError):

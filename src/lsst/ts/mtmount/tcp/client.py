@@ -103,7 +103,7 @@ class Client:
     All read methods raise
 
     * ConnectionError if the client is not connected, or the connection is lost before there is enough;
-    * asyncio.IncompleteReadError, if they have to read so many bytes or up to a separator and the other
+    * asyncio.IncompleteReadError, if they have to read a number of bytes or up to a separator and the other
       end closes before; its ``partial`` has the bytes that came;
     * asyncio.LimitOverrunError, if there are more than ``limit`` bytes before the separator; they can
       still be read by other methods.
@@ -114,9 +114,9 @@ class Client:
     Raises
     ------
     TypeError
-        If ``connect_callback`` is no coroutine function.
+        If ``connect_callback`` is not a coroutine function.
     ValueError
-        If ``encoding`` is unknown, ``terminator`` is no bytes, or ``limit``
+        If ``encoding`` is unknown, ``terminator`` is not bytes, or ``limit``
         is not positive.
     RuntimeError
         If there is no running event loop, unless ``host`` is blank.
@@ -252,7 +252,7 @@ class Client:
 
         Notes
         -----
-        Who gives up waiting for it, by a time-out for example, closes the client.
+        If a caller gives up waiting, by a time-out for example, the client is closed.
         """
         if self._is_closing:
             raise RuntimeError("Closed; a client connects only once")
@@ -699,7 +699,7 @@ class Client:
         Raises
         ------
         TypeError
-            If one is no structure.
+            If one is not a structure.
         """
         self._check_connected()
         await self._send(encode_structs(structs))
@@ -718,7 +718,7 @@ class Client:
         Raises
         ------
         TypeError
-            If ``line`` is no str.
+            If ``line`` is not a str.
         UnicodeError
             If encoding fails.
         """

@@ -37,7 +37,7 @@ from .grouping import group_members
 
 __all__ = ["parse_configuration"]
 
-#: Group of variables: SAL type, or None for what is no telemetry.
+#: Group of variables: SAL type, or None for what is not telemetry.
 DATA_TYPES: Mapping[str, str | None] = {
     "Boolean": "boolean",
     "DBL": "double",
@@ -331,7 +331,7 @@ def _read_variables(section: Section, remarks: list[str]) -> list[TmaMember]:
                 incomplete.append(name)
     for text, names in (
         ("has keys that are not known, and are ignored:", unknown),
-        ("publishes strings, which are no telemetry:", strings),
+        ("publishes strings, which are not telemetry:", strings),
         ("has no unit or no comment of", incomplete),
     ):
         if names:

@@ -38,7 +38,7 @@ def load_tma_interface(path: str | os.PathLike[str]) -> TmaInterface:
     Raises
     ------
     TmaInterfaceError
-        If it cannot be read, is no regular file, is longer than 16 MiB, or
+        If it cannot be read, is not a regular file, is longer than 16 MiB, or
         has a fault: the text tells where, and what was expected.
     """
     source = os.fspath(path)

@@ -103,7 +103,7 @@ class EmbeddedRegistry:
     def register(self, subject: str, text: str) -> int:
         """Register a schema, unless it is a version of the subject already; return its id.
 
-        `RequestRefusedError` if it is no Avro schema, or not compatible with the subject's latest version.
+        `RequestRefusedError` if it is not an Avro schema, or not compatible with the subject's latest one.
         """
         schema, canonical = _parse_schema(text)
         with self._lock:

@@ -137,7 +137,7 @@ class ChildProgram:
             self.process.send_signal(signum)
 
     async def wait(self, time_limit: float) -> int | None:
-        """Wait until it ends, at most so long [s]; return the exit status, None if it still runs."""
+        """Wait until it ends, at most this long [s]; return the exit status, None if it still runs."""
         try:
             async with asyncio.timeout(time_limit):
                 return await self.process.wait()

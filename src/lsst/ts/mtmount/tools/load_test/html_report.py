@@ -50,7 +50,7 @@ CURVE = [
     99.999,
 ]
 
-#: A chart over time has at most so many points a line, which is more than can be seen.
+#: A chart over time has at most this many points a line, which is more than can be seen.
 MAX_POINTS = 600
 
 NOTES = (

@@ -13,7 +13,7 @@ __all__ = ["LatencyHistogram"]
 #: Resolution [s].
 RESOLUTION = 1e-6
 
-#: Each octave of latencies has so many buckets, so that a bucket is at most
+#: Each octave of latencies has this many buckets, so that a bucket is at most
 #: 1/128 = 0.8 % wide.
 BUCKETS_PER_OCTAVE = 128
 OCTAVE_BITS = BUCKETS_PER_OCTAVE.bit_length() - 1
@@ -79,7 +79,7 @@ class LatencyHistogram:
         self.num_negative += other.num_negative
 
     def percentile(self, percent: float) -> float:
-        """Return the latency [s] that so many per cent, 0 to 100, do not exceed.
+        """Return the latency [s] that this many per cent, 0 to 100, do not exceed.
 
         It is the largest of the bucket in question, at most 0.8 % too large; NaN if there is none.
         """

@@ -14,7 +14,7 @@ from .samples import Sample
 
 __all__ = ["LiveProgress", "RunProgress"]
 
-#: Where the output is no terminal, there is a line so often [s].
+#: Where the output is not a terminal, there is a line so often [s].
 LINE_INTERVAL = 2.0
 
 

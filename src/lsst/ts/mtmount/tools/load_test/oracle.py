@@ -26,7 +26,7 @@ class InvalidFrameError(ValueError):
 def decode_frame(frame: bytes) -> tuple[int, dict[str, Any]]:
     """Decode a frame as the standard library does: its topic ID, and all members.
 
-    `InvalidFrameError` if it is no JSON object with a topic ID.
+    `InvalidFrameError` if it is not a JSON object with a topic ID.
     """
     try:
         members = json.loads(frame.decode())

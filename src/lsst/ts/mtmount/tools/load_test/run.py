@@ -40,7 +40,7 @@ SAMPLED_TOPIC = "mainPowerSupply"
 #: How long the simulator may take to listen, and the client to publish its first record [s].
 START_TIMEOUT = 30.0
 
-#: A client that is not through with the stream so long after its end [s] does
+#: A client that is not through with the stream this long after its end [s] does
 #: not keep up: the stream is cut.
 GRACE = 5.0
 
@@ -54,7 +54,7 @@ EARLY_GRACE = 1.0
 #: The reader tells how far it is at least so often [s].
 MAX_PROGRESS_INTERVAL = 0.2
 
-#: A client that is to be ended by a signal gets it so long after the last frame
+#: A client that is to be ended by a signal gets it this long after the last frame
 #: at the latest [s]. It would end by itself without telemetry for 1 s.
 SIGNAL_DELAY = 0.6
 

@@ -15,7 +15,7 @@ WIDTH = 560
 HEIGHT = 280
 LEFT, RIGHT, TOP, BOTTOM = 84, 28, 12, 44
 
-#: About so many ticks on an axis.
+#: About this many ticks on an axis.
 NUM_TICKS = 6
 
 #: Colours of the series, by class in the style sheet: c0, c1, ...

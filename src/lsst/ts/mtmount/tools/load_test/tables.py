@@ -30,7 +30,7 @@ __all__ = [
     "print_problems",
 ]
 
-#: Width where the output is no terminal [characters].
+#: Width where the output is not a terminal [characters].
 PLAIN_WIDTH = 120
 
 #: How the latency is measured.
@@ -52,7 +52,7 @@ UNKNOWN = "-"
 
 
 def make_console() -> Console:
-    """Make a console; where it is no terminal, tables get the room that they need."""
+    """Make a console; where it is not a terminal, tables get the room that they need."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 

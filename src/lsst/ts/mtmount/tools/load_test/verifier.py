@@ -58,7 +58,7 @@ LOG = logging.getLogger(__name__)
 #: Nothing has come for a while [s]: what belongs to one tick has come.
 QUIET_TIME = 0.01
 
-#: So many messages may wait for that, so many may wait to be decoded at all (25 MB or so).
+#: So many messages may wait for that, this many may wait to be decoded at all (25 MB or so).
 MAX_WAITING = 1000
 MAX_UNDECODED = 20_000
 
@@ -66,7 +66,7 @@ MAX_UNDECODED = 20_000
 DECODE_CHUNK = 20
 DECODE_TIME = 0.001
 
-#: Nothing new for so long, and the rest is given up [s].
+#: Nothing new for this long, and the rest is given up [s].
 IDLE_TIMEOUT = 10.0
 
 #: Problems that are told; all are counted.

@@ -1,4 +1,4 @@
-"""Whether all is as it should be, for scripts."""
+"""Whether everything is right, for scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVENT_PROBLEMS = (Status.MISSING, Status.BAD, Status.NO_SCHEMA)
 
 
 def find_problems(state: MonitorState, trouble: str, now: float) -> list[str]:
-    """Find what is not as it should be, a line each; none if all telemetry is live."""
+    """Find what is wrong, a line each; none if all telemetry is live."""
     problems = [f"Kafka cannot be read: {trouble}"] if trouble else []
     publishers = state.publishers.list_at_once(now)
     if len(publishers) > 1:
@@ -34,12 +34,12 @@ def find_problems(state: MonitorState, trouble: str, now: float) -> list[str]:
 
 
 class Check:
-    """Waits until all is as it should be, and tells at the end.
+    """Waits until everything is right, and says at the end what is not.
 
     Attributes
     ----------
     is_over : `bool`
-        Is all as it should be?
+        Is everything right?
     """
 
     def __init__(self, state: MonitorState, get_trouble: Callable[[], str], output: TextIO) -> None:
@@ -49,7 +49,7 @@ class Check:
         self._output = output
 
     def show(self, arrivals: Iterable[Arrival]) -> None:
-        """See whether all is as it should be by now."""
+        """Look whether everything is right by now."""
         self.is_over = not self._find_problems(time.monotonic())
 
     def show_summary(self, now: float) -> None:

@@ -17,7 +17,7 @@ from .timeline import Timeline
 
 __all__ = ["PRIVATE_PREFIX", "SPAN", "FieldState", "MonitorState", "Status", "TopicState", "list_periods"]
 
-#: Rates and latencies are those of the last so many seconds: two periods of
+#: Rates and latencies are those of the last this many seconds: two periods of
 #: the TMA's slowest topic.
 SPAN = 10
 
@@ -27,7 +27,7 @@ HEARTBEAT_PERIOD = 1.0
 #: What is SAL's own in a record, and not the topic's.
 PRIVATE_PREFIX = "private_"
 
-#: A topic is late after so many of its periods.
+#: A topic is late after this many of its periods.
 LATE_PERIODS = 3
 
 #: After this sequence number comes 1 again.

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["Publishers"]
 
-#: A publisher that was not heard of for so long is forgotten [s].
+#: A publisher that was not heard of for this long is forgotten [s].
 FORGET_AFTER = 10.0
 
 #: Most that are kept: they come from the network.

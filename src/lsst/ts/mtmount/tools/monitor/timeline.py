@@ -35,7 +35,7 @@ class Timeline:
         self._seconds: deque[Second] = deque(maxlen=length)
 
     def add(self, now: float, value: float = 0.0) -> None:
-        """Note a value. One that is no finite number is passed over."""
+        """Note a value. One that is not a finite number is passed over."""
         if not math.isfinite(value):
             return
         number = math.floor(now)

@@ -47,7 +47,7 @@ MAX_FIELDS = 64
 #: Time between two updates of a page [s].
 UPDATE_INTERVAL = 1.0
 
-#: A page that lost its connection may come back for so long, also to a new server [s].
+#: A page that lost its connection may come back for this long, also to a new server [s].
 TOKEN_LIFETIME = 7 * 86400
 
 #: Upper bound for the server to start [s].

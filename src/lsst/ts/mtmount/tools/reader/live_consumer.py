@@ -41,7 +41,7 @@ QUEUE_SIZE = 16 << 20
 #: How long a broker may wait for news before it answers [s].
 FETCH_WAIT = 0.01
 
-#: When nothing comes for so long, Kafka is asked whether it is there [s].
+#: When nothing comes for this long, Kafka is asked whether it is there [s].
 CHECK_INTERVAL = 2.0
 
 #: How long Kafka may take to answer [s]: nothing is shown meanwhile.

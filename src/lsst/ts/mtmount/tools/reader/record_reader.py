@@ -126,7 +126,7 @@ class RecordReader:
         return len(self.fetch(wait))
 
     def collect(self, num_records: int, time_limit: float) -> list[ReceivedRecord]:
-        """Read and decode until there are at least so many records; `TimeoutError` if they do not come."""
+        """Read and decode until there are at least this many records; `TimeoutError` if they do not come."""
         records: list[ReceivedRecord] = []
         deadline = time.monotonic() + time_limit
         while len(records) < num_records:

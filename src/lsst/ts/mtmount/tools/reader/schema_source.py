@@ -22,7 +22,7 @@ __all__ = ["RegistryUnavailableError", "SchemaSource"]
 MAX_ANSWER = 4 << 20
 
 #: Ids come from the network. So many schemas and failures are kept, the newest
-#: ones, and so many are asked for at a time.
+#: ones, and this many are asked for at a time.
 MAX_KEPT = 256
 MAX_ASKED = 64
 

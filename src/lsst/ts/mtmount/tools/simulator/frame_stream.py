@@ -38,7 +38,7 @@ class FrameStream:
     Parameters
     ----------
     max_frames : `int`, optional
-        The stream ends after so many frames.
+        The stream ends after this many frames.
 
     Attributes
     ----------

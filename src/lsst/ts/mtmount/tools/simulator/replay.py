@@ -286,7 +286,7 @@ def _name_channel(topic: str, interface: TmaInterface) -> str:
 
 
 def _restore_over_long(data: bytes) -> bytes:
-    """Make a frame of the recorded length and head; as it is if that is none of ours."""
+    """Make a frame of the recorded length and head; as it is if that is not one of ours."""
     try:
         content = json.loads(data)
         head = base64.b64decode(content["head_base64"])

@@ -61,7 +61,7 @@ class FrameRing:
         return len(self.tick_frames) - 1
 
     def find_largest_run(self, num_ticks: int) -> int:
-        """Return the size of the largest run of so many ticks [bytes]."""
+        """Return the size of the largest run of this many ticks [bytes]."""
         tick_starts = self.frame_starts[self.tick_frames]
         width = min(num_ticks, self.num_ticks)
         return int((tick_starts[width:] - tick_starts[:-width]).max())

@@ -47,12 +47,12 @@ class TmaSimulator:
         Multiple of the TMA's full rate. 0 or infinity: as fast as the client
         takes it.
     duration : `float`, optional
-        A stream ends before the first tick that is due so long after its
+        A stream ends before the first tick that is due this long after its
         start [s].
     max_ticks : `int`, optional
-        A stream ends after so many ticks.
+        A stream ends after this many ticks.
     max_frames : `int`, optional
-        A stream ends after so many frames.
+        A stream ends after this many frames.
     seed : `int`
         What all values depend on; 0 or more.
     record : callable, optional

@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 #: timers. Where ticks are due more often, each wake-up handles several.
 WAKE_INTERVAL = 0.001
 
-#: A tick that begins so long after it was due is late at any rate [s]: more
+#: A tick that begins this long after it was due is late at any rate [s]: more
 #: than grouping ticks and rounding timers up can add.
 MIN_LATENESS = 5 * WAKE_INTERVAL
 
@@ -40,9 +40,9 @@ class Pace:
     """When the ticks of a stream are due, and when it ends."""
 
     rate: float  #: Multiple of the TMA's full rate; infinity: always due
-    #: The stream ends before the first tick that is due so long after its start [s].
+    #: The stream ends before the first tick that is due this long after its start [s].
     duration: float = math.inf
-    max_ticks: float = math.inf  #: The stream ends after so many ticks
+    max_ticks: float = math.inf  #: The stream ends after this many ticks
 
     @property
     def interval(self) -> float:
@@ -51,7 +51,7 @@ class Pace:
 
     @property
     def late_after(self) -> float:
-        """A tick that begins so long after it was due is late [s]."""
+        """A tick that begins this long after it was due is late [s]."""
         return max(self.interval, MIN_LATENESS)
 
     @property
