@@ -76,6 +76,8 @@ class ClientProgram:
         Port of the TMA.
     *options
         Further options.
+    reconnect
+        Does it outlive 1 s without telemetry, which may pass on a busy computer?
     output
         Where it prints and logs, if not to `ClientProgram.output`.
     """
@@ -86,6 +88,7 @@ class ClientProgram:
         folder: Path,
         port: int,
         *options: str,
+        reconnect: bool = True,
         output: BinaryIO | int = asyncio.subprocess.PIPE,
     ) -> None:
         self._environment = dict(environment)
@@ -94,6 +97,7 @@ class ClientProgram:
             *(str(Path(sys.executable).with_name("run_mtmount_telemetry_client")), "--host=127.0.0.1"),
             *(f"--port={port}", f"--report={self._report}", f"--report-interval={REPORT_INTERVAL}"),
             *options,
+            *(["--reconnect"] if reconnect else []),
         ]
         self._process: asyncio.subprocess.Process | None = None
         self._target = output

@@ -204,7 +204,7 @@ async def test_lost_terminal(
     embedded_environment: Environment, record_outcome: RecordOutcome, tma: ScriptedTma, tmp_path: Path
 ) -> None:
     """SIGHUP ends it in order, and is ignored under nohup."""
-    async with ClientProgram(embedded_environment, tmp_path, tma.port, RECONNECT) as program:
+    async with ClientProgram(embedded_environment, tmp_path, tma.port) as program:
         await tma.send(*[azimuth_frame()] * 10)
         await wait_until(lambda: program.counters["published"] == 10)
         program.send_signal(signal.SIGHUP)
@@ -274,7 +274,7 @@ async def test_losses_tell_scripts(
         ([azimuth_frame(), b"garbage"], "--loglevel=INFO", 0),
         ([azimuth_frame(), b'{"topicID": 99}'], "--fail-on-loss", 0),
     ]:
-        async with ClientProgram(embedded_environment, tmp_path, tma.port, option, RECONNECT) as program:
+        async with ClientProgram(embedded_environment, tmp_path, tma.port, option) as program:
             await tma.send(*frames)
             await wait_until(
                 lambda: program.counters["frames"] == 2 and program.counters["acknowledged"] == 1
@@ -293,8 +293,7 @@ async def test_counters_say_that_nothing_is_acknowledged(
     embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path
 ) -> None:
     environment = embedded_environment | {"LSST_KAFKA_PRODUCER_WAIT_ACKS": "0"}
-    options = ("--fail-on-loss", RECONNECT)
-    async with ClientProgram(environment, tmp_path, tma.port, *options) as program:
+    async with ClientProgram(environment, tmp_path, tma.port, "--fail-on-loss") as program:
         await tma.send(b"garbage", azimuth_frame())
         await wait_until(lambda: program.counters["acknowledged"] == 1)
         assert program.counters["acknowledged_means_sent"] is True
@@ -308,7 +307,7 @@ async def test_counters_say_that_nothing_is_acknowledged(
 async def test_pid_file(embedded_environment: Environment, tma: ScriptedTma, tmp_path: Path) -> None:
     path = tmp_path / "pid"
     option = f"--pid-file={path}"
-    async with ClientProgram(embedded_environment, tmp_path, tma.port, option, RECONNECT) as program:
+    async with ClientProgram(embedded_environment, tmp_path, tma.port, option) as program:
         await program.wait_output("running")
         assert path.read_text() == f"{program.pid}\n"
         async with start(embedded_environment, option) as second:

@@ -351,7 +351,7 @@ async def test_outage_of_a_minute(
     environment = lead_to(broker)
     async with (
         TmaSimulator(rate=1) as simulator,
-        ClientProgram(environment, tmp_path, simulator.port) as program,
+        ClientProgram(environment, tmp_path, simulator.port, reconnect=False) as program,
     ):
         await wait_until(lambda: program.counters["acknowledged"] > 2 * FULL_RATE)
         memory = measure_memory(program.pid)
@@ -393,7 +393,7 @@ async def test_clock_stepped_forward(
     environment = lead_to(broker) | clock.environment
     async with (
         TmaSimulator(rate=1) as simulator,
-        ClientProgram(environment, tmp_path, simulator.port) as program,
+        ClientProgram(environment, tmp_path, simulator.port, reconnect=False) as program,
     ):
         await wait_until(lambda: program.counters["acknowledged"] > FULL_RATE)
         clock.step(2 * 3600)

@@ -236,7 +236,7 @@ async def publish_some(program: ClientProgram, tma: ScriptedTma) -> float:
     await tma.send(*[azimuth_frame()] * NUM_FRAMES)
     await wait_until(lambda: program.counters["acknowledged"] == NUM_FRAMES)
     seconds = time.monotonic() - start
-    tma.close_connection()
-    await program.wait_ended()
+    program.send_signal(signal.SIGTERM)
+    assert (await program.wait_ended())[0] == 0
     assert program.counters["acknowledged"] == program.counters["frames"] == NUM_FRAMES
     return seconds

@@ -202,7 +202,7 @@ async def test_signal_ends_the_program(
     embedded_environment: Environment, tmp_path: Path, tma: ScriptedTma, is_there: bool
 ) -> None:
     port = tma.port if is_there else reserve_port()
-    async with ClientProgram(embedded_environment, tmp_path, port, "--reconnect") as program:
+    async with ClientProgram(embedded_environment, tmp_path, port) as program:
         if is_there:
             await tma.send(azimuth_frame())
             await wait_until(lambda: program.counters["published"] == 1)

@@ -164,7 +164,7 @@ async def test_refused_connection(
     embedded_environment: Environment, record_outcome: RecordOutcome, tmp_path: Path
 ) -> None:
     port = reserve_port()
-    async with ClientProgram(embedded_environment, tmp_path, port) as program:
+    async with ClientProgram(embedded_environment, tmp_path, port, reconnect=False) as program:
         await program.wait_output(" starting")
         status, seconds = await program.wait_ended()
         assert status == 1
@@ -221,7 +221,7 @@ async def test_clock_stepped_back(
     environment = embedded_environment | clock.environment
     async with (
         TmaSimulator(rate=10, duration=4) as simulator,
-        ClientProgram(environment, tmp_path, simulator.port) as program,
+        ClientProgram(environment, tmp_path, simulator.port, reconnect=False) as program,
     ):
         await wait_until(lambda: program.counters["published"] > 500)
         clock.step(-hour)
