@@ -1,8 +1,10 @@
 """The unit for systemd and the alert rules: right, as far as their own tools and this package can tell."""
 
+import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from .program.test_metrics_server import get, make_snapshot
 
 PACKAGING = Path(__file__).parent.parent / "packaging"
 UNIT = PACKAGING / "systemd" / "mtmount-telemetry-client.service"
+CONTAINER = PACKAGING / "container" / "Containerfile"
 RULES = PACKAGING / "prometheus" / "mtmount_alerts.yml"
 
 
@@ -31,6 +34,20 @@ def test_systemd_accepts_the_unit() -> None:
         ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_container_starts_a_program_that_there_is() -> None:
+    """Building an image needs a container engine; what it names is compared with the project."""
+    project = tomllib.loads((PACKAGING.parent / "pyproject.toml").read_text())["project"]
+    steps = dict(re.findall(r"^([A-Z]+) (.*)$", CONTAINER.read_text(), re.MULTILINE))
+    (program,) = json.loads(steps["ENTRYPOINT"])
+    assert program in project["scripts"]
+    found = re.search(r"'([\w-]+)\[([\w,]+)\]'", steps["RUN"])
+    assert found
+    assert found[1] == project["name"]
+    assert set(found[2].split(",")) <= set(project["optional-dependencies"])
+    assert steps["STOPSIGNAL"] == "SIGTERM"
+    assert int(steps["USER"]) > 0
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool")
