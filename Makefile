@@ -13,7 +13,7 @@ BENCH := $(VENV)/.group-bench $(TEST)
 
 .DEFAULT_GOAL := help
 .PHONY: help build test test-pythons test-clang test-slow test-kafka kafka check-faults docs wheels completions demo stress soak faults bench bench-quick \
-    bench-pace bench-growth bench-steps bench-guard evidence debug sanitize fuzz lint lint-cpp release-checks clean
+    bench-pace bench-growth bench-recording bench-steps bench-guard evidence debug sanitize fuzz lint lint-cpp release-checks clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
 
@@ -120,13 +120,17 @@ bench-pace: build $(BENCH)  ## what the full rate of the TMA costs
 bench-growth: build $(BENCH)  ## cost against frame size and number of clients
 	$(BIN)/python -m bench.growth
 
+# A minute of the simulated TMA, recorded, and read by the mcap library alone.
+bench-recording: build $(BENCH)  ## what a recording holds and costs
+	$(BIN)/python -m bench.recording
+
 # What each step on the way to the present design bought, and what was tried and left.
 bench-steps: build $(BENCH)  ## what each step of the design bought
 	$(BIN)/python -m bench.steps
 
 # Every figure of the documentation; over an hour, wants a quiet machine, Java 17 and Maven.
 STRESS := $(BIN)/stress_mtmount_telemetry
-evidence: bench bench-steps bench-pace bench-growth  ## measure anew all that the documentation shows
+evidence: bench bench-steps bench-pace bench-growth bench-recording  ## measure anew all that the documentation shows
 	$(STRESS) --duration 60 --compare plain --output build/stress
 	cp build/stress/stress.md doc/benchmarks/stress.md
 	$(BIN)/python -m tests.integration.kafka $(STRESS) --external --rate 1,10,100 --duration 60 --output build/stress-kafka

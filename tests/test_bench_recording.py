@@ -37,3 +37,19 @@ def test_a_path_without_a_recording_is_told(tmp_path: Path) -> None:
     result = run_bench("--quick", "--recording", str(tmp_path))
     assert result.returncode == 2
     assert f"argument --recording: {tmp_path}: expected recordings" in result.stderr
+
+
+@pytest.mark.slow
+def test_the_figures_of_a_recording_are_the_library_s() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "bench.recording", "--duration", "3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "tma/azimuth " in result.stdout
+    assert "this package records" in result.stdout
+    assert "Written to" not in result.stdout

@@ -52,18 +52,24 @@ def test_the_start_tells_a_line_a_topic(caplog: pytest.LogCaptureFixture) -> Non
     assert "balancing is not sent" in lines
 
 
-@pytest.mark.parametrize(
-    "program", ["run_mtmount_telemetry_client", "run_mock_tma_telemetry", "monitor_mtmount_telemetry"]
-)
+#: The programs that take the option, and what else they must have.
+PROGRAMS = {
+    "run_mtmount_telemetry_client": ["--host", "127.0.0.1"],
+    "run_mock_tma_telemetry": [],
+    "monitor_mtmount_telemetry": [],
+    "record_tma_telemetry": ["--host", "127.0.0.1", "--output", "night"],
+    "stress_mtmount_telemetry": [],
+    "demo_mtmount_telemetry": [],
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_unusable_file_is_an_error_at_the_start(program: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.ini"
     path.write_text("[Azimuth]\nTopicID = 6\n")
-    host = ["--host", "127.0.0.1"] if program == "run_mtmount_telemetry_client" else []
     result = subprocess.run(
-        [
-            *(find_program(program), *host),
-            f"--tma-interface={path}",
-        ],
+        [find_program(program), *PROGRAMS[program], f"--tma-interface={path}"],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,
@@ -71,3 +77,4 @@ def test_unusable_file_is_an_error_at_the_start(program: str, tmp_path: Path) ->
     )
     assert result.returncode == 2
     assert f"{path}: section [Azimuth], key TopicID (line 2): expected a value in double" in result.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bad.ini"]

@@ -64,6 +64,8 @@ async def test_another_interface(tmp_path: Path, by_variable: bool, monkeypatch:
     status, output = await run(*arguments, folder=tmp_path)
     assert status == 0, output
     # Three topics in each of 20 ticks, two in every second one.
+    assert f"TMA interface: {file} (5 topics, " in output
+    assert "TMA interface: unlike the packaged one, azimuth does not send actualTorque" in output
     assert "1x the full rate for 1 s: 60 frames to be published" in output
     assert "80 frames sent; each of the other ones was published" in output
     topics = "encoderHeads (10 frames), unknownToSal (10 frames)"

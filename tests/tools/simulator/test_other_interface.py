@@ -92,8 +92,10 @@ async def test_the_program_takes_a_table(tmp_path: Path, by_variable: bool) -> N
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()
         data = await read_to_end(int(line.split("port=")[1].split(";")[0]))
-        await process.communicate()
+        output, _ = await process.communicate()
     assert process.returncode == 0
     check_frames(interface, parse_frames(data), 40)
+    assert f"TMA interface: {path} (3 topics, " in output.decode()
+    assert "unlike the packaged one, topic200 is sent, with topic ID 200 and 21 members" in output.decode()
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["frames_by_topic"] == {"topic1": 40, "topic200": 14, f"topic{2**31 - 1}": 2}

@@ -42,6 +42,7 @@ from ..tools.load_test.tables import (
     format_number,
     make_console,
     make_topic_table,
+    print_interface,
     print_problems,
 )
 from ..tools.load_test.tma_stream import count_due_frames
@@ -132,6 +133,7 @@ async def run_demo(console: Console, plan: RunPlan, target: TargetChoice, folder
         else f"for {plan.duration:g} s: "
         f"{count_due_frames(plan.rate, plan.duration, plan.stream):,} frames to be published"
     )
+    print_interface(console, plan.stream.tma_interface)
     console.print(f"All topics of the TMA at {plan.rate:g}x the full rate {length}")
     view = DemoView(plan)
     try:

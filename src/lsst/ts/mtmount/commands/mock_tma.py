@@ -29,7 +29,7 @@ from ..recording.channels import TOPIC_PREFIX
 from ..recording.times import parse_time
 from ..resilience.escape import describe_error
 from ..resilience.output_file import OutputFile, write_all
-from ..tma_interface import choose_tma_interface
+from ..tma_interface import TmaInterface, choose_tma_interface, describe_choice
 from ..tools.simulator import TmaSimulator
 from ..tools.simulator.options import parse_rate, parse_seed, parse_topics
 from ..tools.simulator.replay import Replay, ReplayServer
@@ -123,7 +123,7 @@ def _parse_time(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def make_replay(args: argparse.Namespace) -> Replay:
+def make_replay(args: argparse.Namespace, interface: TmaInterface) -> Replay:
     """Make the replay that the command line asks for.
 
     Raises
@@ -143,7 +143,7 @@ def make_replay(args: argparse.Namespace) -> Replay:
         first=args.first or 0,
         stop=2**64 if args.stop is None else args.stop,
         topics=args.topics,
-        interface=choose_tma_interface(args.tma_interface),
+        interface=interface,
     )
     if next(replay.read(), None) is None:
         raise RecordingError(f"{args.replay}: expected frames that are asked for, got none")
@@ -151,7 +151,7 @@ def make_replay(args: argparse.Namespace) -> Replay:
 
 
 def make_simulator(
-    args: argparse.Namespace, record: Callable[[memoryview], object] | None
+    args: argparse.Namespace, interface: TmaInterface, record: Callable[[memoryview], object] | None
 ) -> TmaSimulator | ReplayServer:
     """Make what the command line asks for.
 
@@ -164,7 +164,11 @@ def make_simulator(
     """
     if args.replay is not None:
         return ReplayServer(
-            make_replay(args), host=args.host, port=args.port, record=record, stay_open=args.stay_open
+            make_replay(args, interface),
+            host=args.host,
+            port=args.port,
+            record=record,
+            stay_open=args.stay_open,
         )
     return TmaSimulator(
         host=args.host,
@@ -175,7 +179,7 @@ def make_simulator(
         seed=args.seed or 0,
         record=record,
         stay_open=args.stay_open,
-        interface=choose_tma_interface(args.tma_interface),
+        interface=interface,
     )
 
 
@@ -260,13 +264,18 @@ class SentFile:
         self._file.close()
 
 
-async def run(simulator: TmaSimulator | ReplayServer, idle_timeout: float | None) -> dict[str, Any]:
+async def run(
+    simulator: TmaSimulator | ReplayServer, idle_timeout: float | None, interface: TmaInterface
+) -> dict[str, Any]:
     """Run a simulator, or a replay, until its streams are complete, no client is there, or a signal comes."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     async with simulator:
         rate = "max" if math.isinf(simulator.rate) else f"{simulator.rate:g}"
         print(f"{NAME}: host={simulator.host}; port={simulator.port}; rate={rate}")
+        if isinstance(simulator, TmaSimulator):
+            for _, line in describe_choice(interface):
+                print(f"{NAME}: {line}")
         with contextlib.suppress(SignalReceivedError):
             await wait_for_signal(simulator.wait_complete(idle_timeout))
     seconds = loop.time() - start
@@ -281,8 +290,9 @@ async def amain(args: argparse.Namespace, parser: ArgumentParser) -> int:
     try:
         if args.record is not None:
             recording = SentFile(args.record)
-        simulator = make_simulator(args, None if recording is None else recording.write)
-        report = await run(simulator, args.wait or args.duration)
+        interface = choose_tma_interface(args.tma_interface)
+        simulator = make_simulator(args, interface, None if recording is None else recording.write)
+        report = await run(simulator, args.wait or args.duration, interface)
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:

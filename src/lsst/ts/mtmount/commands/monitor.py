@@ -27,7 +27,12 @@ from ..program.event_loop import END_SIGNALS, SignalRelay
 from ..sal.interface import Interface, InterfaceError, load_interface
 from ..sal.schema import COMPONENT
 from ..sal.settings import KafkaSettings, SettingsError
-from ..tma_interface import TmaInterfaceError, choose_tma_interface
+from ..tma_interface import (
+    TmaInterfaceError,
+    choose_tma_interface,
+    load_packaged_tma_interface,
+    log_choice,
+)
 from ..tools.monitor import (
     Check,
     FieldName,
@@ -304,7 +309,11 @@ def monitor(
         consumer = stack.enter_context(
             LiveConsumer(settings, [prefix + name for name in selection.topics], log)
         )
-        state = MonitorState(selection, prefix, time.monotonic(), choose_tma_interface(args.tma_interface))
+        tma_interface = choose_tma_interface(args.tma_interface)
+        if tma_interface != load_packaged_tma_interface():
+            # Scripts read what is said otherwise.
+            log_choice(tma_interface, log)
+        state = MonitorState(selection, prefix, time.monotonic(), tma_interface)
         duration = args.duration
         title = f"{COMPONENT} in Kafka: {prefix}* at {settings.broker_addr}"
         view: View

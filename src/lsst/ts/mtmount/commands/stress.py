@@ -40,6 +40,7 @@ from ..tools.load_test.tables import (
     make_console,
     make_cost_table,
     make_trend_table,
+    print_interface,
     print_problems,
 )
 from ..tools.load_test.tma_stream import RecordedStream, TmaStream
@@ -278,7 +279,8 @@ def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) ->
     parser = make_parser()
     args = parse_arguments(parser, argv)
     target = choose_target(args, parser)
-    plans = make_plans(args, target, choose_stream(args, parser))
+    stream = choose_stream(args, parser)
+    plans = make_plans(args, target, stream)
     files = None
     if args.output is not None:
         try:
@@ -290,6 +292,7 @@ def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) ->
 
     async def run(folder: Path) -> int:
         console.print(f"{NAME}: {target.describe()}", markup=False)
+        print_interface(console, stream.tma_interface)
         failures = []
         try:
             await run_all(console, args, target, plans, folder, results)

@@ -1,6 +1,6 @@
 """The TMA's interface as data: which topics it sends, how often, with which members."""
 
-from .choice import TMA_INTERFACE_VARIABLE, choose_tma_interface, log_choice
+from .choice import TMA_INTERFACE_VARIABLE, choose_tma_interface, describe_choice, log_choice
 from .description import TICK_MS, TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
 from .differences import Difference, compare_tma_interfaces, list_names
 from .grouping import fit_to_sal
@@ -17,6 +17,7 @@ __all__ = [
     "TmaTopic",
     "choose_tma_interface",
     "compare_tma_interfaces",
+    "describe_choice",
     "fit_to_sal",
     "format_table",
     "list_names",

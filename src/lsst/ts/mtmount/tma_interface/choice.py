@@ -11,7 +11,7 @@ from .description import TmaInterface
 from .differences import compare_tma_interfaces
 from .load import load_packaged_tma_interface, load_tma_interface
 
-__all__ = ["TMA_INTERFACE_VARIABLE", "choose_tma_interface", "log_choice"]
+__all__ = ["TMA_INTERFACE_VARIABLE", "choose_tma_interface", "describe_choice", "log_choice"]
 
 #: Environment variable that names a file of the TMA's interface; empty is unset.
 TMA_INTERFACE_VARIABLE = "MTMOUNT_TMA_INTERFACE"
@@ -47,18 +47,30 @@ def choose_tma_interface(
     return load_packaged_tma_interface() if path is None else load_tma_interface(path)
 
 
-def log_choice(interface: TmaInterface, log: logging.Logger) -> None:
-    """Log which interface is used, and how it differs from the packaged one: a line a topic at most."""
-    packaged = load_packaged_tma_interface()
-    log.info(f"TMA interface: {interface.source} ({interface.describe_size()})")
-    for remark in interface.remarks[:MAX_TOLD]:
-        log.warning(f"TMA interface: {remark}")
+def describe_choice(interface: TmaInterface) -> list[tuple[int, str]]:
+    """Describe which interface is used, and how it differs from the packaged one.
+
+    Returns
+    -------
+    lines : `list` [`tuple` [`int`, `str`]]
+        Log levels and texts: one line a topic at most.
+    """
+    lines = [(logging.INFO, f"{escape(interface.source)} ({interface.describe_size()})")]
+    lines += [(logging.WARNING, remark) for remark in interface.remarks[:MAX_TOLD]]
     differences: dict[str, list[str]] = {}
-    for difference in compare_tma_interfaces(interface, packaged):
+    for difference in compare_tma_interfaces(interface, load_packaged_tma_interface()):
         differences.setdefault(difference.topic, []).append(difference.what)
     for topic, texts in list(differences.items())[:MAX_TOLD]:
-        log.info(
-            f"TMA interface: unlike the packaged one, {escape(f'{topic} ' + '; '.join(texts), MAX_LINE)}"
-        )
+        text = escape(f"{topic} " + "; ".join(texts), MAX_LINE)
+        lines.append((logging.INFO, f"unlike the packaged one, {text}"))
     if len(differences) > MAX_TOLD:
-        log.info(f"TMA interface: {len(differences) - MAX_TOLD} more topics differ from the packaged ones")
+        lines.append(
+            (logging.INFO, f"{len(differences) - MAX_TOLD} more topics differ from the packaged ones")
+        )
+    return [(level, f"TMA interface: {text}") for level, text in lines]
+
+
+def log_choice(interface: TmaInterface, log: logging.Logger) -> None:
+    """Log which interface is used; see `describe_choice`."""
+    for level, line in describe_choice(interface):
+        log.log(level, line)

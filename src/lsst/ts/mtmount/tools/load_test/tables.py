@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ...tma_interface import list_names
+from ...tma_interface import TmaInterface, describe_choice, list_names
 from .frame_counts import FrameCounts, TopicCounts
 from .latency_histogram import LatencyHistogram
 from .run_result import ROLES, RunResult
@@ -27,6 +27,7 @@ __all__ = [
     "make_cost_table",
     "make_topic_table",
     "make_trend_table",
+    "print_interface",
     "print_problems",
 ]
 
@@ -196,6 +197,12 @@ def make_trend_table(trends: Iterable[Trend]) -> Table:
             Text("flat", "green") if trend.is_flat else Text("GROWS", "bold red"),
         )
     return table
+
+
+def print_interface(console: Console, interface: TmaInterface) -> None:
+    """Print which interface of the TMA is used, and how it differs from the packaged one."""
+    for _, line in describe_choice(interface):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def print_problems(console: Console, problems: Sequence[str], praise: str) -> int:
