@@ -34,6 +34,8 @@ class Run:
         Gets ready for ``work`` each time; this is not timed.
     notes : callable
         Further figures, to be had at the end.
+    finish : callable
+        Leaves the services to another run that takes turns; this is not timed.
     """
 
     work: Callable[[], object]
@@ -43,6 +45,7 @@ class Run:
     close: Callable[[], object] = lambda: None
     prepare: Callable[[], object] | None = None
     notes: Callable[[], Mapping[str, Any]] = dict
+    finish: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ from .services import EMBEDDED, Services, list_kafkas, report_failure, run_servi
 
 STAGE = "client"
 
+#: What a user's code costs.
+ONE_PREPROCESSOR = f"{OURS}, one preprocessor"
+
 #: What the client is measured by.
 BARE_PRODUCER = "bare producer"
 TIGHT_PRODUCER = "bare producer, tightened"
@@ -70,6 +73,9 @@ class Rounds:
         """Publish so many passes of the mix, and wait until all is acknowledged."""
         raise NotImplementedError
 
+    def finish(self) -> None:
+        """Leave the services to another one."""
+
     def close(self) -> None:
         """Release what is held."""
 
@@ -96,6 +102,7 @@ class Rounds:
             self.close,
             self.prepare,
             lambda: {"items_per_second": num_frames / statistics.median(self.durations)},
+            self.finish,
         )
 
 
@@ -112,11 +119,24 @@ def name_workload(kafka: str) -> str:
     return MIX if kafka == EMBEDDED else f"{MIX}, {kafka}"
 
 
+class PreprocessingClient(TelemetryClient):
+    """A client with a preprocessor for one of the 26 topics, one that comes at the highest rate."""
+
+    def _preprocess_azimuth(self, data: dict[str, Any]) -> None:
+        data["actualPosition"] += 0.0
+
+
 class OurClient(Rounds):
     """A fresh `TelemetryClient` for each round, with default settings."""
 
-    def __init__(self, services: Services, sal_backend: Literal["builtin", "salobj"] = "builtin") -> None:
+    def __init__(
+        self,
+        services: Services,
+        sal_backend: Literal["builtin", "salobj"] = "builtin",
+        client_class: type[TelemetryClient] = TelemetryClient,
+    ) -> None:
         super().__init__(services, NUM_FRAMES)
+        self._client_class = client_class
         self._sal_backend = sal_backend
         self._runner = asyncio.Runner()
         self._client: TelemetryClient | None = None
@@ -128,13 +148,16 @@ class OurClient(Rounds):
         self.services.feed(num_passes)
         self._runner.run(self._wait_for(num_passes * len(self.mix.frames)))
 
-    def close(self) -> None:
+    def finish(self) -> None:
         self._runner.run(self._stop())
+
+    def close(self) -> None:
+        self.finish()
         self._runner.close()
 
     async def _restart(self) -> None:
         await self._stop()
-        self._client = TelemetryClient("127.0.0.1", self.services.port, sal_backend=self._sal_backend)
+        self._client = self._client_class("127.0.0.1", self.services.port, sal_backend=self._sal_backend)
         await self._client.start_task
 
     async def _stop(self) -> None:
@@ -234,6 +257,10 @@ CONTENDERS = dict.fromkeys(
     KAFKAS,
     (
         Contender(OURS, lambda services: OurClient(services).make_run()),
+        Contender(
+            ONE_PREPROCESSOR,
+            lambda services: OurClient(services, client_class=PreprocessingClient).make_run(),
+        ),
         *([Contender(f"{OURS}, salobj", use_salobj)] if find_spec("lsst.ts.salobj") else []),
         Contender(BARE_PRODUCER, lambda services: BareProducer(services).make_run()),
         Contender(TIGHT_PRODUCER, lambda services: TightProducer(services).make_run()),

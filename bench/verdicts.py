@@ -70,7 +70,9 @@ def _time_item(run: Run, num_iterations: int) -> float:
     start = time.process_time()
     for _ in range(num_iterations):
         run.work()
-    return (time.process_time() - start) / num_iterations / run.num_items
+    duration = time.process_time() - start
+    run.finish()
+    return duration / num_iterations / run.num_items
 
 
 def make_comparisons(*, is_quick: bool) -> Iterator[Comparison]:
@@ -124,14 +126,19 @@ def make_comparisons(*, is_quick: bool) -> Iterator[Comparison]:
 def _compare_clients(num_pairs: int, *, is_quick: bool) -> Iterator[Comparison]:
     for workload, kafka in test_client.KAFKAS.items():
         with test_client.open_services(kafka, is_quick=is_quick) as services:
-            for peer, limit in ((test_client.TIGHT_PRODUCER, 1.9), (test_client.BARE_PRODUCER, 1.6)):
-                ours, theirs = (_find(test_client, workload, name) for name in (OURS, peer))
+            for name, peer, limit in (
+                (OURS, test_client.TIGHT_PRODUCER, 1.9),
+                (OURS, test_client.BARE_PRODUCER, 1.6),
+                (test_client.ONE_PREPROCESSOR, OURS, 1.05),
+            ):
+                ours, theirs = (_find(test_client, workload, one) for one in (name, peer))
                 with (
                     closing(ours.make_run(services)) as our_run,
                     closing(theirs.make_run(services)) as peer_run,
                 ):
                     ratios = compare_in_turns(our_run, peer_run, num_pairs)
-                yield Comparison(f"whole client on the {kafka}, against the {peer}", limit, ratios)
+                what = name.replace(OURS, "whole client")
+                yield Comparison(f"{what} on the {kafka}, against the {peer}", limit, ratios)
 
 
 def _find(module: Any, workload: str, name: str) -> Contender:

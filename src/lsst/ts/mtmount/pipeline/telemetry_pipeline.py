@@ -28,8 +28,15 @@ from .clock_offset import ClockOffset
 from .counters import Counters
 from .drop_report import DropCallback, DropReport
 from .member_report import MemberReport
-from .topic_handler import Handler, Preprocessor, TelemetryTopicHandler, TopicHandlers, WritableTopic
-from .user_code import TIME_BUDGET, UserCodeTime
+from .topic_handler import (
+    Handler,
+    Preprocessor,
+    TelemetryTopicHandler,
+    TopicHandlers,
+    WritableTopic,
+    check_result,
+)
+from .user_code import TIME_BUDGET, Describe, UserCodeTime
 
 __all__ = ["TelemetryPipeline", "TelemetryTopic"]
 
@@ -124,6 +131,8 @@ class TelemetryPipeline:
         handlers: dict[int, Handler] = {}
         # What a standard handler has.
         self._standard: dict[int, tuple[TelemetryTopic, Mapping[str, Functor]]] = {}
+        # Of topics that need no more than that, and how it is called for people.
+        self._preprocessors: dict[int, tuple[Preprocessor, Describe]] = {}
         self._names = {topic.topic_id: topic.sal_topic for topic in sal.tma_interface.topics}
         for tma_topic in sal.tma_interface.topics:
             topic_id, sal_topic = tma_topic.topic_id, tma_topic.sal_topic
@@ -281,19 +290,20 @@ class TelemetryPipeline:
         """Publish the pending frame by way of its preprocessor; false if that is not all it needs."""
         codec = self._decoder.pending_codec
         assert codec is not None
-        handler = self.topic_handlers[codec.topic_id]
-        if not self._is_standard(codec.topic_id, handler):
+        found = self._preprocessors.get(codec.topic_id)
+        if found is None:
             return False
-        assert isinstance(handler, TelemetryTopicHandler)
-        describe = functools.partial(self._describe, codec.topic_id, handler)
+        preprocessor, describe = found
         self._user_code.begin(describe)
         try:
             data = self._decoder.load_pending()
-            result = handler.preprocess(data)
-            if isinstance(result, dict) and result is not data:
-                self._user_code.warn_once(
-                    describe(), "returned a dict, which is ignored: expected that it changes its argument"
-                )
+            result = preprocessor(data)
+            if result is not None:
+                check_result(result)
+                if isinstance(result, dict) and result is not data:
+                    self._user_code.warn_once(
+                        describe(), "returned a dict, which is ignored: expected that it changes its argument"
+                    )
         # Not a cancellation of our task: it cannot come while we do not wait.
         except BaseException as error:
             self._drop_pending(error, describe())
@@ -350,11 +360,19 @@ class TelemetryPipeline:
     def _choose_path(self, topic_id: int, handler: Handler | None) -> None:
         """Have the decoder treat a topic as its handler, `None` if it has none, demands."""
         codec = self._codecs[topic_id]
+        self._preprocessors.pop(topic_id, None)
         if handler is None:
             if topic_id in self._decoder.codecs:
                 self._decoder.remove_topic(topic_id)
             return
-        codec.fused = self._is_standard(topic_id, handler) and handler.preprocessor is None  # type: ignore[attr-defined]
+        codec.fused = False
+        if self._is_standard(topic_id, handler):
+            assert isinstance(handler, TelemetryTopicHandler)
+            if handler.preprocessor is None:
+                codec.fused = True
+            else:
+                describe = functools.partial(self._describe, topic_id, handler)
+                self._preprocessors[topic_id] = (handler.preprocessor, describe)
         self._decoder.add_topic(codec)
 
     def _report_unsupported(self, topic_id: int) -> None:

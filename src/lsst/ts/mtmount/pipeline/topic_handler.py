@@ -69,18 +69,13 @@ class TelemetryTopicHandler:
         if name != "on_change" and self.on_change is not None:
             self.on_change()
 
-    def preprocess(self, data: dict[str, Any]) -> object:
-        """Change the data of one frame in place, if there is a preprocessor; return what that returns.
+    def preprocess(self, data: dict[str, Any]) -> None:
+        """Change the data of one frame in place, if there is a preprocessor.
 
         `TypeError` if it returns a coroutine, which nobody would await.
         """
-        if self.preprocessor is None:
-            return None
-        result = self.preprocessor(data)
-        if result is not None and inspect.iscoroutine(result):
-            result.close()
-            raise TypeError("expected a preprocessor that works at once, got one that returns a coroutine")
-        return result
+        if self.preprocessor is not None:
+            check_result(self.preprocessor(data))
 
     async def __call__(self, data: dict[str, Any]) -> None:
         """Preprocess the data of one frame, and set and write the SAL topic.
@@ -101,6 +96,13 @@ class TelemetryTopicHandler:
         await self.topic.set_write(
             **{field: functor.sal_value_from_llv_dict(data) for field, functor in self.field_dict.items()}
         )
+
+
+def check_result(result: object) -> None:
+    """Raise TypeError if a preprocessor has returned a coroutine, which nobody would await."""
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError("expected a preprocessor that works at once, got one that returns a coroutine")
 
 
 def check_preprocessor(preprocessor: object) -> None:

@@ -56,13 +56,19 @@ class UserCodeTime:
     def end(self) -> None:
         """Note that it has ended."""
         start, describe = self._calls.pop()
-        self.add(time.monotonic() - start, describe)
+        seconds = time.monotonic() - start
+        self._spent += seconds
+        if seconds > SLOW_CALL:
+            self._warn_of_slow_call(seconds, describe)
 
     def add(self, seconds: float, describe: Describe) -> None:
         """Note that a call took some time [seconds]."""
         self._spent += seconds
         if seconds > SLOW_CALL:
-            self.warn_once(describe(), f"took {seconds:.3g} s for one frame; meanwhile no telemetry is read")
+            self._warn_of_slow_call(seconds, describe)
+
+    def _warn_of_slow_call(self, seconds: float, describe: Describe) -> None:
+        self.warn_once(describe(), f"took {seconds:.3g} s for one frame; meanwhile no telemetry is read")
 
     def warn_once(self, name: str, text: str) -> None:
         """Log a warning about what is called, unless there was one already."""
