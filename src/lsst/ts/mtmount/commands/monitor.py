@@ -21,6 +21,7 @@ from ..program.arguments import (
     add_tma_interface_option,
     check_extra,
     parse_address,
+    parse_number,
     print_error,
 )
 from ..program.event_loop import END_SIGNALS, SignalRelay
@@ -89,43 +90,19 @@ class View(Protocol):
 
 
 def parse_skip(text: str) -> int:
-    """Parse the number of records to leave out.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is something else.
-    """
+    """Parse the number of records to leave out."""
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
     return int(text)
 
 
 def parse_duration(text: str) -> float:
-    """Parse a time [s].
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is not a finite number from 0.
-    """
-    try:
-        duration = float(text)
-    except ValueError:
-        duration = math.nan
-    if not 0 <= duration < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number of seconds from 0, got {text!r}")
-    return duration
+    """Parse a time [s]."""
+    return parse_number(text, lambda duration: 0 <= duration < math.inf, "a number of seconds from 0")
 
 
 def parse_fields(text: str) -> list[FieldName]:
-    """Parse a comma-separated list of fields.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If one of them is not a field's name.
-    """
+    """Parse a comma-separated list of fields."""
     try:
         return [FieldName.parse(name.strip()) for name in text.split(",")]
     except SelectionError as error:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +25,7 @@ __all__ = [
     "parse_address",
     "parse_host",
     "parse_log_level",
+    "parse_number",
     "parse_output_file",
     "parse_output_folder",
     "parse_port",
@@ -150,24 +151,23 @@ def parse_host(text: str) -> str:
 
 def parse_record_limit(text: str) -> int:
     """Parse a size above 0 in GiB; return it in bytes."""
-    try:
-        size = float(text) * 2**30
-    except ValueError:
-        size = math.nan
-    if not 1 <= size < 2**63:
-        raise argparse.ArgumentTypeError(f"expected a number of GiB above 0, got {text!r}")
-    return int(size)
+    return int(parse_number(text, lambda size: 1 <= size * 2**30 < 2**63, "a number of GiB above 0") * 2**30)
 
 
 def parse_seconds(text: str) -> float:
     """Parse a time above 0 [seconds]."""
+    return parse_number(text, lambda seconds: 0 < seconds < math.inf, "a number of seconds above 0")
+
+
+def parse_number(text: str, is_good: Callable[[float], bool], what: str) -> float:
+    """Parse a number of a range; ``what`` says what is expected. NaN is in no range."""
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
-    return seconds
+        number = math.nan
+    if not is_good(number):
+        raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+    return number
 
 
 def parse_log_level(text: str) -> int:

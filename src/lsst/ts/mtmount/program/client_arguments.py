@@ -19,6 +19,7 @@ from .arguments import (
     describe_error,
     parse_host,
     parse_log_level,
+    parse_number,
     parse_output_file,
     parse_output_folder,
     parse_port,
@@ -188,10 +189,4 @@ def _parse_dead_letter(text: str) -> OutputFile:
 
 
 def _parse_wait(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not seconds >= 0:
-        raise argparse.ArgumentTypeError(f"expected a number of seconds from 0, got {text!r}")
-    return seconds
+    return parse_number(text, lambda seconds: seconds >= 0, "a number of seconds from 0")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 
+from ...program.arguments import parse_number
+
 __all__ = ["parse_rate", "parse_seed", "parse_topics"]
 
 
@@ -12,13 +14,7 @@ def parse_rate(text: str) -> float:
     """Parse a multiple of the full rate: a number above 0, or ``max``."""
     if text == "max":
         return math.inf
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number above 0 or 'max', got {text!r}")
-    return rate
+    return parse_number(text, lambda rate: 0 < rate < math.inf, "a number above 0 or 'max'")
 
 
 def parse_seed(text: str) -> int:
