@@ -243,3 +243,26 @@ def test_what_the_registry_says_is_redacted_and_escaped(registry: Registry) -> N
 def test_repr_shows_no_password() -> None:
     client = SchemaRegistry("https://user:pa55@registry/base/")
     assert repr(client) == "SchemaRegistry('https://registry/base')"
+
+
+@pytest.mark.parametrize("depth", [400, 100_000])
+@pytest.mark.parametrize("place", ["type", "member"])
+def test_a_latest_schema_that_is_deep_is_told_or_not_reused(
+    registry: Registry, depth: int, place: str
+) -> None:
+    """What the parser of JSON takes depends on the version of Python."""
+    schema = TOPIC.avro_schema()
+    if place == "type":
+        schema["fields"][0] = {**schema["fields"][0], "type": "DEEP"}
+        deep = depth * '{"type": "array", "items": ' + '"int"' + depth * "}"
+    else:
+        schema["more"] = "DEEP"
+        deep = depth * "[" + depth * "]"
+    text = json.dumps(schema).replace('"DEEP"', deep)
+    registry.answer = (200, json.dumps({"id": 3, "schema": text}).encode())
+    try:
+        found = provide(registry.url)
+    except RegistryError as error:
+        assert "gave" in str(error)
+    else:
+        assert found.schema_id == 3

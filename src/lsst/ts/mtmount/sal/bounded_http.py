@@ -143,7 +143,11 @@ class BoundedConnection:
         connection.response_class = Response
         connection.request(method, path, body, dict(headers))
         with connection.getresponse() as response:
-            data = response.read()
+            try:
+                data = response.read()
+            except OverflowError:
+                # A length or chunk size that no memory can have.
+                raise OversizeError(f"the answer has over {self._max_bytes} bytes") from None
             if response.length:
                 raise http.client.IncompleteRead(data, response.length)
         return response.status, data

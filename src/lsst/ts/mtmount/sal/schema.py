@@ -144,7 +144,7 @@ def _substance(schema: Any) -> list[tuple[Any, Any]] | None:
     """Return the names and types of a record's fields, None if it is not a record."""
     try:
         return [(field["name"], _plain_type(field["type"])) for field in schema["fields"]]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, RecursionError):
         return None
 
 

@@ -108,8 +108,11 @@ class SchemaRegistry:
         schema = topic.avro_schema()
         if not is_exact:
             latest = self.get_latest(subject)
-            if latest is not None and have_same_substance(latest[1], schema):
-                return RegisteredSchema(latest[0], compute_rev_code(latest[1]))
+            try:
+                if latest is not None and have_same_substance(latest[1], schema):
+                    return RegisteredSchema(latest[0], compute_rev_code(latest[1]))
+            except RecursionError:
+                raise self._reject(f"gave a schema for {subject} that is nested too deeply", "") from None
         return RegisteredSchema(self.register(subject, schema), topic.rev_code)
 
     def get_latest(self, subject: str) -> tuple[int, Any] | None:
