@@ -253,11 +253,8 @@ class TelemetryClient(Client):
     async def amain(cls) -> int:
         """Run the program ``run_mtmount_telemetry_client`` with the arguments in `sys.argv`.
 
-        Returns
-        -------
-        status : `int`
-            Exit status: 0 after SIGINT or SIGTERM; 1 when the client could
-            not connect, lost the connection or saw no telemetry.
+        Return the exit status: 0 after SIGINT or SIGTERM; 1 when the client could not
+        connect, lost the connection or saw no telemetry.
         """
         return await run_program(cls)
 
@@ -294,14 +291,7 @@ class TelemetryClient(Client):
         )
 
     def get_preprocessor(self, sal_topic_name: str) -> Preprocessor | None:
-        """Get the preprocessor for this topic, if it exists, else None.
-
-        Parameters
-        ----------
-        sal_topic_name : `str`
-            Name of a SAL telemetry topic, such as ``azimuthDrives`` or
-            ``tel_azimuthDrives``.
-        """
+        """Get the preprocessor for a topic such as ``azimuthDrives`` or ``tel_azimuthDrives``, else None."""
         preprocessor: Preprocessor | None = getattr(
             self, f"_preprocess_{sal_topic_name.removeprefix('tel_')}", None
         )
@@ -328,17 +318,12 @@ class TelemetryClient(Client):
         """Connect to the telemetry port and start the read loop, or wait until that is done.
 
         A failure is logged, closes the client, and becomes the exception of
-        ``done_task``.
+        ``done_task``. RuntimeError if already connected, or closed.
 
         Parameters
         ----------
         **kwargs
             Further arguments of `asyncio.open_connection`.
-
-        Raises
-        ------
-        RuntimeError
-            If already connected, or closed.
         """
         await super().start(**kwargs)
 
@@ -419,13 +404,7 @@ class TelemetryClient(Client):
         await self._connect()
 
     async def connect_callback(self, client: Client) -> None:
-        """Publish whether the client is connected.
-
-        Parameters
-        ----------
-        client : `Client`
-            This client.
-        """
+        """Publish whether the client is connected."""
         await self._sal.write_event("telemetryConnected", connected=client.connected)
 
     async def heartbeat_loop(self) -> None:
@@ -663,12 +642,8 @@ class TelemetryClient(Client):
     def _begin_end(self, failure: Exception | None, *, is_exception: bool = False) -> None:
         """Begin to end the client, once.
 
-        Parameters
-        ----------
-        failure : `Exception` or `None`
-            Why, unless somebody wants it.
-        is_exception : `bool`
-            Does ``done_task`` get it as its exception?
+        ``failure`` tells why, unless somebody wants it; with ``is_exception``, ``done_task``
+        gets it as its exception.
         """
         if self._end_task is not None:
             return

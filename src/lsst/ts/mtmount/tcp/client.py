@@ -52,10 +52,8 @@ class Client:
 
     Parameters
     ----------
-    host : `str` or `None`
-        Host name or IP address. Blank: the client is closed from the start.
-    port : `int` or `None`
-        Port.
+    host, port : `str` or `None`, `int` or `None`
+        Host name or IP address, and port. Blank ``host``: closed from the start.
     log : `logging.Logger`
         Parent of the client's logger.
     connect_callback : coroutine function or `None`
@@ -73,10 +71,8 @@ class Client:
         What ends the data of the str and JSON methods. It is looked for
         among the encoded bytes: beware of UTF-16 and UTF-32, where other
         characters may be made of the same bytes.
-    run_heartbeat_send_task : `bool`
-        Send ``b"heartbeat"`` and the terminator at once and at intervals?
-    heartbeat_send_sleep : `float`
-        That interval [seconds].
+    run_heartbeat_send_task, heartbeat_send_sleep : `bool`, `float`
+        Send ``b"heartbeat"`` and the terminator at once and at this interval [seconds]?
     limit : `int`
         The longest data of a method that looks for a terminator [bytes].
     **kwargs
@@ -84,10 +80,6 @@ class Client:
 
     Attributes
     ----------
-    host, port, name, encoding, terminator, monitor_connection_interval
-        The arguments.
-    log : `logging.Logger`
-        The client's logger.
     should_be_connected : `bool`
         True from the connection until `close`: tells a lost connection from
         a closed one.
@@ -97,6 +89,13 @@ class Client:
         Done when closed. Cannot be cancelled; see `DoneFuture`.
     heartbeat_send_task : `asyncio.Future`
         Sends heartbeats; done if they were not wanted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument cannot be used.
+    RuntimeError
+        If there is no running event loop, unless ``host`` is blank.
 
     Notes
     -----
@@ -110,16 +109,6 @@ class Client:
 
     A read that is cancelled, by a time-out for example, loses nothing. All write methods raise
     ConnectionError if the client is not connected, or the connection turns out to be lost.
-
-    Raises
-    ------
-    TypeError
-        If ``connect_callback`` is not a coroutine function.
-    ValueError
-        If ``encoding`` is unknown, ``terminator`` is not bytes, or ``limit``
-        is not positive.
-    RuntimeError
-        If there is no running event loop, unless ``host`` is blank.
     """
 
     def __init__(
@@ -236,23 +225,15 @@ class Client:
     async def start(self, **kwargs: Any) -> None:
         """Connect, or wait until that is done. The constructor calls this.
 
-        Parameters
-        ----------
-        **kwargs
-            Further arguments of `asyncio.open_connection`.
+        If a caller gives up waiting, by a time-out for example, the client is closed.
+        ``kwargs`` are further arguments of `asyncio.open_connection`.
 
         Raises
         ------
         RuntimeError
             If the client has connected before, or is closed.
-        ConnectionError
-            If it is closed meanwhile.
         OSError
-            If it cannot connect.
-
-        Notes
-        -----
-        If a caller gives up waiting, by a time-out for example, the client is closed.
+            If it cannot connect, or is closed meanwhile (ConnectionError).
         """
         if self._is_closing:
             raise RuntimeError("Closed; a client connects only once")
@@ -314,12 +295,7 @@ class Client:
                     task.cancel()
 
     async def call_connect_callback(self) -> None:
-        """Call self.__connect_callback.
-
-        This is always safe to call. It only calls the callback function
-        if that function is not None and if the connection state has changed
-        since the last time this method was called.
-        """
+        """Call self.__connect_callback, if it is not None and the connection state has changed."""
         connected = self.connected
         if connected == self._was_connected:
             return
@@ -514,7 +490,7 @@ class Client:
         """Hand frames to a function as they are received, instead of to the read methods.
 
         What is buffered already is handed over at once. After the end of the
-        stream see `stream_ended`.
+        stream see `stream_ended`. RuntimeError if a read is waiting.
 
         Parameters
         ----------
@@ -523,11 +499,6 @@ class Client:
             receiving until `resume_frames` is called. If it raises, that is
             logged, the client is closed, and ``done_task`` has the exception.
             `None`: leave the bytes to the read methods.
-
-        Raises
-        ------
-        RuntimeError
-            If a read is waiting.
         """
         self._connection.set_sink(sink)
 
@@ -538,92 +509,42 @@ class Client:
     async def read(self, n: int) -> bytes:
         """Read up to n bytes.
 
-        Parameters
-        ----------
-        n : `int`
-            The number of bytes to read. If -1 then block until the other end
-            closes its writer, then return all data seen.
+        If n is -1 then block until the other end closes its writer, then return all data seen.
         """
         return await self._run_read(self._reader.read(n), bytes)
 
     async def readexactly(self, n: int) -> bytes:
-        """Read exactly n bytes.
-
-        Parameters
-        ----------
-        n : `int`
-            The number of bytes to read.
-        """
+        """Read exactly n bytes."""
         return await self._run_read(self._reader.readexactly(n), bytes)
 
     async def readline(self) -> bytes:
-        r"""Read a sequence of bytes ending with ``\n``.
+        r"""Read a sequence of bytes ending with ``\n``, or partial data at the end of the stream.
 
-        If EOF is received and ``\n`` was not found, the method returns
-        partially read data.
-
-        Raises
-        ------
-        ValueError
-            If the line is longer than the limit; it is discarded.
+        ValueError if the line is longer than the limit; it is discarded.
         """
         return await self._run_read(self._reader.readline(), bytes)
 
     async def readuntil(self, separator: BytesLike | tuple[BytesLike, ...] = b"\n") -> bytes:
-        """Read one line, where "line" is a sequence of bytes ending with separator.
+        """Read data from the stream until separator is found, and return it with the separator.
 
-        Read data from the stream until separator is found.
-
-        On success, the data and separator will be removed from the internal
-        buffer (consumed). Returned data will include the separator at the end.
-
-        See also `read_str`, which is more convenient for most use cases.
-
-        Parameters
-        ----------
-        separator : bytes-like, or a `tuple` of these
-            The desired separator, or several, of which the first to end
-            counts. The default matches the standard library, rather than
-            using terminator.
+        Of several separators, a tuple, the first to end counts. The default matches the
+        standard library, rather than using terminator; see also `read_str`.
         """
         return await self._run_read(self._reader.readuntil(separator), bytes)
 
     async def read_str(self) -> str:
-        """Read and decode a terminated str; strip the terminator.
+        """Read until self.terminator, strip the terminator, and decode the data as self.encoding.
 
-        Read until self.terminator, strip the terminator, and decode the data
-        as self.encoding with strict error handling.
-
-        Returns
-        -------
-        line : `str`
-            Line of data, as a str with the terminator stripped.
-
-        Raises
-        ------
-        UnicodeError
-            If decoding fails.
+        UnicodeError if that fails.
         """
         terminator = self.terminator
         frame = await self._run_read(self._reader.read_frame(terminator), lambda frame: frame + terminator)
         return frame.decode(self.encoding)
 
     async def read_json(self) -> Any:
-        """Read JSON data.
+        """Read data with `read_str`, and decode it from JSON.
 
-        Read the data with `read_str` and return the json-decoded result.
-
-        Returns
-        -------
-        data : `typing.Any`
-            Data decoded from JSON.
-
-        Raises
-        ------
-        TypeError
-            If the data are of a type that cannot be decoded from JSON.
-        json.JSONDecodeError
-            If the data cannot be decoded from JSON. The message has the data.
+        json.JSONDecodeError if that fails; its message has the data.
         """
         text = await self.read_str()
         try:
@@ -632,34 +553,13 @@ class Client:
             raise json.JSONDecodeError(f"{error.msg} in {text}", error.doc, error.pos) from None
 
     async def read_into(self, struct: ctypes.Structure | ctypes.Union) -> None:
-        """Read binary data from a stream reader into a `ctypes.Structure`.
-
-        Parameters
-        ----------
-        struct : `ctypes.Structure` or `ctypes.Union`
-            Structure to set.
-        """
+        """Read binary data into a `ctypes.Structure` or `ctypes.Union`."""
         await self._run_read(self._reader.read_into(struct), lambda _: bytes(struct))
 
     async def read_array(self, structs: StructArrayReader, count: int) -> "npt.NDArray[np.void]":
-        """Read many structures at once.
+        """Read many structures at once, into a structured array of shape (count,).
 
-        Parameters
-        ----------
-        structs : `StructArrayReader`
-            The type of structure, prepared.
-        count : `int`
-            Number of structures.
-
-        Returns
-        -------
-        array : `numpy.ndarray`
-            Structured array of shape (count,).
-
-        Raises
-        ------
-        ValueError
-            If ``count`` is negative.
+        The type of structure is prepared as a `StructArrayReader`; ValueError if ``count`` is negative.
         """
         array: npt.NDArray[np.void] = await self._run_read(
             self._reader.read_array(structs, count), lambda array: array.tobytes()
@@ -667,60 +567,24 @@ class Client:
         return array
 
     async def write(self, data: BytesLike) -> None:
-        """Write data and call drain.
-
-        Parameters
-        ----------
-        data : bytes-like
-            The data to write.
-        """
+        """Write data and call drain."""
         self._check_connected()
         await self._send(data)
 
     async def writelines(self, lines: Iterable[BytesLike]) -> None:
-        """Write an iterable of bytes and call drain.
-
-        Parameters
-        ----------
-        lines : `collections.abc.Iterable` [bytes-like]
-            The data to write, as an iterable collection of bytes.
-        """
+        """Write an iterable of bytes and call drain."""
         self._check_connected()
         await self._send(b"".join(lines))
 
     async def write_from(self, *structs: ctypes.Structure | ctypes.Union) -> None:
-        r"""Write binary data from one or more `ctypes.Structure`\ s.
-
-        Parameters
-        ----------
-        *structs : `ctypes.Structure` or `ctypes.Union`
-            Structures to write.
-
-        Raises
-        ------
-        TypeError
-            If one is not a structure.
-        """
+        r"""Write binary data from `ctypes.Structure`\ s or Unions; TypeError if one is neither."""
         self._check_connected()
         await self._send(encode_structs(structs))
 
     async def write_str(self, line: str) -> None:
-        """Encode, terminate, and write a str.
+        """Encode the str as self.encoding, append self.terminator, and write it.
 
-        Encode the str as self.encoding with strict error handling,
-        and append self.terminator.
-
-        Parameters
-        ----------
-        line : `str`
-            The line of data to be written.
-
-        Raises
-        ------
-        TypeError
-            If ``line`` is not a str.
-        UnicodeError
-            If encoding fails.
+        TypeError if ``line`` is not a str; UnicodeError if encoding fails.
         """
         self._check_connected()
         if not isinstance(line, str):
@@ -728,22 +592,9 @@ class Client:
         await self._send(line.encode(self.encoding) + self.terminator)
 
     async def write_json(self, data: Any) -> None:
-        """Write data in JSON format.
+        """Encode data as JSON, and write the result with `write_str`.
 
-        Encode the data as json and write the result with `write_str`.
-
-        Parameters
-        ----------
-        data : any
-            The data to be written. Typically a dict, but any json-encodable
-            data is acceptable.
-
-        Raises
-        ------
-        UnicodeError
-            If encoding fails.
-        TypeError, ValueError
-            If the data cannot be json-encoded.
+        TypeError or ValueError if the data cannot be json-encoded.
         """
         self._check_connected()
         await self.write_str(json.dumps(data))

@@ -24,13 +24,7 @@ KEEP_ALIVE_PROBES = 4
 
 
 def enable_keep_alive(sock: socket.socket) -> None:
-    """Have the operating system notice that the other end is gone.
-
-    Parameters
-    ----------
-    sock : `socket.socket`
-        A connected socket. Nothing is done if it is not one of TCP.
-    """
+    """Have the operating system notice that the other end is gone; nothing is done if it is not TCP."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -42,33 +36,21 @@ def enable_keep_alive(sock: socket.socket) -> None:
 class TcpConnection(asyncio.BufferedProtocol):
     """The protocol of a connection, for its whole life.
 
-    What is received goes to the reader, or to a frame sink where one is set.
-
-    Parameters
-    ----------
-    buffer : `FrameBuffer`
-        What to receive into.
-    on_sink_error : callable
-        Called with an exception that the sink raised. The sink is not called
-        again.
+    What is received into the buffer goes to the reader, or to a frame sink where one is
+    set. ``on_sink_error`` is called with an exception that the sink raised; the sink is
+    not called again.
 
     Attributes
     ----------
-    reader : `TcpStreamReader`
-        Reads from the buffer.
-    writer : `TcpStreamWriter`
-        Writes to the transport.
     transport : `asyncio.Transport` or `None`
         The transport; `None` before there is one.
     last_receive_time : `float`
-        When bytes were received last, by `time.monotonic` [seconds]; 0 if
-        never.
+        When bytes were received last, by `time.monotonic` [seconds]; 0 if never.
     state_changed : `asyncio.Event`
         Set when `is_connected` may have changed.
     stream_ended : `asyncio.Future`
-        Done when the connection has ended and the sink has taken all frames
-        that came before. The result is what broke the connection, an
-        exception, or `None` if it was closed.
+        Done when the connection has ended and the sink has taken all frames that came before.
+        The result is what broke the connection, an exception, or `None` if it was closed.
     """
 
     def __init__(self, buffer: FrameBuffer, on_sink_error: Callable[[Exception], object]) -> None:
@@ -117,20 +99,11 @@ class TcpConnection(asyncio.BufferedProtocol):
         return self._sink is not None
 
     def set_sink(self, sink: FrameSink | None) -> None:
-        """Set what takes frames, at once and after each receive.
+        """Set what takes frames, at once and after each receive; RuntimeError if a read is waiting.
 
-        Parameters
-        ----------
-        sink : callable or `None`
-            Takes frames from the buffer and returns true, or false to pause
-            receiving until `run_sink` is called; it may be called before that,
-            with what was received already. `None`: leave the bytes to the
-            reader.
-
-        Raises
-        ------
-        RuntimeError
-            If a read is waiting.
+        It takes frames from the buffer and returns true, or false to pause receiving until
+        `run_sink` is called; it may be called before that, with what was received already.
+        `None`: leave the bytes to the reader.
         """
         if sink is not None and self.reader.is_waiting:
             raise RuntimeError("cannot hand frames to a sink while a read is waiting")
@@ -187,13 +160,7 @@ class TcpConnection(asyncio.BufferedProtocol):
             self.transport.abort()
 
     async def wait_closed(self) -> None:
-        """Wait until the connection is closed.
-
-        Raises
-        ------
-        Exception
-            What broke the connection, if anything did.
-        """
+        """Wait until the connection is closed; raise what broke it, if anything did."""
         if self.transport is None:
             return
         # Shielded, because others may wait for the same future.
@@ -202,18 +169,10 @@ class TcpConnection(asyncio.BufferedProtocol):
             raise reason
 
     async def shut_down(self, timeout: float) -> bool:  # noqa: ASYNC109
-        """Close the connection, and wait until it is closed.
+        """Close the connection, and wait until it is closed; return False if it was dropped.
 
-        Parameters
-        ----------
-        timeout : `float`
-            How long the other end may take to receive what was written
-            [seconds]. After that the connection is dropped.
-
-        Returns
-        -------
-        is_clean : `bool`
-            Was it not dropped?
+        That happens if the other end does not receive within the time-out [seconds] what was
+        written.
         """
         if self.transport is None:
             return True
@@ -226,13 +185,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         return False
 
     async def drain(self) -> None:
-        """Wait until more may be written.
-
-        Raises
-        ------
-        ConnectionError
-            If the connection is lost.
-        """
+        """Wait until more may be written; ConnectionError if the connection is lost."""
         exception = self.reader.exception()
         if exception is not None:
             raise exception
@@ -275,13 +228,9 @@ class TcpConnection(asyncio.BufferedProtocol):
             self.run_sink()
 
     def eof_received(self) -> bool:
-        """Take note that the other end has closed its side.
+        """Take note that the other end has closed its side; return whether this side may still write.
 
-        Returns
-        -------
-        stay_open : `bool`
-            May still be written to? Not with TLS, which has no half-closed
-            connections.
+        With TLS, which has no half-closed connections, it may not.
         """
         self._end(None)
         self.reader.feed_eof()
@@ -336,13 +285,6 @@ class TappedConnection(TcpConnection):
     """A connection that hands a copy of what it receives to a tap.
 
     A class of its own, so that a connection without a tap costs nothing more.
-
-    Parameters
-    ----------
-    buffer, on_sink_error
-        As of `TcpConnection`.
-    tap : `ReceiveTap`
-        Takes the copy.
     """
 
     def __init__(

@@ -13,11 +13,7 @@ class DoneFuture(asyncio.Future[None]):
     A cancelled ``await`` leaves it as it is. To cancel the future itself, as
     `asyncio.gather` and Python 3.11's `asyncio.wait_for` do, asks for the end
     that it stands for: who does so may wait until it is done.
-
-    Parameters
-    ----------
-    on_cancel : callable
-        Asks for the end.
+    ``on_cancel`` asks for the end.
     """
 
     def __init__(self, on_cancel: Callable[[], object]) -> None:

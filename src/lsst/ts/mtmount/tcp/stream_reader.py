@@ -29,13 +29,9 @@ class PausableSource(Protocol):
 class TcpStreamReader:
     """Reads from a buffer, and waits where it has to.
 
-    Parameters
-    ----------
-    buffer : `FrameBuffer`
-        What was received. Its limit is the reader's: the longest line, and
-        half of what may be unread before receiving is paused.
-    on_change : callable or `None`
-        Called when `at_eof` or `exception` may have changed.
+    The buffer's limit is the reader's: the longest line, and half of what may be unread
+    before receiving is paused. ``on_change`` is called when `at_eof` or `exception` may
+    have changed. Exceptions are those of `asyncio.StreamReader`.
     """
 
     def __init__(self, buffer: FrameBuffer, on_change: Callable[[], None] | None = None) -> None:
@@ -126,11 +122,7 @@ class TcpStreamReader:
     async def readline(self) -> bytes:
         """Read up to and including a newline; at the end, what there is.
 
-        Raises
-        ------
-        ValueError
-            If the line is longer than the limit; it is discarded as far as
-            it was received.
+        ValueError if the line is longer than the limit; it is discarded as far as it was received.
         """
         try:
             return await self.readuntil(b"\n")
@@ -142,18 +134,7 @@ class TcpStreamReader:
             raise ValueError(error.args[0]) from None
 
     async def readuntil(self, separator: BytesLike | tuple[BytesLike, ...] = b"\n") -> bytes:
-        """Read up to and including a separator: bytes, or a tuple of them, of which the first end counts.
-
-        Raises
-        ------
-        asyncio.IncompleteReadError
-            If the end comes first; its ``partial`` has what there was.
-        asyncio.LimitOverrunError
-            If more than the limit comes before the separator; nothing is
-            consumed.
-        ValueError
-            If there is no separator, or an empty one.
-        """
+        """Read up to and including a separator: bytes, or a tuple of them, of which the first end counts."""
         several = separator if isinstance(separator, tuple) else (separator,)
         _, end = await self._find(tuple(sorted((bytes(memoryview(one)) for one in several), key=len)))
         return self._take(end)
@@ -167,15 +148,7 @@ class TcpStreamReader:
         return frame
 
     async def readexactly(self, n: int) -> bytes:
-        """Read exactly n bytes.
-
-        Raises
-        ------
-        asyncio.IncompleteReadError
-            If the end comes first; its ``partial`` has what there was.
-        ValueError
-            If n is negative.
-        """
+        """Read exactly n bytes."""
         if n < 0:
             raise ValueError("readexactly size can not be less than zero")
         await self._gather(n)

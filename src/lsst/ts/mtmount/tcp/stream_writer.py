@@ -27,13 +27,7 @@ class WritableConnection(Protocol):
 
 
 class TcpStreamWriter:
-    """Writes to a connection.
-
-    Parameters
-    ----------
-    connection : `WritableConnection`
-        The connection.
-    """
+    """Writes to a connection."""
 
     def __init__(self, connection: WritableConnection) -> None:
         self._connection = connection
@@ -75,13 +69,7 @@ class TcpStreamWriter:
         await self._connection.wait_closed()
 
     async def drain(self) -> None:
-        """Wait until more may be written.
-
-        Raises
-        ------
-        ConnectionError
-            If the connection is lost.
-        """
+        """Wait until more may be written; ConnectionError if the connection is lost."""
         await self._connection.drain()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
