@@ -111,6 +111,25 @@ async def test_with_the_old_map_and_incomplete_frames(
     assert counters.as_dict()["unknown_members"]["elevation"] == ["windLoad", "windLoadTimestamp"]
 
 
+async def test_each_new_member_is_told_and_what_goes_back_and_forth_is_rate_limited(
+    tma: ScriptedTma, kafka_reader: KafkaReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    members = {member.name: 1.0 for member in load_packaged_tma_interface().by_name["azimuth"].members}
+    new = {f"new{number}": 1.0 for number in range(30)}
+    less = {name: value for name, value in members.items() if name != "actualTorque"}
+    async with running(tma, accept_incomplete=True) as client:
+        frames = [json.dumps({"topicID": 6, **content}).encode() for content in (members | new, less)]
+        await tma.send(*frames * 50)
+        await kafka_reader.read_count("azimuth", 100)
+        counters = client.counters
+    assert counters.incomplete == {"azimuth": 50}
+    assert counters.unknown_members == {"azimuth": list(new)}
+    assert sum("azimuth: the TMA sends the member 'new" in message for message in caplog.messages) == 30
+    told = [message for message in caplog.messages if "the member 'actualTorque'" in message]
+    assert 2 < len(told) < 20
+    assert any(message.startswith("missing member of azimuth: suppressed ") for message in caplog.messages)
+
+
 @pytest.mark.parametrize("by_variable", [False, True])
 async def test_with_the_new_file(
     tma: ScriptedTma,

@@ -23,14 +23,16 @@ class _Topic:
     # Names that the TMA's interface has, also where SAL's has not.
     known: Collection[str]
     unknown: list[str] = field(default_factory=list)
+    # Members of the interface whose absence, or return, was logged.
+    told: set[tuple[str, bool]] = field(default_factory=set)
 
 
 class MemberReport:
     """Logs each member once that no table knows, or that frames lack."""
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, log: logging.Logger, limited_log: RateLimitedLog) -> None:
         self._log = log
-        self._limited_log = RateLimitedLog(log)
+        self._limited_log = limited_log
         self._topics: dict[int, _Topic] = {}
 
     def add_topic(self, name: str, record: Record, codec: TopicCodec, known: Collection[str]) -> None:
@@ -51,11 +53,25 @@ class MemberReport:
 
     def note_missing(self, topic_id: int, name: str, is_missing: bool) -> None:
         """Tell that frames have begun to lack a member, or have it again."""
-        topic = self._topics[topic_id].name
+        topic = self._topics[topic_id]
+        change = name, is_missing
         if is_missing:
-            self._log.warning(f"{topic}: frames lack the member {name!r}; its field keeps its value")
+            self._tell(
+                topic,
+                change,
+                logging.WARNING,
+                f"{topic.name}: frames lack the member {name!r}; its field keeps its value",
+            )
         else:
-            self._log.info(f"{topic}: frames have the member {name!r} again")
+            self._tell(topic, change, logging.INFO, f"{topic.name}: frames have the member {name!r} again")
+
+    def _tell(self, topic: _Topic, change: tuple[str, bool], level: int, text: str) -> None:
+        """Log a change, in any case the first of its kind; what goes back and forth is rate-limited."""
+        if change not in topic.told:
+            topic.told.add(change)
+            self._log.log(level, text)
+        else:
+            self._limited_log.log(f"missing member of {topic.name}", level, text)
 
     def note_unknown(self, topic_id: int, name: str) -> None:
         """Tell that a member came that the codec does not know."""
@@ -71,9 +87,8 @@ class MemberReport:
             if taker
             else "the SAL interface has no field of that name"
         )
-        self._limited_log.log(
-            f"unknown member of {topic.name}",
-            logging.WARNING,
+        # The codec tells of no more than 100 in each topic.
+        self._log.warning(
             f"{topic.name}: the TMA sends the member '{shown}', which its interface lacks; {remedy}",
         )
 

@@ -111,7 +111,7 @@ class TelemetryPipeline:
         self._publisher = sal.publisher
         self._acknowledged_means_sent = not sal.publisher.settings.has_acknowledgements
         self._user_code = UserCodeTime(log)
-        self._members = MemberReport(log)
+        self._members = MemberReport(log, self.limited_log)
         self._drops = DropReport(self.limited_log, strict=strict, on_drop=on_drop, dead_letter=dead_letter)
         # Whom a frame that is dropped now was given to.
         self._culprit = ""
