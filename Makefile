@@ -12,8 +12,9 @@ LINT := $(VENV)/.group-lint $(VENV)/.group-bench $(TEST)
 BENCH := $(VENV)/.group-bench $(TEST)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-pythons test-clang test-slow test-kafka kafka check-faults docs wheels completions demo stress soak faults bench bench-quick \
-    bench-pace bench-growth bench-recording bench-steps bench-guard evidence debug sanitize fuzz lint lint-cpp release-checks clean
+.PHONY: help build test test-pythons test-clang test-slow test-kafka kafka check-faults docs screenshots wheels completions demo \
+    stress soak faults bench bench-quick bench-pace bench-growth bench-recording bench-steps bench-guard evidence debug sanitize fuzz \
+    lint lint-cpp release-checks clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
 
@@ -83,6 +84,10 @@ kafka: build $(TEST)  ## run a real Kafka and schema registry until Ctrl-C
 
 docs: build $(VENV)/.group-docs  ## the documentation as a site in build/docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html doc build/docs
+
+# Needs chromium and chromium-driver; some two minutes.
+screenshots: docs $(VENV)/.group-screenshots  ## the pictures of the documents, in doc/screenshots
+	$(BIN)/python tools/make_screenshots
 
 # A wheel for each Python of this machine, and one for a current Debian's; tried in empty environments.
 WHEEL_PYTHONS ?= 3.11 3.12 3.13
@@ -182,9 +187,10 @@ lint-cpp:
 	done
 
 # What is slow or moves by itself; the rest is in .ci/run.
-release-checks:  ## other Pythons and compilers, wheels: before a release
+release-checks:  ## other Pythons and compilers, pictures, wheels: before a release
 	$(MAKE) test-pythons
 	$(MAKE) test-clang
+	$(MAKE) screenshots
 	$(MAKE) wheels
 	tools/build_wheels --cross aarch64
 
