@@ -1,9 +1,10 @@
 """The figures of the documents are those of the files that the benchmarks wrote."""
 
 import json
+import re
 from pathlib import Path
 
-from bench.pages import BEGIN, END, FOLDER, README, describe_figures, update_readme
+from bench.pages import BEGIN, END, FOLDER, README, ROOT, describe_figures, update_readme
 
 FIGURES = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
 
@@ -29,3 +30,14 @@ def test_the_readme_is_updated(tmp_path: Path) -> None:
 
 def test_the_table_of_results_is_of_the_same_run() -> None:
     assert f"on {FIGURES['date']}" in (FOLDER / "results.md").read_text(encoding="utf-8")
+
+
+def test_speeds_stand_only_where_commands_write_them() -> None:
+    """A speed that is copied by hand is wrong after the next change of the core."""
+    pages = [README, *(path for path in (ROOT / "doc").rglob("*.md") if FOLDER not in path.parents)]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        if page == README:
+            head, _, rest = text.partition(BEGIN)
+            text = head + rest.partition(END)[2]
+        assert re.findall(r"[\d.,]+ (?:us|µs|ns|frames/s|% of a core)\b.*", text) == [], page
