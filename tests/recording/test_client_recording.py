@@ -3,9 +3,13 @@
 import asyncio
 import json
 import subprocess
+import time
 from pathlib import Path
 
+import pytest
+
 from lsst.ts.mtmount import TelemetryClient
+from lsst.ts.mtmount.recording import find_files, read_messages
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..kafka_reader import KafkaReader
@@ -122,3 +126,36 @@ async def test_record_tma_telemetry_tells_what_it_cannot_reach(tmp_path: Path) -
     status, _, errors = await run("--host", "127.0.0.1", "--port", str(port), "--output", str(tmp_path))
     assert status == 1
     assert f"failed: 127.0.0.1:{port}" in errors
+
+
+@pytest.mark.slow
+async def test_what_the_client_recorded_is_there_after_kill_9(
+    tmp_path: Path, kafka_reader: KafkaReader
+) -> None:
+    """All that was received more than 2 s before, to the last whole chunk."""
+    sent: list[tuple[float, int]] = []
+
+    def note(data: memoryview) -> None:
+        sent.append((time.monotonic(), bytes(data).count(b"\r\n")))
+
+    async with TmaSimulator(rate=10, record=note) as simulator:
+        process = await asyncio.create_subprocess_exec(
+            find_program("run_mtmount_telemetry_client"),
+            *("--host", "127.0.0.1", "--port", str(simulator.port), "--record", str(tmp_path)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(60):
+            while not sent or time.monotonic() < sent[0][0] + 4.5:
+                await asyncio.sleep(0.05)
+        process.kill()
+        killed = time.monotonic()
+        await process.wait()
+    problems: list[str] = []
+    (path,) = find_files(tmp_path)
+    messages = list(read_messages(path, problems.append))
+    assert len(problems) == 1
+    assert "read to the last whole chunk" in problems[0]
+    num_old = sum(count for when, count in sent if when < killed - 2.0)
+    assert len(messages) >= num_old > 1000
+    assert [message.sequence for message in messages] == list(range(1, len(messages) + 1))
