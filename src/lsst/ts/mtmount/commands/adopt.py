@@ -7,6 +7,7 @@ the one program.
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..program.arguments import ArgumentParser, parse_output_folder, print_error
+from ..resilience.escape import escape
+from ..resilience.output_file import make_output_folder
 
 __all__ = ["AdoptionError", "main", "make_program_folder"]
 
@@ -85,7 +88,7 @@ def make_program_folder(
     draft: Path | None = None
     is_new = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_output_folder(folder)
         others = sorted(path.name for path in folder.iterdir() if path != program)
         if others:
             raise AdoptionError(
@@ -159,8 +162,9 @@ def main() -> int:
     except AdoptionError as error:
         print_error(parser.prog, str(error))
         return 1
-    print(f"Made {folder / PROGRAM}, which runs:\n\n{description}")
-    print(f"To use it, put the folder first on the PATH of the mount's CSC:\n\n    PATH={folder}:$PATH\n")
+    print(f"Made {escape(str(folder / PROGRAM))}, which runs:\n\n{description}")
+    path = escape(shlex.quote(str(folder)))
+    print(f"To use it, put the folder first on the PATH of the mount's CSC:\n\n    PATH={path}:$PATH\n")
     print(f"To see what the CSC would run there:\n\n    type {PROGRAM} && {PROGRAM} --which")
     return 0
 

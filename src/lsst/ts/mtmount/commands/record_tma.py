@@ -25,7 +25,7 @@ from ..program.event_loop import SignalRelay
 from ..program.log_format import LogFormatter
 from ..recording import DEFAULT_LIMIT, Recorder
 from ..resilience.daemon_thread import run_in_daemon_thread
-from ..resilience.escape import describe_error
+from ..resilience.escape import describe_error, escape
 from ..sal.tai import LEAP_SECOND_TABLE
 from ..tcp.client import Client
 from ..tma_interface import TmaInterface, TmaInterfaceError, choose_tma_interface, log_choice
@@ -86,7 +86,7 @@ async def record(host: str, port: int, recorder: Recorder) -> None:
     try:
         async with asyncio.timeout(CONNECTION_TIMEOUT):
             await client.start_task
-        print(f"{NAME}: recording {host}:{port}", flush=True)
+        print(f"{NAME}: recording {host}:{port}")
         with contextlib.suppress(ConnectionError):
             while client.connected:
                 recorder.record(await client.read(RECEIVE_SIZE))
@@ -129,10 +129,12 @@ async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
                 print(f"{NAME}: the TMA closed the connection", file=sys.stderr)
                 status = 1
     except OSError as error:
-        print_error(NAME, f"{args.host}:{args.port}: {describe_error(error)}")
+        where = f"{args.host}:{args.port}" if error.filename is None else "--output"
+        print_error(NAME, f"{where}: {describe_error(error)}")
         status = 1
     is_written = await run_in_daemon_thread(recorder.close)
-    print(f"{NAME}: recorded {recorder.num_recorded} frames in {args.output}, dropped {recorder.num_dropped}")
+    what = f"recorded {recorder.num_recorded} frames in {args.output}, dropped {recorder.num_dropped}"
+    print(f"{NAME}: {escape(what)}")
     return status if is_written and not recorder.num_dropped else 1
 
 

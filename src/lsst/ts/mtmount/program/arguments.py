@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,6 +45,10 @@ LOOPBACK = "127.0.0.1"
 MAX_LOG_LEVEL = 2**31 - 1
 
 
+#: An argument may be of any length; what is told of it is cut [characters].
+MAX_ERROR_LENGTH = 1000
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """A parser with the option ``--version``, and errors that control no terminal."""
 
@@ -58,7 +63,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print an error, and end with status 2."""
-        super().error(escape(message))
+        super().error(escape(message, MAX_ERROR_LENGTH))
 
 
 def print_error(prog: str, message: str) -> None:
@@ -162,7 +167,8 @@ def parse_seconds(text: str) -> float:
 def parse_number(text: str, is_good: Callable[[float], bool], what: str) -> float:
     """Parse a number of a range; ``what`` says what is expected. NaN is in no range."""
     try:
-        number = float(text)
+        # Not "1_000", " 1", or the digits of another script, which `float` takes too.
+        number = float(text) if re.fullmatch(r"[-+.0-9a-zA-Z]+", text) else math.nan
     except ValueError:
         number = math.nan
     if not is_good(number):
@@ -205,10 +211,7 @@ def check_distinct(parser: argparse.ArgumentParser, files: Mapping[str, OutputFi
 
 
 def _parse_int(text: str, low: int, high: int, what: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = low - 1
+    number = int(text) if re.fullmatch(r"[-+]?[0-9]{1,20}", text) else low - 1
     if not low <= number <= high:
         raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
     return number

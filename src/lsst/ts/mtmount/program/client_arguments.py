@@ -94,7 +94,8 @@ def make_parser() -> ArgumentParser:
         const=math.inf,
         default=0.0,
         metavar="SECONDS",
-        help="at the start, wait this long for Kafka and the schema registry; no number: until a signal",
+        help="at the start, wait this long for Kafka and the schema registry; no number: until a signal. An "
+        "attempt that has begun may take 30 s more",
     )
     add_tma_interface_option(parser)
     parser.add_argument(

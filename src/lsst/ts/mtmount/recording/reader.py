@@ -80,6 +80,9 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
     """
     path = Path(path)
     if not path.is_dir():
+        if path.exists() and not path.is_file():
+            # Reading from a FIFO would wait for whoever writes to it.
+            raise RecordingError(f"{path}: expected a regular file, or a folder of recordings")
         return [path]
     files = [file for file, _ in list_recordings(path)]
     if not files:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
 from ..core import FrameSplitter
 from ..extras import import_extra
-from ..resilience.output_file import check_output_folder
+from ..resilience.output_file import make_output_folder
 from ..resilience.rate_limited_log import RateLimitedLog
 from ..resilience.writer_thread import WriterThread
 from ..tma_interface import TmaInterface, load_packaged_tma_interface
@@ -135,8 +135,7 @@ class Recorder:
 
     def open(self) -> None:
         """Make the folder, if need be; `OSError` if no files can be made in it. Call it in a thread."""
-        check_output_folder(self._folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_output_folder(self._folder)
 
     def record(self, data: bytes) -> None:
         """Record received bytes. Never waits; to be called from one thread."""

@@ -16,7 +16,7 @@ import stat
 from io import FileIO
 from pathlib import Path
 
-__all__ = ["OutputFile", "check_output_folder", "write_all"]
+__all__ = ["OutputFile", "check_output_folder", "make_output_folder", "write_all"]
 
 #: As of Linux: more than this many links in a row are a loop.
 MAX_LINKS = 40
@@ -138,12 +138,19 @@ def check_output_folder(path: str | os.PathLike[str]) -> Path:
     if not os.fspath(path):
         raise OSError(errno.EINVAL, "expected a folder, got ''", "")
     folder = Path(os.path.realpath(path))
-    while not os.path.lexists(folder):
+    while not _is_there(folder):
         folder = folder.parent
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "expected a folder, got a file", str(folder))
     _try_to_make_file(folder)
     return Path(path)
+
+
+def make_output_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder for files, where there is none yet; `OSError` if none can be made in it."""
+    check_output_folder(path)
+    # Behind a link whose target is missing, too.
+    Path(os.path.realpath(path)).mkdir(parents=True, exist_ok=True)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -155,6 +162,15 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
         except BlockingIOError:
             # Whoever else has this open has set O_NONBLOCK; it is not ours to change.
             select.select([], [descriptor], [])
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is anything; a name that there cannot be is an `OSError`."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _find_descriptor(text: str) -> int | None:

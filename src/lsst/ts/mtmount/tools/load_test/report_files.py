@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...resilience.output_file import OutputFile
+from ...resilience.output_file import OutputFile, make_output_folder
 from .html_report import make_html_report
 from .machine import describe_machine
 from .run_result import RunResult, replace_nan
@@ -32,7 +32,7 @@ class ReportFiles:
     """
 
     def __init__(self, folder: Path, kind: str, target: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_output_folder(folder)
         self._title, self._program = KINDS[kind]
         self._target = target
         self._json, self._html, self._markdown = (

@@ -19,8 +19,8 @@ def parse_rate(text: str) -> float:
 
 def parse_seed(text: str) -> int:
     """Parse a seed: an integer of at least 0."""
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 0, got {text!r}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20):
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 of up to 20 digits, got {text!r}")
     return int(text)
 
 
