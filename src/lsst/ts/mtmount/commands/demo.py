@@ -188,7 +188,8 @@ def print_further(console: Console) -> None:
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = ArgumentParser(
-        NAME, description="Show and check the way of the telemetry, from a simulated TMA to decoded records."
+        NAME,
+        description="Send telemetry from a simulated TMA through client and Kafka to a reader; check every value.",
     )
     parser.add_argument(
         "--duration",

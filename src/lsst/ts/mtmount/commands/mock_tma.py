@@ -83,7 +83,7 @@ def make_parser() -> ArgumentParser:
         "--report",
         type=parse_output_file,
         metavar="FILE",
-        help="file to write the counts to at the end, as JSON",
+        help="file for the counts at the end, as JSON",
     )
     parser.add_argument(
         "--record", type=parse_output_file, metavar="FILE", help="file for everything that is sent"
@@ -92,12 +92,12 @@ def make_parser() -> ArgumentParser:
         "--replay",
         type=Path,
         metavar="PATH",
-        help="stream a recording, or all of a folder, instead; --rate 1 is as recorded",
+        help="stream a recording, or all of a folder, instead; --rate 1: as fast as recorded",
     )
     parser.add_argument(
         "--shift-time",
         action="store_true",
-        help="with --replay: add the time of sending less the recorded arrival to all time stamps",
+        help="with --replay: move all time stamps by the time from the recorded arrival to the sending",
     )
     for option, what in (("--from", "at or after"), ("--to", "before")):
         parser.add_argument(

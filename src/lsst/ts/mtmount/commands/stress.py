@@ -225,7 +225,7 @@ def make_parser() -> argparse.ArgumentParser:
     clients = parser.add_argument_group("client")
     add_client_option(clients)
     clients.add_argument(
-        "--compare", choices=list(COMPARISONS), help="then the same through a client in pure Python"
+        "--compare", choices=list(COMPARISONS), help="then test a client in pure Python in the same way"
     )
     parser.add_argument(
         "--output",

@@ -21,7 +21,7 @@ def add_client_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup)
         type=parse_client_command,
         default=OURS,
         metavar="COMMAND",
-        help="the client to test (default: this project's). It may contain {host} and {port}, else --host "
+        help="the client to test (default: this project's). Without {host} and {port} in it, --host "
         "and --port are appended; {report}: a file to which it writes its counters, {interval}: how often",
     )
 
