@@ -189,7 +189,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = ArgumentParser(
         NAME,
-        description="Send telemetry from a simulated TMA through client and Kafka to a reader; check every value.",
+        description="Send telemetry from a simulated TMA through client and Kafka to a reader, and check it.",
     )
     parser.add_argument(
         "--duration",
