@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from lsst.ts.mtmount.core import (
     ColumnDecoder,
@@ -54,12 +55,14 @@ class Receiver:
             yield
 
 
-def make_core_pass(workload: Workload) -> Pass:
+def make_core_pass(workload: Workload, *, accept_incomplete: bool = False) -> Pass:
     """From the received bytes to the producer: what the client does with each receive."""
     buffer = FrameBuffer()
     receiver = Receiver(workload, buffer)
     decoder = FrameDecoder(take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic)
     workload.add_codecs(decoder)
+    for codec in decoder.codecs.values():
+        codec.accept_incomplete = accept_incomplete
 
     def run() -> None:
         for _ in receiver.receive_all():
@@ -193,6 +196,7 @@ def keep_order(workload: Workload) -> Workload:
 #: Kind of work: what makes a pass, and what becomes of the order of the members.
 WORKS: dict[str, tuple[Callable[[Workload], Pass], Callable[[Workload], Workload]]] = {
     "core": (make_core_pass, keep_order),
+    "core, incomplete accepted": (partial(make_core_pass, accept_incomplete=True), keep_order),
     "core, order alternates": (make_core_pass, alternate_order),
     "framing": (make_framing_pass, keep_order),
     "decode": (make_decode_pass, keep_order),

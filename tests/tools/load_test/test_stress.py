@@ -7,12 +7,15 @@ import math
 import os
 import re
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 from lsst.ts.mtmount.commands.stress import main, make_parser, make_plans, parse_arguments
+from lsst.ts.mtmount.core import FRAME_DECODABLE
+from lsst.ts.mtmount.recording.recording_file import RecordingFile
 from lsst.ts.mtmount.tma_interface import format_table, load_packaged_tma_interface, load_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
@@ -177,6 +180,33 @@ async def test_replay_through_a_client_that_loses_a_frame(tmp_path: Path) -> Non
     status, output = await run(*options, folder=tmp_path)
     assert status == 1
     assert "1 records are wrong" in output
+
+
+@pytest.mark.slow
+async def test_replay_of_some_topics_at_max(tmp_path: Path) -> None:
+    """Another topic than usual is read back."""
+    lines = make_stream(40).splitlines(keepends=True)
+    record(tmp_path / "night", b"".join(line for line in lines if b'"topicID": 5,' in line))
+    options = ("--replay", str(tmp_path / "night"), "--rate", "max", "--output", str(tmp_path))
+    status, output = await run(*options, folder=tmp_path)
+    assert status == 0, output
+    (result,) = json.loads((tmp_path / "stress.json").read_text())["runs"]
+    assert {name: topic["decoded"] for name, topic in result["read_back"]["topics"].items()} == {
+        "azimuthDrives": 100
+    }
+
+
+def test_gap_that_would_end_the_client(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recorder = RecordingFile(tmp_path, "", "--record", load_packaged_tma_interface())
+    start = time.monotonic_ns()
+    for seconds in (0, 5):
+        frame = b'{"topicID": 6}'
+        recorder.write((FRAME_DECODABLE, 6, math.nan, len(frame), frame), start + seconds * 10**9)
+    recorder.close()
+    with pytest.raises(SystemExit) as caught:
+        main(["--replay", str(tmp_path), "--rate", "100,4"])
+    assert caught.value.code == 2
+    assert "expected no gap over 1 s, which ends a client, got one of 1.25 s at 4x" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -280,6 +280,12 @@ def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) ->
     args = parse_arguments(parser, argv)
     target = choose_target(args, parser)
     stream = choose_stream(args, parser)
+    if isinstance(stream, RecordedStream):
+        try:
+            for rate in args.rate:
+                stream.check_rate(rate)
+        except ValueError as error:
+            parser.error(f"argument --replay: {error}")
     plans = make_plans(args, target, stream)
     files = None
     if args.output is not None:

@@ -13,8 +13,9 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
+from ...constants import TELEMETRY_TIMEOUT
 from ...recording import Message, find_files
-from ...recording.channels import OVER_LONG, UNFINISHED
+from ...recording.channels import OVER_LONG, TOPIC_PREFIX, UNFINISHED
 from ...sal.interface import Interface, load_interface
 from ...sal.schema import TopicInfo
 from ...tma_interface import (
@@ -126,16 +127,41 @@ class RecordedStream(TmaStream):
         super().__init__(tma_interface)
         self._path = Path(path)
         self._replay = Replay(find_files(path))
-        self._num_frames = 0
-        first = last = 0
+        self._channels: Counter[str] = Counter()
+        self._length = self._longest_gap = 0.0
+        last: int | None = None
         for message in self._replay.read():
-            first = first or message.log_time
+            gap = 0.0 if last is None else (message.log_time - last) / 1e9
             last = message.log_time
-            self._num_frames += 1
-        if not self._num_frames:
+            self._length += gap
+            self._longest_gap = max(self._longest_gap, gap)
+            self._channels[message.topic] += 1
+        if not self._channels:
             raise ValueError(f"{path}: expected recorded frames, got none")
-        self._length = (last - first) / 1e9
         self._sent: dict[int, SentFrames] = {}
+
+    def check_rate(self, rate: float) -> None:
+        """Refuse a rate at which a client would end in the middle: nothing comes for too long.
+
+        Raises
+        ------
+        ValueError
+            If there is such a gap.
+        """
+        if (gap := self._longest_gap / rate) >= TELEMETRY_TIMEOUT:
+            raise ValueError(
+                f"{self._path}: expected no gap over {TELEMETRY_TIMEOUT} s, which ends a client, "
+                f"got one of {gap:.3g} s at {rate:g}x"
+            )
+
+    def choose_sample(self, wanted: str) -> str:
+        """Choose a topic that was recorded."""
+        recorded = [
+            topic.sal_name for topic in self.topics if self._channels[f"{TOPIC_PREFIX}{topic.sal_name}"]
+        ]
+        if not recorded or wanted in recorded:
+            return super().choose_sample(wanted)
+        return min(recorded, key=lambda name: len(self.tma_interface.by_name[name].members))
 
     def find_duration(self, rate: float, duration: float) -> float:
         """Return how long the recording takes at a rate [s]."""
