@@ -14,6 +14,7 @@ from lsst.ts.mtmount.pipeline.counters import Counters
 from lsst.ts.mtmount.program.metrics_server import MetricsServer
 
 from ..program.test_metrics_server import get, make_snapshot
+from .log_calls import find_client_modules
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "doc" / "reference"
@@ -75,3 +76,14 @@ async def test_metrics() -> None:
         server.close()
     described = re.findall(r"^# TYPE (mtmount_\w+) ", text, re.MULTILINE)
     assert named == {name for name in described if not name.endswith("_created")}
+
+
+def test_environment() -> None:
+    read_variables = {
+        name
+        for path in find_client_modules()
+        for name in re.findall(r'"((?:LSST|MTMOUNT)_[A-Z_]*[A-Z])"', path.read_text(encoding="utf-8"))
+    }
+    assert "LSST_TOPIC_SUBNAME" in read_variables
+    table = "".join(re.findall(r"^\| (`.*?) \|", read("environment.md"), re.MULTILINE))
+    assert set(re.findall(r"`([A-Z_]+)`", table)) == read_variables
