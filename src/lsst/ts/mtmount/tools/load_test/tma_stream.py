@@ -37,6 +37,9 @@ LOG.addHandler(logging.NullHandler())
 #: How long the simulator waits for a client that starts, or comes again [s].
 SIMULATOR_WAIT = 120.0
 
+#: A topic that comes more seldom is read back alone only if there is no other one [ms].
+MAX_SAMPLE_PERIOD_MS = 1000
+
 #: Name of the file with the interface that all programs of a run use.
 INTERFACE_FILE = "tma_interface.csv"
 
@@ -84,10 +87,17 @@ class TmaStream:
         return [name for name in self.tma_interface.by_name if name not in supported]
 
     def choose_sample(self, wanted: str) -> str:
-        """Choose the topic that is read back where not all are: this one, or else the shortest."""
-        names = [topic.sal_name for topic in self.topics]
-        by_name = self.tma_interface.by_name
-        return wanted if wanted in names else min(names, key=lambda name: len(by_name[name].members))
+        """Choose the topic that is read back where not all are: this one, or else that of the least data."""
+        names = self._list_sent()
+        return wanted if wanted in names else min(names, key=self._estimate_load)
+
+    def _list_sent(self) -> list[str]:
+        return [topic.sal_name for topic in self.topics]
+
+    def _estimate_load(self, name: str) -> tuple[bool, float]:
+        """Return whether a topic comes too seldom to tell the latency, and how much it sends."""
+        topic = self.tma_interface.by_name[name]
+        return topic.period_ms > MAX_SAMPLE_PERIOD_MS, len(topic.members) / topic.period_ms
 
     def write_interface(self, folder: Path) -> dict[str, str]:
         """Write the interface to a file; return the variable that leads the programs of a run to it."""
@@ -154,14 +164,9 @@ class RecordedStream(TmaStream):
                 f"got one of {gap:.3g} s at {rate:g}x"
             )
 
-    def choose_sample(self, wanted: str) -> str:
-        """Choose a topic that was recorded."""
-        recorded = [
-            topic.sal_name for topic in self.topics if self._channels[f"{TOPIC_PREFIX}{topic.sal_name}"]
-        ]
-        if not recorded or wanted in recorded:
-            return super().choose_sample(wanted)
-        return min(recorded, key=lambda name: len(self.tma_interface.by_name[name].members))
+    def _list_sent(self) -> list[str]:
+        names = super()._list_sent()
+        return [name for name in names if self._channels[f"{TOPIC_PREFIX}{name}"]] or names
 
     def find_duration(self, rate: float, duration: float) -> float:
         """Return how long the recording takes at a rate [s]."""
