@@ -83,7 +83,7 @@ kafka: build $(TEST)  ## run a real Kafka and schema registry until Ctrl-C
 	$(BIN)/python -m tests.integration.kafka $(KAFKA_OPTIONS)
 
 docs: build $(VENV)/.group-docs  ## the documentation as a site in build/docs
-	$(BIN)/sphinx-build -W --keep-going -q -b html doc build/docs
+	$(BIN)/sphinx-build -W --keep-going -q -a -b html doc build/docs
 
 # Needs chromium and chromium-driver; some two minutes.
 screenshots: docs $(VENV)/.group-screenshots  ## the pictures of the documents, in doc/screenshots

@@ -24,6 +24,7 @@ default_role = "py:obj"
 html_theme = "furo"
 html_title = "ts-mtmount-telemetry"
 html_static_path: list[str] = []
+html_show_copyright = False
 autodoc_member_order = "groupwise"
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
