@@ -1,4 +1,5 @@
 import logging
+import os
 import subprocess
 import sys
 import traceback
@@ -299,7 +300,7 @@ def test_the_culprit_of_a_file_is_named(tmp_path: Path) -> None:
 def test_settings_as_text(tmp_path: Path) -> None:
     path = yaml_file(tmp_path, "acks: 0\nsasl.password: pa55-yaml\n")
     found = settings(
-        LSST_KAFKA_BROKER_ADDR="kafka\n:9092",
+        LSST_KAFKA_BROKER_ADDR="kafka:9092",
         LSST_SCHEMA_REGISTRY_URL="http://me:pa55-url@registry:8081",
         LSST_KAFKA_SECURITY_USERNAME="me",
         LSST_KAFKA_SECURITY_PASSWORD="pa55-sasl",
@@ -307,6 +308,38 @@ def test_settings_as_text(tmp_path: Path) -> None:
     )
     assert not found.has_acknowledgements
     assert str(found) == (
-        r"lsst.sal at kafka\n:9092, schema registry http://registry:8081, acks=0, "
+        "lsst.sal at kafka:9092, schema registry http://registry:8081, acks=0, "
         f"SASL_PLAINTEXT with SCRAM-SHA-512 as me, settings of {path}"
     )
+
+
+@pytest.mark.parametrize(
+    "address", ["user:pa55-sasl@kafka:9092", "kafka:9092,", "kafka:9092, b@c:1", "a\x1b:1", "a\udcff:1"]
+)
+def test_broker_address(address: str) -> None:
+    with pytest.raises(SettingsError, match="for LSST_KAFKA_BROKER_ADDR") as raised:
+        settings(LSST_KAFKA_BROKER_ADDR=address)
+    assert address not in str(raised.value)
+    for good in ("kafka", "kafka-1.ls.st:9092,10.0.0.1:9092", "[::1]:9092", "SASL_SSL://kafka:9092"):
+        assert settings(LSST_KAFKA_BROKER_ADDR=good).broker_addr == good
+
+
+def test_files_that_are_no_settings(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    deep = yaml_file(tmp_path, "x: " + "[" * 3000, "deep")
+    for path, reason in [
+        (str(tmp_path / "fifo"), "expected a regular file"),
+        ("/dev/zero", "expected a regular file"),
+        (str(tmp_path), "expected a regular file"),
+        (yaml_file(tmp_path, "#" * (1 << 20) + "#", "large"), "expected a file of up to 1048576 bytes"),
+        (deep, "expected YAML"),
+    ]:
+        with pytest.raises(SettingsError, match=reason) as raised:
+            settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
+        assert f"LSST_KAFKA_PRODUCER_CONFIGURATION={path}" in str(raised.value)
+
+
+def test_a_misspelled_property_shows_no_value(tmp_path: Path) -> None:
+    path = yaml_file(tmp_path, "sasl.pasword: pa55-yaml\n")
+    found = settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
+    assert found.explain_refusal(Producer) == f"{path}: sasl.pasword: *** (no such property)"

@@ -41,7 +41,7 @@ def describe_error(error: BaseException) -> str:
         text = str(error)
         if not text or not type(error).__module__.startswith(__name__.partition(".resilience")[0]):
             text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return escape(text)
+    return escape(text.strip())
 
 
 def _describe_os_error(error: OSError) -> str:

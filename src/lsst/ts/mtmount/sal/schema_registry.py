@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ..resilience.escape import escape
+from ..resilience.escape import describe_error, escape
 from .bounded_http import BoundedConnection
 from .readiness import does_http_status_pass, does_network_error_pass
 from .registry_url import RegistryUrl
@@ -186,6 +186,8 @@ class SchemaRegistry:
                 return f"{urlsplit(self.url).hostname}: {error.strerror}"
             case http.client.IncompleteRead():
                 return "the answer was cut off"
+            case OSError():
+                return self._show(describe_error(error))
         return self._show(str(error) or type(error).__name__)
 
     def _reject(self, action: str, answer: Any) -> RegistryNotReadyError:

@@ -10,13 +10,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from confluent_kafka import KafkaException
 
 from ..resilience.escape import escape
+from ..resilience.input_file import read_file
 from .registry_url import RegistryUrl
 
 __all__ = ["KafkaSettings", "SettingsError"]
@@ -48,6 +48,12 @@ REFUSED = {"transactional.id": "messages are not sent in transactions"}
 #: What is hidden in a configuration that is shown.
 SECRET_PROPERTY = re.compile(r"password|secret|token|jaas|key\.pem|oauthbearer\.config", re.IGNORECASE)
 HIDDEN = "***"
+
+#: A broker: librdkafka takes a protocol before it, an IPv6 address in brackets, and may do without the port.
+BROKER_ADDRESS = re.compile(r"\s*(?:[A-Z_]+://)?(?:\[[0-9a-fA-F:.%]+\]|[\w.:%-]+)(?::\d{1,5})?\s*", re.ASCII)
+
+#: Upper bound of a YAML file [bytes].
+MAX_FILE_SIZE = 1 << 20
 
 #: Kafka allows these characters in a topic name.
 SUBNAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -87,9 +93,12 @@ class KafkaSettings:
             raise SettingsError(
                 f"expected letters, digits, '.', '_' and '-' for LSST_TOPIC_SUBNAME, got {self.subname!r}"
             )
-        if self.replication_factor < 1:
+        if not all(BROKER_ADDRESS.fullmatch(address) for address in self.broker_addr.split(",")):
+            # Not shown: what is before an "@" may be a password.
+            raise SettingsError("expected host:port, separated by commas, for LSST_KAFKA_BROKER_ADDR")
+        if not 1 <= self.replication_factor < 2**15:
             raise SettingsError(
-                f"expected LSST_KAFKA_REPLICATION_FACTOR of 1 or more, got {self.replication_factor}"
+                f"expected LSST_KAFKA_REPLICATION_FACTOR from 1 to 32767, got {self.replication_factor}"
             )
         if self.acks is not None and self.acks != "all" and not re.fullmatch(r"-?\d+", self.acks):
             raise SettingsError(
@@ -204,8 +213,11 @@ class KafkaSettings:
             for name, value in overrides.items():
                 try:
                     make({name: value, "log_level": 0})
-                except (KafkaException, TypeError, ValueError):
-                    shown = HIDDEN if SECRET_PROPERTY.search(name) else repr(value)
+                except (KafkaException, TypeError, ValueError) as error:
+                    # Of a name that is misspelled nobody knows whether its value is secret.
+                    is_known = "No such configuration property" not in str(error)
+                    shown = HIDDEN if SECRET_PROPERTY.search(name) or not is_known else repr(value)
+                    shown += "" if is_known else " (no such property)"
                     refused.append(f"{path or 'overrides'}: {name}: {shown}")
         return "; ".join(refused)
 
@@ -288,10 +300,10 @@ def _read_yaml(environ: Mapping[str, str], variable: str) -> Configuration:
     except ImportError:
         raise SettingsError(f"{variable} is set, but PyYAML is not installed") from None
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_file(path, MAX_FILE_SIZE).decode())
     except OSError as error:
         raise SettingsError(f"{variable}={path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         # The error's own text may quote the file, and with it a password.
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""

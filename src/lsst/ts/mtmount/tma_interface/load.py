@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 import os
-import stat
 from functools import cache
 from pathlib import Path
 
+from ..resilience.input_file import read_file
 from .configuration_file import ENCODING, parse_configuration
 from .description import TmaInterface, TmaInterfaceError
 from .table import is_table, parse_table
@@ -57,21 +57,7 @@ def load_tma_interface(path: str | os.PathLike[str]) -> TmaInterface:
 
 def _read_file(path: str) -> bytes:
     try:
-        # Not blocking: it may be a FIFO.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        data = read_file(path, MAX_SIZE)
     except OSError as error:
         raise TmaInterfaceError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise TmaInterfaceError(f"{path!r}: {error}") from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise TmaInterfaceError(f"{path}: expected a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(MAX_SIZE + 1)
-    except OSError as error:
-        raise TmaInterfaceError(f"{path}: {error.strerror}") from None
-    finally:
-        os.close(descriptor)
-    if len(data) > MAX_SIZE:
-        raise TmaInterfaceError(f"{path}: expected a file of up to {MAX_SIZE} bytes")
     return data.removeprefix(codecs.BOM_UTF8)
