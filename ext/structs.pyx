@@ -156,7 +156,7 @@ cdef list list_fields(object ctype):
     for base in reversed(ctype.__mro__):
         for field in base.__dict__.get("_fields_", ()):
             if len(field) != 2:
-                raise TypeError(f"{ctype.__name__}.{field[0]} is a bit field")
+                raise TypeError(f"expected no bit fields, got {ctype.__name__}.{field[0]}")
             fields.append(field)
     return fields
 

@@ -271,7 +271,7 @@ async def test_given_interface(settings: KafkaSettings) -> None:
 
 
 async def test_other_component_is_refused(sal_environment: str) -> None:
-    with pytest.raises(ValueError, match="only for MTMount, not for 'ATMCS'"):
+    with pytest.raises(ValueError, match="expected the component MTMount, got 'ATMCS'"):
         Controller("ATMCS")
 
 

@@ -47,9 +47,9 @@ def test_field_schema(sal_type: str, count: int, expected_type: object, expected
 
 
 def test_bad_fields_are_refused() -> None:
-    with pytest.raises(ValueError, match="'x' has the unknown SAL type 'quad'"):
+    with pytest.raises(ValueError, match="'x': expected a SAL type, got 'quad'"):
         FieldInfo("x", "quad")
-    with pytest.raises(ValueError, match="'x' has the element count 0"):
+    with pytest.raises(ValueError, match="'x': expected one element at least, got 0"):
         FieldInfo("x", "double", 0)
 
 

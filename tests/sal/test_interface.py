@@ -304,16 +304,16 @@ def test_texts_are_taken_as_they_are(tmp_path: Path) -> None:
     [
         ("<item><IDL_Type>double</IDL_Type></item>", "expected EFDB_Name and IDL_Type in an item"),
         ("<item><EFDB_Name>a</EFDB_Name></item>", "expected EFDB_Name and IDL_Type in an item"),
-        ("<item><EFDB_Name>a</EFDB_Name><IDL_Type>quad</IDL_Type></item>", "unknown SAL type 'quad'"),
+        ("<item><EFDB_Name>a</EFDB_Name><IDL_Type>quad</IDL_Type></item>", "expected a SAL type, got 'quad'"),
         (
             "<item><EFDB_Name>a</EFDB_Name><IDL_Type>double</IDL_Type><Count>many</Count></item>",
             "'many'",
         ),
         (
             "<item><EFDB_Name>a</EFDB_Name><IDL_Type>double</IDL_Type><Count>0</Count></item>",
-            "element count 0",
+            "expected one element at least, got 0",
         ),
-        (2 * "<item><EFDB_Name>a</EFDB_Name><IDL_Type>double</IDL_Type></item>", "two fields"),
+        (2 * "<item><EFDB_Name>a</EFDB_Name><IDL_Type>double</IDL_Type></item>", "got 'a' twice"),
         ("<item>", "expected well-formed XML"),
     ],
 )

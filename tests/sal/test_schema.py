@@ -72,7 +72,7 @@ def test_record_fields() -> None:
 
 def test_names_must_be_unique() -> None:
     for name in ("pressure", "private_origin"):
-        with pytest.raises(ValueError, match=f"'logevent_x' has two fields of the name '{name}'"):
+        with pytest.raises(ValueError, match=f"different fields in 'logevent_x', got '{name}' twice"):
             TopicInfo("logevent_x", (*TOPIC.fields, FieldInfo(name, "double")))
 
 

@@ -65,8 +65,8 @@ def test_no_rows(path: Path) -> None:
         ("6,azimuth,50,a,1,double,a\n6,azimuth,50,a,1,double,b", "elements of a to be numbered from 0 on"),
         ("6,azimuth,50,a,1,double,a\n6,azimuth,100,b,1,double,b", "each topic ID once, got 6 twice"),
         ("6,azimuth,50,a,1,double,a\n7,azimuth,50,a,1,double,a", "each SAL topic once, got azimuth twice"),
-        ('6,"azimuth,50', "line 2: not CSV"),
-        ("6,azimuth,50," + "a" * 200_000 + ",1,double,a", "line 2: not CSV"),
+        ('6,"azimuth,50', "line 2: expected CSV"),
+        ("6,azimuth,50," + "a" * 200_000 + ",1,double,a", "line 2: expected CSV"),
     ],
 )
 def test_faults(path: Path, rows: str, expected: str) -> None:

@@ -238,7 +238,7 @@ def test_select_topics_refuses(wanted: list[int | str]) -> None:
 
 
 def test_ring_refuses() -> None:
-    with pytest.raises(ValueError, match="no topics"):
+    with pytest.raises(ValueError, match="topics to simulate, got none"):
         render_ring([])
-    with pytest.raises(ValueError, match="seed=-1"):
+    with pytest.raises(ValueError, match="seed of 0 or more, got -1"):
         render_ring(select_topics([6]), seed=-1)

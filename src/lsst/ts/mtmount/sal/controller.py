@@ -67,7 +67,7 @@ class Controller:
         tma_interface: TmaInterface | None = None,
     ) -> None:
         if name != COMPONENT:
-            raise ValueError(f"This controller is only for {COMPONENT}, not for {name!r}")
+            raise ValueError(f"expected the component {COMPONENT}, got {name!r}")
         self.done_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.log = logging.getLogger(name)
         if self.log.getEffectiveLevel() > logging.INFO:

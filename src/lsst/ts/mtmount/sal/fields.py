@@ -45,9 +45,9 @@ class FieldInfo:
 
     def __post_init__(self) -> None:
         if self.sal_type not in AVRO_TYPES:
-            raise ValueError(f"field {self.name!r} has the unknown SAL type {self.sal_type!r}")
+            raise ValueError(f"field {self.name!r}: expected a SAL type, got {self.sal_type!r}")
         if self.count < 1:
-            raise ValueError(f"field {self.name!r} has the element count {self.count}")
+            raise ValueError(f"field {self.name!r}: expected one element at least, got {self.count}")
 
     @property
     def avro_type(self) -> str:

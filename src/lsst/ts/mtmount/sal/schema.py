@@ -50,7 +50,7 @@ class TopicInfo:
         seen: set[str] = set()
         for info in self.private_fields + self.fields:
             if info.name in seen:
-                raise ValueError(f"topic {self.sal_name!r} has two fields of the name {info.name!r}")
+                raise ValueError(f"expected different fields in {self.sal_name!r}, got {info.name!r} twice")
             seen.add(info.name)
 
     @cached_property

@@ -125,7 +125,7 @@ def tai_minus_utc_at(utc: float, table: LeapSecondTable | None = None) -> float:
     rows = (table or LEAP_SECOND_TABLE.get()).rows
     index = bisect.bisect_right(rows, utc, key=lambda row: row[0]) - 1
     if index < 0:
-        raise ValueError(f"UTC {utc} is before 1972")
+        raise ValueError(f"expected a time from 1972 on, got UTC {utc}")
     return float(rows[index][1])
 
 

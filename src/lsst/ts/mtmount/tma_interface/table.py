@@ -41,7 +41,7 @@ def parse_table(text: str, source: str) -> TmaInterface:
             source,
         )
     except csv.Error as error:
-        raise TmaInterfaceError(f"{source}, line {rows.line_num}: not CSV: {error}") from None
+        raise TmaInterfaceError(f"{source}, line {rows.line_num}: expected CSV, got: {error}") from None
     except TmaInterfaceError as error:
         raise TmaInterfaceError(f"{source}, line {rows.line_num}: {error}") from None
 

@@ -82,9 +82,9 @@ def render_ring(
         Number of ticks, which is rounded up to whole cycles of the schedule.
     """
     if not topics:
-        raise ValueError("no topics")
+        raise ValueError("expected topics to simulate, got none")
     if seed < 0:
-        raise ValueError(f"seed={seed} is negative")
+        raise ValueError(f"expected seed of 0 or more, got {seed}")
     cycle = count_cycle_ticks(topics)
     num_ticks = -(-min_ticks // cycle) * cycle
     rendered = [_render_frames(topic, num_ticks, seed) for topic in topics]

@@ -86,9 +86,9 @@ def select_topics(
     by_key = {key: topic for topic in topics for key in (str(topic.topic_id), topic.name)}
     keys = {str(key) for key in wanted}
     if unknown := sorted(keys - by_key.keys()):
-        raise ValueError(f"unknown topics: {', '.join(unknown)}; there are: {', '.join(by_key)}")
+        raise ValueError(f"expected topics of {', '.join(by_key)}, got {', '.join(unknown)}")
     if not keys:
-        raise ValueError("no topics")
+        raise ValueError("expected topics to simulate, got none")
     selected = {by_key[key].topic_id for key in keys}
     return [topic for topic in topics if topic.topic_id in selected]
 
