@@ -277,7 +277,7 @@ class TelemetryPipeline:
         deadline = time.monotonic() + DROP_TIMEOUT
         error = FrameError(DropReason.CLOSED, "closed before the frame could be published")
         try:
-            while not self._decoder.drop_all(buffer, error, time.monotonic() + TIME_BUDGET):
+            while not self._drop_some(buffer, error):
                 # Others have their turn.
                 await asyncio.sleep(0)
                 if time.monotonic() > deadline:
@@ -285,6 +285,15 @@ class TelemetryPipeline:
         finally:
             self._user_code.close()
             self.limited_log.flush(force=True)
+
+    def _drop_some(self, buffer: FrameBuffer, error: FrameError) -> bool:
+        """Drop what is in the buffer; return whether that was all, within the time budget."""
+        try:
+            return self._decoder.drop_all(buffer, error, time.monotonic() + TIME_BUDGET)
+        except (KeyboardInterrupt, SystemExit) as leaving:
+            # The process waits for this end.
+            self._drops.leave_callback(f"it raised {leaving!r}")
+            return False
 
     def _preprocess_pending(self) -> bool:
         """Publish the pending frame by way of its preprocessor; false if that is not all it needs."""

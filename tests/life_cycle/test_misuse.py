@@ -1,0 +1,411 @@
+"""What users do to a client, from inside and outside, and what their code raises."""
+
+import asyncio
+import gc
+import logging
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Event
+from typing import Any
+
+import pytest
+
+from lsst.ts.mtmount import Client, DropReason, TelemetryClient, TelemetryTopicHandler, TelemetryTopicId
+
+from ..test_telemetry_client import golden_frame, wait_for
+from ..tma import ScriptedTma
+from .ends import END_LIMIT, assert_ended, assert_nothing_runs, end_of, tasks_beside
+
+AZIMUTH = TelemetryTopicId.azimuth
+
+
+class Unusual(BaseException):
+    """As pytest's, or another framework's, which is no `Exception`."""
+
+
+#: What user code may raise, and costs one frame, one callback or one heartbeat.
+ERRORS: dict[str, Callable[[], BaseException]] = {
+    "group": lambda: ExceptionGroup("of a TaskGroup", [ValueError("one"), OSError("two")]),
+    "base group": lambda: BaseExceptionGroup("of a TaskGroup", [Unusual()]),
+    "unusual": Unusual,
+    "generator": GeneratorExit,
+    "stop": StopAsyncIteration,
+    "cancelled": asyncio.CancelledError,
+}
+
+#: What asks the process to end.
+EXITS: list[type[BaseException]] = [KeyboardInterrupt, SystemExit]
+
+
+# What code of users raises
+
+
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+async def test_an_error_of_a_preprocessor_costs_a_frame(
+    tma: ScriptedTma,
+    sal_environment: str,
+    caplog: pytest.LogCaptureFixture,
+    error: Callable[[], BaseException],
+) -> None:
+    class Raising(TelemetryClient):
+        def _preprocess_azimuth(self, data: dict[str, Any]) -> None:
+            raise error()
+
+    async with Raising("127.0.0.1", tma.port) as client:
+        await tma.send(golden_frame("azimuth"), golden_frame("elevation"))
+        await wait_for(lambda: client.counters.published == 1)
+        assert client.counters.dropped[DropReason.HANDLER] == 1
+        assert "_preprocess_azimuth of topic azimuth" in caplog.text
+    assert_ended(client)
+
+
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+async def test_an_error_of_a_handler_costs_a_frame(
+    tma: ScriptedTma,
+    sal_environment: str,
+    caplog: pytest.LogCaptureFixture,
+    error: Callable[[], BaseException],
+) -> None:
+    async def fail(data: dict[str, Any]) -> None:
+        raise error()
+
+    async with TelemetryClient("127.0.0.1", tma.port) as client:
+        client.topic_handlers[AZIMUTH] = fail
+        await tma.send(golden_frame("azimuth"), golden_frame("elevation"))
+        if error is GeneratorExit:
+            # It is how a coroutine ends that nobody runs again: it ends the read loop, which is told.
+            await end_of(client)
+            assert "The read loop failed" in caplog.text
+        else:
+            await wait_for(lambda: client.counters.published == 1)
+            assert client.counters.dropped[DropReason.HANDLER] == 1
+            assert "fail of topic azimuth" in caplog.text
+    assert_ended(client)
+
+
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+async def test_an_error_of_other_code_is_told(
+    tma: ScriptedTma,
+    sal_environment: str,
+    caplog: pytest.LogCaptureFixture,
+    error: Callable[[], BaseException],
+) -> None:
+    class Raising(TelemetryClient):
+        async def connect_callback(self, client: Client) -> None:
+            raise error()
+
+        async def heartbeat_loop(self) -> None:
+            raise error()
+
+    def on_drop(error: BaseException, frame: bytes) -> None:
+        raise ERRORS["unusual"]()
+
+    async with Raising("127.0.0.1", tma.port, on_drop=on_drop) as client:
+        await tma.send(b"not JSON", golden_frame("azimuth"))
+        await wait_for(lambda: client.counters.published == 1)
+        await wait_for(lambda: "heartbeat_" in caplog.text)
+        assert "connect_callback failed" in caplog.text
+        assert "on_drop failed" in caplog.text
+    assert_ended(client)
+
+
+@pytest.mark.parametrize("kind", EXITS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "where", ["preprocessor", "handler", "connect_callback", "heartbeat_loop", "on_drop"]
+)
+def test_who_leaves_the_process_leaves_no_client(
+    sal_environment: str, caplog: pytest.LogCaptureFixture, where: str, kind: type[BaseException]
+) -> None:
+    """What asked for the end arrives; the client has ended before, all frames counted."""
+    made: list[TelemetryClient] = []
+
+    class Leaving(TelemetryClient):
+        async def connect_callback(self, client: Client) -> None:
+            leave("connect_callback")
+
+        async def heartbeat_loop(self) -> None:
+            leave("heartbeat_loop")
+
+    def leave(place: str) -> None:
+        if place == where:
+            raise kind
+
+    async def run() -> None:
+        async with ScriptedTma() as tma:
+            client = Leaving("127.0.0.1", tma.port, on_drop=lambda error, frame: leave("on_drop"))
+            made.append(client)
+            handler = client.topic_handlers[AZIMUTH]
+            assert isinstance(handler, TelemetryTopicHandler)
+            if where == "preprocessor":
+                handler.preprocessor = lambda data: leave(where)
+            elif where == "handler":
+                client.topic_handlers[AZIMUTH] = leave_by_handler
+            async with client:
+                await tma.send(golden_frame("elevation"), b"not JSON", golden_frame("azimuth"))
+                await client.done_task
+
+    async def leave_by_handler(data: dict[str, Any]) -> None:
+        leave(where)
+
+    with pytest.raises(kind):
+        asyncio.run(asyncio.wait_for(run(), END_LIMIT))
+    (client,) = made
+    assert client.done_task.done()
+    assert not client.connected
+    assert not client.controller.isopen
+    assert client._pipeline.counters.is_closed()
+    assert kind.__name__ in caplog.text
+
+
+# What it does to its own client
+
+
+async def test_a_handler_that_closes_its_client(tma: ScriptedTma, sal_environment: str) -> None:
+    client = TelemetryClient("127.0.0.1", tma.port)
+
+    async def close(data: dict[str, Any]) -> None:
+        await client.close()
+
+    await client.start_task
+    client.topic_handlers[AZIMUTH] = close
+    await tma.send(golden_frame("elevation"), golden_frame("azimuth"), golden_frame("elevation"))
+    await end_of(client)
+    assert_ended(client)
+    assert client.counters.acknowledged == 1
+    assert client.counters.dropped[DropReason.CLOSED] == 2
+
+
+async def test_a_heartbeat_loop_that_closes_its_client(tma: ScriptedTma, sal_environment: str) -> None:
+    class Closing(TelemetryClient):
+        async def heartbeat_loop(self) -> None:
+            await self.close()
+
+    client = Closing("127.0.0.1", tma.port)
+    await end_of(client)
+    assert_ended(client)
+
+
+@pytest.mark.parametrize("when", [True, False], ids=["connected", "disconnected"])
+async def test_a_connect_callback_that_closes_its_client(
+    tma: ScriptedTma, sal_environment: str, caplog: pytest.LogCaptureFixture, when: bool
+) -> None:
+    """Neither waits for the other; the bounds would be seconds."""
+
+    class Closing(TelemetryClient):
+        async def connect_callback(self, client: Client) -> None:
+            await super().connect_callback(client)
+            if client.connected == when:
+                await client.close()
+                await client.close()
+
+    before = tasks_beside()
+    client = Closing("127.0.0.1", tma.port)
+    await client.start_task
+    if not when:
+        await client.close()
+    await end_of(client)
+    assert_ended(client)
+    await assert_nothing_runs(before)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("when", [True, False], ids=["connected", "disconnected"])
+async def test_a_connect_callback_that_closes_a_plain_client(
+    tma: ScriptedTma, caplog: pytest.LogCaptureFixture, when: bool
+) -> None:
+    states: list[bool] = []
+
+    async def close(client: Client) -> None:
+        states.append(client.connected)
+        if client.connected == when:
+            await client.close()
+
+    before = tasks_beside()
+    client = Client("127.0.0.1", tma.port, logging.getLogger("test"), close)
+    await client.start_task
+    await client.close()
+    assert states == [True, False]
+    assert client.done_task.done()
+    await assert_nothing_runs(before)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_handlers_that_delete_themselves(tma: ScriptedTma, sal_environment: str) -> None:
+    async with TelemetryClient("127.0.0.1", tma.port) as client:
+
+        async def delete(data: dict[str, Any]) -> None:
+            del client.topic_handlers[AZIMUTH]
+
+        handler = client.topic_handlers[TelemetryTopicId.elevation]
+        assert isinstance(handler, TelemetryTopicHandler)
+        handler.preprocessor = lambda data: client.topic_handlers.pop(TelemetryTopicId.elevation)
+        client.topic_handlers[AZIMUTH] = delete
+        await tma.send(*[golden_frame("azimuth"), golden_frame("elevation")] * 2, golden_frame("encoder"))
+        await wait_for(lambda: client.counters.frames == 5)
+        # The frame that is being handled is finished; the next ones have no handler.
+        assert client.counters.handled == 1
+        assert client.counters.published == 2
+        assert client.counters.unsupported == 2
+
+
+@pytest.mark.parametrize("how", ["clear", "return", "replace handlers"])
+async def test_a_preprocessor_that_replaces_things(
+    tma: ScriptedTma, sal_environment: str, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    class Replacing(TelemetryClient):
+        def _preprocess_azimuth(self, data: dict[str, Any]) -> dict[str, Any] | None:
+            if how == "clear":
+                data.clear()
+            elif how == "replace handlers":
+                self.topic_handlers = dict(self.topic_handlers)
+            else:
+                return dict(data)
+            return None
+
+    async with Replacing("127.0.0.1", tma.port) as client:
+        await tma.send(golden_frame("azimuth"), golden_frame("azimuth"), golden_frame("elevation"))
+        await wait_for(lambda: client.counters.frames == 3)
+        await wait_for(lambda: client.counters.pending == 0)
+        if how == "clear":
+            assert client.counters.dropped[DropReason.MISSING_FIELD] == 2
+        else:
+            assert client.counters.published == 3
+        # It has no effect, which is told, once.
+        assert caplog.text.count("returned a dict, which is ignored") == (how == "return")
+
+
+# What is done to a client from outside
+
+
+async def test_closed_by_several_at_once(tma: ScriptedTma, sal_environment: str) -> None:
+    before = tasks_beside()
+    client = TelemetryClient("127.0.0.1", tma.port)
+    await client.start_task
+    async with asyncio.timeout(END_LIMIT):
+        await asyncio.gather(client.close(), client.basic_close(), client.close())
+    assert_ended(client)
+    await client.close()
+    with pytest.raises(RuntimeError, match="connects only once"):
+        await client.start()
+    await assert_nothing_runs(before)
+
+
+async def test_two_clients_to_one_host(sal_environment: str) -> None:
+    num_connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal num_connections
+        num_connections += 1
+        writer.write(golden_frame("azimuth") + b"\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with TelemetryClient("127.0.0.1", port) as one, TelemetryClient("127.0.0.1", port) as two:
+        await wait_for(lambda: one.counters.published == two.counters.published == 1)
+        await one.close()
+        assert two.connected
+        assert two.controller.isopen
+    assert_ended(one)
+    assert_ended(two)
+    assert num_connections == 2
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_context_whose_body_raises(tma: ScriptedTma, sal_environment: str) -> None:
+    before = tasks_beside()
+    with pytest.raises(ValueError, match="of the body"):
+        async with TelemetryClient("127.0.0.1", tma.port) as client:
+            raise ValueError("of the body")
+    assert_ended(client)
+    await assert_nothing_runs(before)
+
+
+async def test_a_cancelled_heartbeat_task_is_told(
+    tma: ScriptedTma, sal_environment: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with TelemetryClient("127.0.0.1", tma.port) as client:
+        client.heartbeat_task.cancel()
+        await wait_for(lambda: "heartbeat_task was cancelled" in caplog.text)
+        await tma.send(golden_frame("azimuth"))
+        await wait_for(lambda: client.counters.published == 1)
+
+
+async def test_a_cancelled_watch_ends_the_client(
+    tma: ScriptedTma, sal_environment: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = TelemetryClient("127.0.0.1", tma.port)
+    await client.start_task
+    client._watch_task.cancel()
+    await end_of(client)
+    assert_ended(client)
+    assert "watch over the telemetry has ended before its time" in caplog.text
+
+
+# Event loops and processes
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: TelemetryClient("127.0.0.1"), lambda: Client("127.0.0.1", 1, logging.getLogger("test"))],
+    ids=["telemetry", "plain"],
+)
+def test_a_client_needs_a_running_loop(sal_environment: str, make: Callable[[], Client]) -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        make()
+    # A coroutine that was never awaited would be told of now.
+    gc.collect()
+
+
+@pytest.mark.parametrize("is_started", [False, True], ids=["never started", "running"])
+def test_a_client_that_is_forgotten(
+    sal_environment: str, caplog: pytest.LogCaptureFixture, is_started: bool
+) -> None:
+    made: list[TelemetryClient] = []
+
+    async def run() -> None:
+        async with ScriptedTma() as tma:
+            made.append(TelemetryClient("127.0.0.1", tma.port))
+            if is_started:
+                await made[0].start_task
+                await tma.send(golden_frame("azimuth"))
+                await wait_for(lambda: made[0].counters.published == 1)
+
+    asyncio.run(run())
+    assert made[0].done_task.done()
+    assert not made[0].controller.isopen
+    assert made[0]._pipeline.counters.acknowledged == is_started
+    assert "Closing: " in caplog.text or "Ending: " in caplog.text
+    made.clear()
+    # A task that was destroyed, or whose exception nobody saw, would be told of now.
+    gc.collect()
+    assert not [text for name, level, text in caplog.record_tuples if name == "asyncio" and level > 20]
+
+
+def note_and_sleep(is_running: Event) -> None:
+    is_running.set()
+    time.sleep(10 * END_LIMIT)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+async def test_a_signal_to_a_forked_child_is_the_childs(tma: ScriptedTma, sal_environment: str) -> None:
+    client = TelemetryClient("127.0.0.1", tma.port)
+    await client.start_task
+    context = multiprocessing.get_context("fork")
+    is_running = context.Event()
+    child = context.Process(target=note_and_sleep, args=(is_running,))
+    child.start()
+    await wait_for(is_running.is_set)
+    child.terminate()
+    await wait_for(lambda: child.exitcode is not None)
+    assert child.exitcode == -signal.SIGTERM
+    await tma.send(golden_frame("azimuth"))
+    await wait_for(lambda: client.counters.published == 1)
+    assert not client.done_task.done()
+    signal.raise_signal(signal.SIGTERM)
+    await end_of(client)
+    assert_ended(client)
