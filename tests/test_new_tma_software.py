@@ -13,13 +13,23 @@ import pytest
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.core import DropReason
+from lsst.ts.mtmount.sal import FieldInfo
 from lsst.ts.mtmount.tma_interface import TmaTopic, load_packaged_tma_interface, load_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
+from lsst.ts.mtmount.tools.load_test.oracle import TopicOracle, decode_frame, find_difference
+from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from .kafka_reader import KafkaReader, Records
 from .sal.interface_files import packaged_fields, write_package
 from .tma import ScriptedTma
-from .tma_interface.new_software import CHANGES, TOPICS, make_frames, make_new_sal, write_new_file
+from .tma_interface.new_software import (
+    CHANGES,
+    TOPICS,
+    make_frames,
+    make_interface_of_all_types,
+    make_new_sal,
+    write_new_file,
+)
 
 
 @pytest.fixture
@@ -170,6 +180,35 @@ async def test_with_the_new_file(
     assert "there is no tel_unknownToSal; the frames of topic ID 29 are ignored" in caplog.text
     assert counters.unsupported_by_topic == {"unknownToSal": 1}
     assert "29; its frames are ignored: the SAL interface has no telemetry topic unknownToSal" in caplog.text
+
+
+async def test_every_type(
+    embedded_kafka: EmbeddedKafka, sal_environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New topics with members of every type: each value is the independent oracle's."""
+    interface = make_interface_of_all_types()
+    names = list(interface.by_name)
+    fields = [FieldInfo(member.name, member.sal_type or "double") for member in interface.topics[0].members]
+    topics = packaged_fields() | dict.fromkeys(names, fields)
+    monkeypatch.setenv("LSST_SAL_INTERFACES_DIR", str(write_package(tmp_path / "all", topics)))
+    embedded_kafka.create_topics(sal_environment + name for name in names)
+    reader = KafkaReader(
+        embedded_kafka.bootstrap_servers, embedded_kafka.registry_url, sal_environment, names
+    )
+    sent = bytearray()
+    async with TmaSimulator(
+        rate=10, max_ticks=60, interface=interface, record=sent.extend, stay_open=True
+    ) as simulator:
+        client = TelemetryClient("127.0.0.1", simulator.port, sal_backend="builtin", tma_interface=interface)
+        records = await reader.read_until(lambda found: sum(map(len, found.values())) == 60 + 20 + 3)
+        await client.close()
+    reader.close()
+    assert client.counters.acknowledged == 83
+    oracles = {topic.topic_id: TopicOracle(fields, topic.field_members) for topic in interface.topics}
+    for frame in bytes(sent).split(b"\r\n")[:-1]:
+        topic_id, members = decode_frame(frame)
+        record = records[interface.by_id[topic_id].sal_topic].pop(0)
+        assert find_difference(oracles[topic_id].make_record(members), record) is None
 
 
 #: The columns of the table: how the client is run.

@@ -4,12 +4,20 @@ import json
 from pathlib import Path
 
 from lsst.ts.mtmount.sal import FieldInfo
-from lsst.ts.mtmount.tma_interface import TmaInterface, load_packaged_tma_interface
+from lsst.ts.mtmount.tma_interface import TmaInterface, TmaMember, TmaTopic, load_packaged_tma_interface
+from lsst.ts.mtmount.tma_interface.description import NUMBER_TYPES
 
 from ..sal.interface_files import packaged_fields
 from .configuration import Variable, format_configuration, list_variables
 
-__all__ = ["CHANGES", "TOPICS", "make_frames", "make_new_sal", "write_new_file"]
+__all__ = [
+    "CHANGES",
+    "TOPICS",
+    "make_frames",
+    "make_interface_of_all_types",
+    "make_new_sal",
+    "write_new_file",
+]
 
 #: Name of each topic: topic ID, period [50 ms], and its section.
 TOPICS = {
@@ -49,6 +57,23 @@ def write_new_file(path: Path) -> Path:
         )
     )
     return path
+
+
+def make_interface_of_all_types() -> TmaInterface:
+    """Return three topics with members of every type, by period [ms]."""
+    members = tuple(
+        TmaMember(name, name, 0, sal_type, unit)
+        for sal_type in sorted(NUMBER_TYPES)
+        for base in [f"a_{sal_type.replace(' ', '_')}"]
+        for name, sal_type, unit in ((base, sal_type, "furlong"), (f"{base}Timestamp", "double", "s"))
+    )
+    stamp = TmaMember("timestamp", "timestamp", 0, "double", "s")
+    return TmaInterface(
+        tuple(
+            TmaTopic(topic_id, f"topic{topic_id}", period_ms, (*members, stamp))
+            for topic_id, period_ms in ((1, 50), (200, 150), (2**31 - 1, 1000))
+        )
+    )
 
 
 def make_frames(interface: TmaInterface) -> dict[str, tuple[bytes, dict[str, float]]]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.tma_interface import TmaInterface, TmaMember, TmaTopic, format_table
-from lsst.ts.mtmount.tma_interface.description import NUMBER_TYPES
+from lsst.ts.mtmount.tma_interface import TmaInterface, TmaMember, format_table
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ...programs import find_program
+from ...tma_interface.new_software import make_interface_of_all_types
 from .helpers import TIMEOUT, parse_frames, read_to_end
 
 #: SAL type: its least and greatest value.
@@ -25,24 +25,6 @@ RANGES = {
     "unsigned short": (0, 2**16 - 1),
     "unsigned int": (0, 2**32 - 1),
 }
-PERIODS_MS = {1: 50, 200: 150, 2**31 - 1: 1000}
-
-
-def make_interface() -> TmaInterface:
-    """Return three topics with members of every type."""
-    members = tuple(
-        TmaMember(name, name, 0, sal_type, unit)
-        for sal_type in sorted(NUMBER_TYPES)
-        for base in [f"a_{sal_type.replace(' ', '_')}"]
-        for name, sal_type, unit in ((base, sal_type, "furlong"), (f"{base}Timestamp", "double", "s"))
-    )
-    stamp = TmaMember("timestamp", "timestamp", 0, "double", "s")
-    return TmaInterface(
-        tuple(
-            TmaTopic(topic_id, f"topic{topic_id}", period_ms, (*members, stamp))
-            for topic_id, period_ms in PERIODS_MS.items()
-        )
-    )
 
 
 def check_frames(interface: TmaInterface, frames: list[dict[str, Any]], num_ticks: int) -> None:
@@ -69,7 +51,7 @@ def check_value(value: Any, member: TmaMember) -> None:
 
 
 async def test_every_type_is_sent_on_its_schedule() -> None:
-    interface = make_interface()
+    interface = make_interface_of_all_types()
     async with asyncio.timeout(TIMEOUT), TmaSimulator(rate=10, max_ticks=41, interface=interface) as tma:
         data = await read_to_end(tma.port)
     check_frames(interface, parse_frames(data), 41)
@@ -77,7 +59,7 @@ async def test_every_type_is_sent_on_its_schedule() -> None:
 
 @pytest.mark.parametrize("by_variable", [False, True])
 async def test_the_program_takes_a_table(tmp_path: Path, by_variable: bool) -> None:
-    interface = make_interface()
+    interface = make_interface_of_all_types()
     path = tmp_path / "interface.csv"
     path.write_text(format_table(interface))
     options = [] if by_variable else ["--tma-interface", str(path)]
