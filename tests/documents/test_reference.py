@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import lsst.ts.mtmount
 from lsst.ts.mtmount.core import DropReason
 from lsst.ts.mtmount.pipeline.counters import Counters
 from lsst.ts.mtmount.program.metrics_server import MetricsServer
@@ -87,3 +88,8 @@ def test_environment() -> None:
     assert "LSST_TOPIC_SUBNAME" in read_variables
     table = "".join(re.findall(r"^\| (`.*?) \|", read("environment.md"), re.MULTILINE))
     assert set(re.findall(r"`([A-Z_]+)`", table)) == read_variables
+
+
+def test_every_public_name() -> None:
+    page = read("api.md")
+    assert [name for name in lsst.ts.mtmount.__all__ if name != "__version__" and name not in page] == []
