@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.remote.webelement import WebElement
 
 TIMEOUT = 60
+#: How long a page may take to react before something is done again [s].
+TAKE_TIME = 5
 
 #: Bokeh keeps its widgets in shadow roots, which no selector looks into.
 READ_ROWS = """
@@ -98,12 +101,16 @@ class Plot(NamedTuple):
     range: tuple[float, float]
 
 
+def read_plot(browser: Chrome) -> Plot:
+    result = browser.execute_script(READ_PLOT)
+    return Plot(result["curves"], tuple(result["range"]))
+
+
 async def read_plot_until(browser: Chrome, is_enough: Callable[[Plot], bool]) -> Plot:
     """Look at the plot until it shows what it should."""
     async with asyncio.timeout(TIMEOUT):
         while True:
-            result = await asyncio.to_thread(browser.execute_script, READ_PLOT)
-            plot = Plot(result["curves"], tuple(result["range"]))
+            plot = await asyncio.to_thread(read_plot, browser)
             if is_enough(plot):
                 return plot
             await asyncio.sleep(0.1)
@@ -126,8 +133,26 @@ async def find_text(browser: Chrome, text: str) -> None:
             await asyncio.sleep(0.1)
 
 
+async def act_until(act: Callable[[], object], is_done: Callable[[], bool]) -> None:
+    """Do something with a page until it has taken it, as a user does: it may move meanwhile."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            await asyncio.to_thread(act)
+            deadline = time.monotonic() + TAKE_TIME
+            while time.monotonic() < deadline:
+                if await asyncio.to_thread(is_done):
+                    return
+                await asyncio.sleep(0.1)
+
+
 async def pick_field(browser: Chrome, name: str) -> None:
     """Pick a field to be plotted, as a user does."""
+    entry = await find_element(browser, "input.choices__input")
+
+    def type_name() -> None:
+        entry.click()
+        entry.clear()
+        entry.send_keys(name)
 
     def click_choice() -> bool:
         """Click on the first choice, if it is this field."""
@@ -137,9 +162,4 @@ async def pick_field(browser: Chrome, name: str) -> None:
         choice.click()
         return True
 
-    async with asyncio.timeout(TIMEOUT):
-        entry = await find_element(browser, "input.choices__input")
-        await asyncio.to_thread(entry.click)
-        await asyncio.to_thread(entry.send_keys, name)
-        while not await asyncio.to_thread(click_choice):
-            await asyncio.sleep(0.1)
+    await act_until(type_name, click_choice)

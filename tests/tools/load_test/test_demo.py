@@ -140,7 +140,8 @@ async def test_live_as_a_page_until_a_signal(tmp_path: Path, browser: Chrome, si
     async with asyncio.timeout(TIMEOUT):
         process = await start("--web", str(port), folder=tmp_path)
         assert process.stdout is not None
-        assert b"until Ctrl-C" in await process.stdout.readline()
+        while b"until Ctrl-C" not in await process.stdout.readline():
+            pass
         assert await process.stdout.readline() == f"Open http://127.0.0.1:{port}/ in a web browser\n".encode()
         await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
         await read_until(browser, lambda rows: "live" in rows.get("azimuth", [""])[0])

@@ -213,3 +213,15 @@ def test_fields_that_are_no_numbers_or_absent() -> None:
     whole.take([make_record("azimuth", actualPosition=math.nan, current=[])], START)
     assert math.isnan(text.value)
     assert text.history.list_means(START + 1, 1) == [None]
+
+
+def test_other_fields_are_kept() -> None:
+    names = [FieldName("azimuth", "x"), FieldName("azimuth", "y"), FieldName("elevation", "x")]
+    state = MonitorState(Selection(("azimuth",), (names[0],)), PREFIX, START)
+    (first,) = state.fields
+    state.keep_fields(names, START)
+    # The history goes on; a topic that is not read has none.
+    assert [field.name for field in state.fields] == names[:2]
+    assert state.fields[0] is first
+    state.keep_fields([names[1]], START)
+    assert [field.name for field in state.fields] == [names[1]]

@@ -7,7 +7,16 @@ from itertools import pairwise
 import pytest
 from selenium.webdriver import ActionChains, Chrome
 
-from ..browser import Plot, find_element, find_port, pick_field, read_plot_until, read_until
+from ..browser import (
+    Plot,
+    act_until,
+    find_element,
+    find_port,
+    pick_field,
+    read_plot,
+    read_plot_until,
+    read_until,
+)
 from ..conftest import Streaming
 from .serving import serving
 
@@ -55,8 +64,9 @@ async def test_updates_leave_the_zoom_alone(streaming: Streaming, browser: Chrom
         before = await read_plot_until(browser, lambda plot: count_points(plot, field) > 2)
         canvas = await find_element(browser, ".bk-CanvasPanel, .bk-Canvas")
         drag = ActionChains(browser).move_to_element_with_offset(canvas, -50, 0).click_and_hold()
-        await asyncio.to_thread(drag.move_by_offset(100, 50).release().perform)
-        zoomed = await read_plot_until(browser, lambda plot: plot.range[1] < before.range[1])
+        drag.move_by_offset(100, 50).release()
+        await act_until(drag.perform, lambda: read_plot(browser).range[1] < before.range[1])
+        zoomed = read_plot(browser)
         assert zoomed.range[1] - zoomed.range[0] < before.range[1] - before.range[0]
         num_points = count_points(zoomed, field)
         later = await read_plot_until(browser, lambda plot: count_points(plot, field) > num_points + 2)

@@ -253,12 +253,10 @@ class MonitorState:
                 if field.name.topic == topic.name:
                     field.take(arrival, now)
 
-    def add_fields(self, names: Iterable[FieldName], now: float) -> None:
-        """Keep further fields from now on; those of topics that are not read are left out."""
-        kept = {field.name for field in self.fields}
-        self.fields += [
-            FieldState(name, now) for name in names if name not in kept and name.topic in self.topics
-        ]
+    def keep_fields(self, names: Iterable[FieldName], now: float) -> None:
+        """Keep these fields from now on, and no others; those of topics that are not read are left out."""
+        kept = {field.name: field for field in self.fields}
+        self.fields = [kept.get(name) or FieldState(name, now) for name in names if name.topic in self.topics]
 
     def get_topic(self, arrival: Arrival) -> TopicState:
         """Return the topic of something that was read."""

@@ -40,9 +40,8 @@ __all__ = ["WebView"]
 #: Most pages that are served at once.
 MAX_SESSIONS = 8
 
-#: Most fields that one page plots, and that all pages together do.
+#: Most fields that one page plots.
 MAX_PLOTTED = 8
-MAX_FIELDS = 64
 
 #: Time between two updates of a page [s].
 UPDATE_INTERVAL = 1.0
@@ -104,8 +103,10 @@ class WebView:
         self._choices = {str(name): name for name in choices}
         self._host = host
         self._port = port
-        self._wanted = {field.name for field in state.fields}
-        self._num_sessions = 0
+        # What every page begins with, and what all of them plot.
+        self._first = [field.name for field in state.fields]
+        self._wanted = self._first
+        self._pages: list[Page] = []
         self._next_update = -math.inf
         # A page may be opened, or come back, before anything is read.
         self._snapshot = self.make_snapshot(state.start)
@@ -137,7 +138,7 @@ class WebView:
         if now < self._next_update:
             return
         self._next_update = now + UPDATE_INTERVAL
-        self._state.add_fields(self._wanted, now)
+        self._state.keep_fields(self._wanted, now)
         self._snapshot = self.make_snapshot(now)
 
     def show_summary(self, now: float) -> None:
@@ -230,47 +231,48 @@ class WebView:
     def _make_page(self, document: Document) -> None:
         """Fill the page of a new session; in the server's thread, as all that follows."""
         document.title = "MTMount telemetry"
-        if self._num_sessions >= MAX_SESSIONS:
+        if len(self._pages) >= MAX_SESSIONS:
             document.add_root(Div(text=f"expected up to {MAX_SESSIONS} pages at once: close another one"))
             return
-        self._num_sessions += 1
-        document.on_session_destroyed(self._end_session)
-        Page(document, self._choices, self._get_snapshot, self._want)
+        page = Page(document, self._choices, self._first, self._get_snapshot, self._collect_fields)
+        self._pages.append(page)
 
-    def _end_session(self, session: Any) -> None:
-        self._num_sessions -= 1
+        def end(session: Any) -> None:
+            self._pages.remove(page)
+            self._collect_fields()
+
+        document.on_session_destroyed(end)
 
     def _get_snapshot(self) -> Snapshot:
         return self._snapshot
 
-    def _want(self, names: Iterable[FieldName]) -> None:
-        """Ask for fields to be kept from now on."""
-        wanted = self._wanted | set(names)
-        if len(wanted) <= MAX_FIELDS:
-            self._wanted = wanted
+    def _collect_fields(self) -> None:
+        """Collect what is to be kept from now on; the number of pages bounds it."""
+        picks = [name for page in self._pages for name in page.picks]
+        self._wanted = list(dict.fromkeys([*self._first, *picks]))
 
 
 class Page:
-    """One session's page. ``want`` asks for fields, of those that may be plotted, to be kept."""
+    """One session's page. ``picks`` are the fields that it plots; ``tell_picks`` is called after a change."""
 
     def __init__(
         self,
         document: Document,
         choices: dict[str, FieldName],
+        first: Iterable[FieldName],
         get_snapshot: Callable[[], Snapshot],
-        want: Callable[[Iterable[FieldName]], None],
+        tell_picks: Callable[[], None],
     ) -> None:
+        self.picks: list[FieldName] = []
         self._choices = choices
         self._get_snapshot = get_snapshot
-        self._want = want
+        self._tell_picks = tell_picks
         # All texts in it are escaped; formulas would be looked for in them.
         self._totals = Div(disable_math=True, sizing_mode="stretch_width")
         self._tables = Div(disable_math=True, sizing_mode="stretch_width")
         # The fields of events seldom change: their values tell enough.
         plotted = [
-            str(name)
-            for name in get_snapshot().curves
-            if str(name) in choices and not name.topic.startswith(EVENT_PREFIX)
+            str(name) for name in first if str(name) in choices and not name.topic.startswith(EVENT_PREFIX)
         ][:MAX_PLOTTED]
         self._choice = MultiChoice(
             title="plotted fields", options=sorted(choices), value=plotted, max_items=MAX_PLOTTED
@@ -296,7 +298,8 @@ class Page:
         """Plot the fields that the user has chosen."""
         # What a browser sends is checked: it may be any program.
         names = [name for name in new if name in self._choices][:MAX_PLOTTED]
-        self._want(self._choices[name] for name in names)
+        self.picks = [self._choices[name] for name in names]
+        self._tell_picks()
         self._sources = {
             name: self._sources.get(name) or ColumnDataSource({"x": [], "y": []}) for name in names
         }
