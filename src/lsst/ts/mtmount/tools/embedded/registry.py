@@ -16,6 +16,8 @@ from urllib.parse import unquote
 
 import fastavro
 
+from ...sal.schema_text import load_schema
+
 __all__ = ["EmbeddedRegistry"]
 
 LOG = logging.getLogger(__name__)
@@ -28,9 +30,6 @@ MAX_BODY_SIZE = 1 << 20
 
 #: Most brackets in a schema; SAL's largest has some hundred.
 MAX_BRACKETS = 10_000
-
-#: How deep a schema may be nested; SAL's are 5 deep.
-MAX_DEPTH = 100
 
 #: An idle connection is closed after this [s].
 IDLE_TIMEOUT = 60.0
@@ -208,28 +207,12 @@ def _get_text(body: bytes, member: str, error_code: int) -> str:
     return value
 
 
-def _check_depth(schema: Any) -> None:
-    """Refuse what is nested deeper than any schema: how deep fastavro can go depends on the Python."""
-    level = [schema]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for item in level
-            if isinstance(item, list | dict)
-            for child in (item if isinstance(item, list) else item.values())
-        ]
-        if not level:
-            return
-    raise ValueError(f"nested deeper than {MAX_DEPTH}")
-
-
 def _parse_schema(text: str) -> tuple[Any, str]:
     """Parse a schema; return it as JSON makes it, and its text with the members in one order."""
     try:
         if text.count("{") + text.count("[") > MAX_BRACKETS:
-            raise ValueError(f"more than {MAX_BRACKETS} brackets")
-        schema = json.loads(text)
-        _check_depth(schema)
+            raise ValueError(f"expected up to {MAX_BRACKETS} brackets, got more")
+        schema = load_schema(text)
         fastavro.parse_schema(schema)
         return schema, json.dumps(schema, sort_keys=True)
     # Whatever fastavro makes of a text that comes from outside.

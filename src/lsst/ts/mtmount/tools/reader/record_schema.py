@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +9,9 @@ from typing import Any
 
 import fastavro
 
-__all__ = ["RecordSchema", "SchemaError", "parse_record_schema"]
+from ...sal.schema_text import load_schema
 
-#: Longest text of a schema [characters]; the largest of SAL has some 100,000.
-MAX_SIZE = 1 << 20
+__all__ = ["RecordSchema", "SchemaError", "parse_record_schema"]
 
 #: Most fields of a record.
 MAX_FIELDS = 4096
@@ -50,23 +48,21 @@ def parse_record_schema(text: str) -> RecordSchema:
     A SAL record has fields of primitive types and of arrays of these. Nothing else
     reaches fastavro, which follows a recursive schema until the stack ends.
     """
-    if len(text) > MAX_SIZE:
-        raise SchemaError(f"expected a schema of up to {MAX_SIZE} characters, got {len(text)}")
     try:
-        schema = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(f"expected a schema in JSON, got: {error}") from None
+        schema = load_schema(text)
+    except ValueError as error:
+        raise SchemaError(str(error)) from None
     fields = schema.get("fields") if isinstance(schema, dict) and schema.get("type") == "record" else None
     if not isinstance(fields, list) or len(fields) > MAX_FIELDS:
         raise SchemaError(
-            f"expected the schema of a record of up to {MAX_FIELDS} fields, got {_show(schema)}"
+            f"expected the schema of a record of up to {MAX_FIELDS} fields, got {schema!r:.{MAX_SHOWN}}"
         )
     types: dict[str, Any] = {}
     units = {}
     for field in fields:
         name = field.get("name") if isinstance(field, dict) else None
         if not isinstance(name, str) or not NAME.fullmatch(name) or name in types:
-            raise SchemaError(f"expected a field with a name of its own, got {_show(field)}")
+            raise SchemaError(f"expected a field with a name of its own, got {field!r:.{MAX_SHOWN}}")
         types[name] = _parse_type(name, field.get("type"), 0)
         unit = field.get("units")
         if isinstance(unit, str) and unit != "unitless":
@@ -86,11 +82,6 @@ def _parse_type(name: str, kind: Any, depth: int) -> Any:
         items = _parse_type(name, kind.get("items"), depth + 1)
         if isinstance(items, str):
             return {"type": "array", "items": items}
-    raise SchemaError(f"expected a primitive type or an array of one for field {name}, got {_show(kind)}")
-
-
-def _show(value: Any) -> str:
-    try:
-        return repr(value)[:MAX_SHOWN]
-    except RecursionError:
-        return "a deeply nested value"
+    raise SchemaError(
+        f"expected a primitive type or an array of one for field {name}, got {kind!r:.{MAX_SHOWN}}"
+    )
