@@ -83,5 +83,9 @@ def test_list_of_fields() -> None:
     lines = [line.split() for line in list_fields(interface, ["azimuthDrives", CONNECTED])]
     assert ["azimuthDrives.current", "double[16]"] in [line[:2] for line in lines]
     assert lines[-1][:2] == ["evt_telemetryConnected.connected", "boolean"]
+    # An event of the CSC.
+    assert list(list_fields(interface, ["logevent_summaryState"])) == [
+        "evt_summaryState: its fields are not known before a record comes"
+    ]
     names = [str(name) for name in list_field_names(interface, ["azimuth", "azimuthDrives"])]
     assert {"azimuth.actualPosition", "azimuthDrives.current[0]", "azimuthDrives.current[15]"} <= set(names)

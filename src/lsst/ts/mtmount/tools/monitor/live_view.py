@@ -77,10 +77,10 @@ class LiveView:
         self._keyboard.__exit__(exc_type, exc_value, traceback)
 
     def show(self, arrivals: Iterable[Arrival]) -> None:
-        """Obey the keys, and bring the screen up to date if it is time."""
+        """Handle the keys, and bring the screen up to date if it is time."""
         keys = self._keyboard.read()
         for key in keys:
-            self._obey(key)
+            self._handle_key(key)
         now = self._clock()
         if keys or now >= self._next_refresh:
             self._live.update(Group(*self.render(now)), refresh=True)
@@ -117,7 +117,7 @@ class LiveView:
         filling = [Text("")] * (room - len(shown))
         return [*header, *topics, *filling, *fields, *messages, self._make_footer(len(shown))]
 
-    def _obey(self, key: Key) -> None:
+    def _handle_key(self, key: Key) -> None:
         if key is Key.QUIT:
             self.is_over = True
             return

@@ -15,7 +15,10 @@ def list_fields(interface: Interface, sal_names: Iterable[str]) -> Iterator[str]
     """List the fields of topics, a line each: name, type with element count, units, description."""
     by_name = {topic.sal_name: topic for topic in interface.topics.values()}
     for sal_name in sal_names:
-        for info in by_name[sal_name].fields if sal_name in by_name else ():
+        if sal_name not in by_name:
+            yield f"{to_short_name(sal_name)}: its fields are not known before a record comes"
+            continue
+        for info in by_name[sal_name].fields:
             name = f"{to_short_name(sal_name)}.{info.name}"
             kind = info.avro_type if info.count == 1 else f"{info.avro_type}[{info.count}]"
             yield escape(f"{name:50} {kind:12} {info.units or '-':10} {info.description}".rstrip())
