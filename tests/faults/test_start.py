@@ -212,6 +212,82 @@ async def test_patience_has_an_end(
         assert seconds > 0
 
 
+@pytest.mark.parametrize(
+    ("variables", "text", "message"),
+    [
+        ({"LSST_TOPIC_SUBNAME": ""}, "", "LSST_TOPIC_SUBNAME to be set, got none"),
+        ({"LSST_TOPIC_SUBNAME": "a\x1b"}, "", r"for LSST_TOPIC_SUBNAME, got 'a\x1b'"),
+        ({"LSST_KAFKA_BROKER_ADDR": "user:pa55@kafka:9092"}, "", "for LSST_KAFKA_BROKER_ADDR"),
+        ({"LSST_SCHEMA_REGISTRY_URL": "http://u:80#pa55@h:1"}, "", "LSST_SCHEMA_REGISTRY_URL: expected"),
+        ({"LSST_KAFKA_REPLICATION_FACTOR": "0"}, "", "LSST_KAFKA_REPLICATION_FACTOR from 1 to 32767, got 0"),
+        ({"LSST_KAFKA_PRODUCER_WAIT_ACKS": "some"}, "", "for LSST_KAFKA_PRODUCER_WAIT_ACKS, got 'some'"),
+        (
+            {"LSST_KAFKA_PRODUCER_CONFIGURATION": "/dev/zero"},
+            "",
+            "/dev/zero cannot be read: expected a regular",
+        ),
+        ({}, "linger.ms: fast", "producer.yaml: linger.ms: 'fast'"),
+        ({}, "sasl.pasword: pa55", "producer.yaml: sasl.pasword: *** (no such property)"),
+        ({"MTMOUNT_TMA_INTERFACE": "/no/such"}, "", "TMA interface: /no/such: No such file or directory"),
+    ],
+)
+async def test_settings_that_are_wrong(
+    embedded_environment: Environment,
+    tmp_path: Path,
+    tma: ScriptedTma,
+    variables: Environment,
+    text: str,
+    message: str,
+) -> None:
+    """Told in one line that names the variable, or file and key, and shows no secret."""
+    if text:
+        path = tmp_path / "producer.yaml"
+        path.write_text(text)
+        variables = {"LSST_KAFKA_PRODUCER_CONFIGURATION": str(path)}
+    async with ClientProgram(embedded_environment | variables, tmp_path, tma.port) as program:
+        assert (await program.wait_ended())[0] == 1
+    assert message in program.output.splitlines()[-1]
+    assert "Traceback" not in program.output
+    assert "pa55" not in program.output
+    assert all(line.isprintable() for line in program.output.splitlines())
+
+
+@pytest.mark.parametrize("option", ["--loglevel=INFO", "--wait-for-kafka"])
+async def test_signal_while_the_registry_hangs(
+    embedded_environment: Environment,
+    record_outcome: RecordOutcome,
+    tmp_path: Path,
+    tma: ScriptedTma,
+    option: str,
+) -> None:
+    async with ScriptedTma() as registry:
+        environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{registry.port}"}
+        async with ClientProgram(environment, tmp_path, tma.port, option) as program:
+            # It takes the connection and the request, and says nothing.
+            await registry.wait_connected()
+            program.send_signal(signal.SIGTERM)
+            status, seconds = await program.wait_ended()
+    assert status == 0
+    assert program.output.endswith("done\n")
+    assert "running" not in program.output
+    if option == "--wait-for-kafka":
+        record_outcome(Outcome("SIGTERM while the registry hangs", "ends with 0", seconds=seconds))
+
+
+@pytest.mark.slow
+async def test_registry_that_hangs(
+    embedded_environment: Environment, record_outcome: RecordOutcome, tmp_path: Path, tma: ScriptedTma
+) -> None:
+    async with ScriptedTma() as registry:
+        url = f"http://127.0.0.1:{registry.port}"
+        environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": url}
+        seconds = await see_failure(
+            environment, tmp_path, tma, rf"The schema registry {url} cannot be reached"
+        )
+    assert seconds < 40
+    record_outcome(Outcome("registry hangs at start", "clear error; ends with 1", seconds=seconds))
+
+
 async def test_signal_ends_the_wait(
     embedded_environment: Environment, tmp_path: Path, tma: ScriptedTma
 ) -> None:

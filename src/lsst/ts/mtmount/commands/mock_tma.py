@@ -8,7 +8,6 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..constants import TELEMETRY_PORT
@@ -19,6 +18,7 @@ from ..program.arguments import (
     check_extra,
     parse_host,
     parse_output_file,
+    parse_recording,
     parse_seconds,
     parse_server_port,
     print_error,
@@ -90,7 +90,7 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument(
         "--replay",
-        type=Path,
+        type=parse_recording,
         metavar="PATH",
         help="stream a recording, or all of a folder, instead; --rate 1: as fast as recorded",
     )

@@ -16,6 +16,7 @@ from ..program.arguments import (
     add_tma_interface_option,
     check_extra,
     parse_output_folder,
+    parse_recording,
     parse_seconds,
 )
 from ..program.event_loop import SignalRelay
@@ -215,7 +216,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--replay",
-        type=Path,
+        type=parse_recording,
         metavar="PATH",
         help="stream a recording, or all of a folder, instead of simulated values; --rate 1 is as recorded "
         "(default: 1). Time stamps are moved to the time of sending",

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from .._version import __version__
 from ..extras import MissingExtraError, import_extra
+from ..recording import RecordingError, find_files
 from ..resilience.escape import escape
 from ..resilience.output_file import OutputFile, check_output_folder
 from ..tma_interface import TMA_INTERFACE_VARIABLE, TmaInterface, TmaInterfaceError, load_tma_interface
@@ -31,6 +32,7 @@ __all__ = [
     "parse_output_folder",
     "parse_port",
     "parse_record_limit",
+    "parse_recording",
     "parse_seconds",
     "parse_server_port",
     "print_error",
@@ -81,6 +83,20 @@ def parse_output_file(text: str) -> OutputFile:
         return OutputFile(text)
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+
+
+def parse_recording(text: str) -> Path:
+    """Parse the name of a recording, or of a folder of some, that can be read."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a recording or a folder of some, got ''")
+    try:
+        for file in find_files(text):
+            file.open("rb").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+    except RecordingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
 
 
 def add_tma_interface_option(parser: argparse.ArgumentParser) -> None:
