@@ -6,13 +6,19 @@ import itertools
 import logging
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount import TelemetryClient, TelemetryTopicId
+from lsst.ts.mtmount import TelemetryClient, TelemetryTopicId, telemetry_client
+from lsst.ts.mtmount.pipeline import telemetry_pipeline
 from lsst.ts.mtmount.pipeline.user_code import UserCodeTime
+from lsst.ts.mtmount.program import client_program
+from lsst.ts.mtmount.recording import recorder
+from lsst.ts.mtmount.resilience import dead_letter
 from lsst.ts.mtmount.resilience.late_warning import warn_if_late
+from lsst.ts.mtmount.sal import publisher
 
 from ..test_telemetry_client import golden_frame, wait_for
 from ..tma import ScriptedTma
@@ -198,3 +204,22 @@ async def test_a_client_without_user_code_has_no_thread_for_it(
         assert len(names()) == 1
         await client.close()
     await wait_for(lambda: not names())
+
+
+def test_the_documented_bound_of_close_is_the_sum_of_its_parts() -> None:
+    parts = [
+        2 * telemetry_client.TASK_TIMEOUT,
+        2 * telemetry_client.TASK_TIMEOUT,
+        telemetry_client.DISCONNECT_TIMEOUT,
+        telemetry_pipeline.DROP_TIMEOUT,
+        publisher.PURGE_TIMEOUT,
+    ]
+    files = [dead_letter.CLOSE_TIMEOUT, recorder.CLOSE_TIMEOUT]
+    documentation = TelemetryClient.__doc__
+    assert documentation is not None
+    assert f"``flush_timeout`` and {sum(parts):g} s at most" in documentation
+    assert f"``dead_letter`` adds {files[0]:g} s, ``record`` {files[1]:g} s" in documentation
+    page = (Path(__file__).parents[2] / "doc" / "explanation" / "reliability.md").read_text(encoding="utf-8")
+    assert f"`flush_timeout` + {sum(parts):g}, or + {sum(parts + files):g} with both files" in page
+    # The program allows for that much.
+    assert sum(parts + files) <= client_program.SHUTDOWN_MARGIN

@@ -147,6 +147,13 @@ class TelemetryClient(Client):
     Methods with the name ``_preprocess_{sal_topic_name}`` are used to tweak
     telemetry data. They receive one argument: the raw telemetry data as a
     dict, and must modify it in place.
+
+    `close` takes ``flush_timeout`` and 9 s at most: 2 s for a start that is
+    under way, 2 s for the tasks, 2 s for the last event and the connection,
+    1 s for ``on_drop``, ``flush_timeout`` for what is queued, and 2 s to give
+    up the rest. ``dead_letter`` adds 1 s, ``record`` 5 s, and salobj its own
+    end, up to 12 s. Whatever does not end in time is left, and logged. Code
+    that blocks the event loop has no bound.
     """
 
     on_drive_states: ClassVar[frozenset[str]] = frozenset({"Discrete Motion", "Standstill", "Stopping"})
@@ -661,7 +668,7 @@ class TelemetryClient(Client):
         try:
             # Not before the assignment of this task, whatever the task factory.
             await self._run_step("begin to end", asyncio.sleep(0))
-            await self._run_step("stop the start", self._stop_start())
+            await self._run_step("stop the start", self._stop_start(TASK_TIMEOUT))
             await self._run_step("stop the tasks", self._stop_tasks())
             await self._run_step("disconnect", self._disconnect_in_time())
             self._connection.abort()

@@ -34,8 +34,8 @@ HEARTBEAT = b"heartbeat"
 #: callback that runs, each [seconds].
 CLOSE_TIMEOUT = 5.0
 
-#: How long `Client.disconnect`, which has four steps of such a bound, or a subclass's may take [seconds].
-DISCONNECT_LIMIT = 4 * CLOSE_TIMEOUT + 1
+#: How long `Client.disconnect`, which has five steps of such a bound, or a subclass's may take [seconds].
+DISCONNECT_LIMIT = 5 * CLOSE_TIMEOUT + 1
 
 #: A subclass's `Client.start`, or a connect callback, that takes longer is worth a warning [seconds].
 LATE = 5.0
@@ -282,7 +282,7 @@ class Client:
             callbacks = [released for task, released in self._callbacks.items() if task is not current]
             if callbacks:
                 await asyncio.wait(callbacks, timeout=CLOSE_TIMEOUT)
-            await _cancel(self.heartbeat_send_task)
+            await _cancel(self.heartbeat_send_task, CLOSE_TIMEOUT)
             if not await self._connection.shut_down(CLOSE_TIMEOUT):
                 self.log.warning("The other end did not take what was written; dropped the connection")
             async with asyncio.timeout(CLOSE_TIMEOUT):
@@ -378,7 +378,7 @@ class Client:
     async def _run_close(self) -> None:
         """Stop a start that is under way, disconnect, and set ``done_task`` done."""
         try:
-            await self._stop_start()
+            await self._stop_start(CLOSE_TIMEOUT)
             async with asyncio.timeout(DISCONNECT_LIMIT):
                 await self.disconnect()
         except Exception:
@@ -392,14 +392,17 @@ class Client:
         """See to it that nothing connects from now on."""
         self._is_closing = True
 
-    async def _stop_start(self) -> None:
-        """End a start that is under way; one that only waited for the connect callback ends by itself."""
+    async def _stop_start(self, timeout: float) -> None:  # noqa: ASYNC109
+        """End a start that is under way; one that only waited for the connect callback ends by itself.
+
+        Either may take ``timeout`` [seconds].
+        """
         if self._connect_task is None:
             self.start_task.cancel()
             return
         if self._is_closed_by_callback:
-            await asyncio.wait([self._connect_task], timeout=CLOSE_TIMEOUT)
-        await _cancel(self._connect_task)
+            await asyncio.wait([self._connect_task], timeout=timeout)
+        await _cancel(self._connect_task, timeout)
 
     def _abandon(self, reason: str) -> None:
         """Close in the background, because somebody gave up waiting for this client."""
@@ -701,9 +704,9 @@ def _release(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
-async def _cancel(task: "asyncio.Future[Any]") -> None:
-    """Cancel a task, if it is another one, and wait until it has ended."""
+async def _cancel(task: "asyncio.Future[Any]", timeout: float) -> None:  # noqa: ASYNC109
+    """Cancel a task, if it is another one, and wait until it has ended, or for so long [seconds]."""
     if task.done() or task is asyncio.current_task():
         return
     task.cancel()
-    await asyncio.wait([task])
+    await asyncio.wait([task], timeout=timeout)
