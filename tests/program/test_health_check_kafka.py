@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from lsst.ts.mtmount.sal import KafkaPublisher, KafkaSettings, load_packaged_interface
@@ -71,6 +72,15 @@ async def test_all_is_well(
 ) -> None:
     lead_to(secure_broker)
     await set_up()
+    # No group is joined, so none is needed.
+    await asyncio.to_thread(
+        set_permission,
+        secure_broker,
+        "lsst.ts.mtmount.health_check",
+        AclOperation.ALL,
+        AclPermissionType.DENY,
+        ResourceType.GROUP,
+    )
     result = await check(tma_port)
     assert result.exit_status == 0
     expected = {

@@ -201,7 +201,9 @@ def _watch_publishers(settings: KafkaSettings, topics: list[str]) -> Finding:
                 continue
             error, value = message.error(), message.value()
             if error is not None:
-                failure = settings.redact(error.str())
+                # Kafka's client looks for the group's coordinator though no group is joined.
+                if error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
+                    failure = settings.redact(error.str())
             elif (origin := _read_origin(value)) is not None:
                 origins.add(origin)
     except KafkaException as error:
