@@ -28,26 +28,10 @@ cdef object make_signature(dict parameters):
 
 
 def member_names(field_name: str, num_elements: int) -> tuple[str, ...]:
-    """Name the wire members that carry a SAL field.
+    """Name the wire members that carry a SAL field, one for each element.
 
-    Parameters
-    ----------
-    field_name : `str`
-        Name of the SAL field.
-    num_elements : `int`
-        Number of elements; 1 means a scalar, whose member has the field's
-        own name.
-
-    Returns
-    -------
-    names : `tuple` [`str`, ...]
-        One name for each element. The number goes before a trailing
-        ``Timestamp``.
-
-    Raises
-    ------
-    ValueError
-        If ``num_elements`` is less than 1.
+    The number goes before a trailing ``Timestamp``. One element means a scalar, whose member
+    has the field's own name.
     """
     if num_elements < 1:
         raise ValueError(f"{field_name}: expected one element at least, got {num_elements}")
@@ -93,13 +77,7 @@ cdef class ArrayFunctor:
         return type(self), (self.field_name, self.num_elements, self.members)
 
     def sal_value_from_llv_dict(self, data_dict: dict[str, object]) -> list[object]:
-        """Return the elements in order, as a list.
-
-        Raises
-        ------
-        KeyError
-            If a member is missing.
-        """
+        """Return the elements in order, as a list; KeyError if a member is missing."""
         cdef dict data = data_dict
         cdef list elements = PyList_New(self.num_elements)
         cdef Py_ssize_t i
@@ -113,13 +91,7 @@ cdef class ArrayFunctor:
         return elements
 
     def llv_dict_from_sal_value(self, value: object) -> dict[str, object]:
-        """Return the wire members for a SAL value.
-
-        Raises
-        ------
-        ValueError
-            If ``value`` has the wrong length.
-        """
+        """Return the wire members for a SAL value; ValueError if it has the wrong length."""
         cdef tuple elements = tuple(value)
         cdef dict data = {}
         cdef Py_ssize_t i
@@ -161,13 +133,7 @@ cdef class ScalarFunctor:
         return type(self), (self.field_name, self.members[0])
 
     def sal_value_from_llv_dict(self, data_dict: dict[str, object]) -> object:
-        """Return the member's value.
-
-        Raises
-        ------
-        KeyError
-            If the member is missing.
-        """
+        """Return the member's value; KeyError if it is missing."""
         return data_dict[self.members[0]]
 
     def llv_dict_from_sal_value(self, value: object) -> dict[str, object]:

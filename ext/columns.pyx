@@ -55,13 +55,6 @@ cdef class ColumnDecoder:
     dtype : `numpy.dtype`
         Type of a row: ``arrival_time`` (``datetime64[ns]``), then the fields;
         an array is a sub-array.
-
-    Raises
-    ------
-    AttributeError
-        If the record lacks a field.
-    ValueError
-        If a field holds strings, or is there twice.
     """
 
     cdef readonly object dtype
@@ -94,22 +87,14 @@ cdef class ColumnDecoder:
     def decode(self, messages, rows) -> int:
         """Decode frames into the first rows of an array.
 
+        Return how many rows were filled: invalid frames have none.
+
         Parameters
         ----------
         messages : `list` [`tuple` [`int`, `bytes`]]
             Arrival time [UTC unix ns] and frame.
         rows : `numpy.ndarray`
             Of type ``dtype``, contiguous, with a row for each message.
-
-        Returns
-        -------
-        num_rows : `int`
-            Rows filled: invalid frames have none.
-
-        Raises
-        ------
-        ValueError
-            If ``rows`` is of another type, or too short.
         """
         cdef Py_buffer view
         cdef Py_ssize_t num_rows = 0

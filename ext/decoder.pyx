@@ -205,13 +205,8 @@ cdef class FrameDecoder:
     def set_clock(self, use_clock_tai: bool, tai_minus_utc: float) -> None:
         """Choose how records are stamped.
 
-        Parameters
-        ----------
-        use_clock_tai : `bool`
-            Read TAI from the system's CLOCK_TAI? Else UTC from
-            CLOCK_REALTIME.
-        tai_minus_utc : `float`
-            TAI - UTC, to get the other one from that [seconds].
+        TAI is read from the system's CLOCK_TAI, or else UTC from CLOCK_REALTIME; ``tai_minus_utc``
+        [seconds] gives the other one.
         """
         self._clock_is_tai = use_clock_tai
         self._clock = CLOCK_TAI if use_clock_tai else CLOCK_REALTIME
@@ -232,23 +227,9 @@ cdef class FrameDecoder:
     def process(self, buffer: FrameBuffer, double deadline=INFINITY) -> DecoderState:
         """Take frames until none is complete, or something has to be done first.
 
-        Parameters
-        ----------
-        buffer : `FrameBuffer`
-            Received bytes.
-        deadline : `float`
-            When to return ``YIELDED`` (as of `time.monotonic`). Looked at only
-            after a callback other than ``produce`` has run.
-
-        Returns
-        -------
-        state : `DecoderState`
-            Why it returned.
-
-        Raises
-        ------
-        RuntimeError
-            If a callback of `process` calls it: its frames would overtake.
+        Return which. After the deadline (as of `time.monotonic`) that is ``YIELDED``; it is
+        looked at only after a callback other than ``produce`` has run. RuntimeError if a callback
+        of `process` calls it: its frames would overtake.
         """
         if self._is_processing:
             raise RuntimeError("process was called by one of its own callbacks")
@@ -350,11 +331,7 @@ cdef class FrameDecoder:
     def publish_pending(self, data: dict[str, object]) -> bool:
         """Publish `pending_frame` with the members that a preprocessor left.
 
-        Returns
-        -------
-        is_published : `bool`
-            False if the producer's queue is full; the message is kept and
-            `process` tries again.
+        Return False if the producer's queue is full; the message is kept and `process` tries again.
         """
         cdef TopicCodec codec = self.pending_codec
         cdef bytes frame = self.pending_frame

@@ -49,19 +49,14 @@ cdef class Block:
 cdef class FrameBuffer:
     """Received bytes, and a scan for the ends of frames that sees each byte once.
 
+    `take`, `peek` and `skip` raise ValueError if n is negative or there are fewer bytes.
+
     Parameters
     ----------
     terminator : `bytes`
         What ends a frame: one or more bytes.
     limit : `int`
         The longest frame, without its terminator [bytes].
-
-    Raises
-    ------
-    TypeError
-        If ``terminator`` is not `bytes`.
-    ValueError
-        If ``terminator`` is empty or ``limit`` is not positive.
 
     Notes
     -----
@@ -93,18 +88,10 @@ cdef class FrameBuffer:
         return object.__sizeof__(self) + self.block.capacity + PADDING
 
     def get_buffer(self, Py_ssize_t sizehint=-1) -> memoryview:
-        """Offer memory to receive into.
+        """Offer writable memory to receive into, never empty.
 
-        Parameters
-        ----------
-        sizehint : `int`
-            How much is wanted [bytes]; -1: as is best. At most 256 KiB count.
-
-        Returns
-        -------
-        tail : `memoryview`
-            Writable memory, never empty. Pass the number of bytes received
-            to `buffer_updated`.
+        Of what is wanted [bytes; -1: as is best] at most 256 KiB count. Pass the number of
+        bytes received to `buffer_updated`.
         """
         cdef Block block
         self._make_room(min(max(sizehint, LEAST_RECEIVE), LARGE_RECEIVE))
@@ -117,15 +104,7 @@ cdef class FrameBuffer:
     def buffer_updated(self, Py_ssize_t nbytes) -> None:
         """Take what was received into the last `get_buffer`.
 
-        Parameters
-        ----------
-        nbytes : `int`
-            Number of bytes received.
-
-        Raises
-        ------
-        ValueError
-            If that much was not offered, or `feed` was called since.
+        ValueError if that much was not offered, or `feed` was called since.
         """
         if not 0 <= nbytes <= self._offered:
             raise ValueError(f"expected {self._offered} bytes at most, as offered, got {nbytes}")
@@ -135,13 +114,7 @@ cdef class FrameBuffer:
         self.end += nbytes
 
     def feed(self, data) -> None:
-        """Append bytes.
-
-        Parameters
-        ----------
-        data : bytes-like
-            The bytes; they are copied.
-        """
+        """Append a copy of bytes."""
         cdef Py_buffer view
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
@@ -154,22 +127,10 @@ cdef class FrameBuffer:
             PyBuffer_Release(&view)
 
     def find(self, separator: bytes | None = None) -> int:
-        """Find a separator; a search without success is resumed where it stopped.
+        """Find a separator, by default the terminator.
 
-        Parameters
-        ----------
-        separator : `bytes` or `None`
-            One or more bytes; `None`: the terminator.
-
-        Returns
-        -------
-        offset : `int`
-            From the first unread byte to the separator; -1 if there is none.
-
-        Raises
-        ------
-        ValueError
-            If ``separator`` is empty.
+        Return its offset from the first unread byte, -1 if there is none. A search without
+        success is resumed where it stopped.
         """
         cdef bint is_other = separator is not None and separator != self.terminator
         if is_other and separator != self._other:
@@ -187,52 +148,23 @@ cdef class FrameBuffer:
         )
 
     def take(self, Py_ssize_t n) -> bytes:
-        """Return and consume the first n unread bytes.
-
-        Raises
-        ------
-        ValueError
-            If n is negative or there are fewer.
-        """
+        """Return and consume the first n unread bytes."""
         data = self.peek(n)
         self.consume(n)
         return data
 
     def peek(self, Py_ssize_t n) -> bytes:
-        """Return the first n unread bytes; they stay unread.
-
-        Raises
-        ------
-        ValueError
-            If n is negative or there are fewer.
-        """
+        """Return the first n unread bytes; they stay unread."""
         self._check_unread(n)
         return PyBytes_FromStringAndSize(<const char*>self.block.data + self.start, n)
 
     def skip(self, Py_ssize_t n) -> None:
-        """Consume the first n unread bytes.
-
-        Raises
-        ------
-        ValueError
-            If n is negative or there are fewer.
-        """
+        """Consume the first n unread bytes."""
         self._check_unread(n)
         self.consume(n)
 
     def readinto(self, target) -> int:
-        """Consume as many bytes as fit into writable memory.
-
-        Parameters
-        ----------
-        target : writable bytes-like
-            Where the bytes go.
-
-        Returns
-        -------
-        nbytes : `int`
-            Number of bytes copied: the size of ``target``, or all there were.
-        """
+        """Copy and consume as many bytes as fit into writable memory; return how many."""
         cdef Py_buffer view
         cdef Py_ssize_t n
         PyObject_GetBuffer(target, &view, PyBUF_WRITABLE)
@@ -245,18 +177,10 @@ cdef class FrameBuffer:
         return n
 
     def next_frame(self) -> bytes | None:
-        """Return and consume the next frame, without its terminator.
+        """Return and consume the next frame, without its terminator; `None` if none is complete.
 
-        Returns
-        -------
-        frame : `bytes` or `None`
-            `None` if no frame is complete.
-
-        Raises
-        ------
-        FrameError
-            If a frame was longer than the limit; it is consumed. (Its bytes
-            are dropped as they come, so this is raised at its terminator.)
+        FrameError if a frame was longer than the limit; it is consumed. (Its bytes are dropped
+        as they come, so this is raised at its terminator.)
         """
         cdef const unsigned char* frame = NULL
         cdef Py_ssize_t length = 0

@@ -110,11 +110,6 @@ cdef class Record:
         Time of the last message (TAI, unix seconds).
     efd_stamp : `float`
         The same instant (UTC, unix seconds).
-
-    Raises
-    ------
-    ValueError
-        If an Avro type is unknown, a count is less than 1 or a name repeats.
     """
 
     def __cinit__(
@@ -261,28 +256,18 @@ cdef class Record:
         number for a number (truncated towards zero for an integer), any
         number for a boolean. `None` leaves a field as it is.
 
-        Parameters
-        ----------
-        fields : `dict` [`str`, `Any`]
-            New values by field name; a sequence for an array. (What the TMA
-            sends as a scalar may be set so where it is an array of one.)
-
-        Returns
-        -------
-        did_change : `bool`
-            Did any value change? NaN equals NaN.
+        An array takes a sequence. (What the TMA sends as a scalar may be set so where it is an
+        array of one.) Return whether any value changed. NaN equals NaN.
 
         Raises
         ------
         AttributeError
             If there is no such field.
-        TypeError
-            If a value is of the wrong type.
+        TypeError, OverflowError
+            If a value is of the wrong type, or beyond the range of the field.
         ValueError
             If a value is a NaN or an infinity for an integer, or a sequence
             has the wrong length.
-        OverflowError
-            If a number is beyond the range of the field.
         """
         cdef Py_ssize_t first, i
         cdef Slot* old
@@ -338,20 +323,13 @@ cdef class Record:
         return did_change
 
     def encode(self, snd_stamp: float, efd_stamp: float) -> bytes:
-        """Write the record, with the next sequence number.
+        """Write the record, with the next sequence number, as the value of a Kafka message.
 
         Parameters
         ----------
-        snd_stamp : `float`
-            Time of the write: private_sndStamp and private_kafkaStamp
-            (TAI, unix seconds).
-        efd_stamp : `float`
-            The same instant as private_efdStamp (UTC, unix seconds).
-
-        Returns
-        -------
-        value : `bytes`
-            The value of a Kafka message.
+        snd_stamp, efd_stamp : `float`
+            Time of the write: TAI, for private_sndStamp and private_kafkaStamp, and the same
+            instant in UTC, for private_efdStamp (unix seconds).
         """
         return self.encode_values(snd_stamp, efd_stamp)
 

@@ -39,20 +39,7 @@ cdef int check_struct(object struct) except -1:
 def read_struct(buffer: FrameBuffer, struct: ctypes.Structure) -> None:
     """Fill a structure with the first unread bytes, which are consumed.
 
-    Parameters
-    ----------
-    buffer : `FrameBuffer`
-        Received bytes.
-    struct : `ctypes.Structure`
-        Structure to set.
-
-    Raises
-    ------
-    TypeError
-        If ``struct`` is not a `ctypes.Structure`.
-    ValueError
-        If there are fewer bytes than ``ctypes.sizeof(struct)``; nothing is
-        consumed.
+    ValueError if there are fewer than ``ctypes.sizeof(struct)``; nothing is consumed then.
     """
     cdef Py_buffer view
     cdef Py_ssize_t num_unread = 0
@@ -72,18 +59,7 @@ def read_struct(buffer: FrameBuffer, struct: ctypes.Structure) -> None:
 
 
 def encode_structs(structs: tuple[ctypes.Structure, ...]) -> bytes:
-    """Return the memory of structures, one behind the other.
-
-    Parameters
-    ----------
-    structs : `tuple` [`ctypes.Structure`, ...]
-        The structures.
-
-    Raises
-    ------
-    TypeError
-        If one is not a `ctypes.Structure`.
-    """
+    """Return the memory of structures, one behind the other."""
     cdef Py_buffer view
     cdef Py_ssize_t size = 0
     cdef Py_ssize_t offset = 0
@@ -110,22 +86,10 @@ def encode_structs(structs: tuple[ctypes.Structure, ...]) -> bytes:
 
 
 def make_dtype(ctype) -> object:
-    """Describe a ctypes structure to NumPy.
+    """Describe a ctypes structure, or the type of one of its fields, to NumPy.
 
-    Parameters
-    ----------
-    ctype : `type`
-        Subclass of `ctypes.Structure`, or the type of one of its fields.
-
-    Returns
-    -------
-    dtype : `numpy.dtype`
-        With the same names, offsets, byte orders and size.
-
-    Raises
-    ------
-    TypeError
-        For bit fields, pointers, wide characters and Python objects.
+    With the same names, offsets, byte orders and size. TypeError for bit fields, pointers, wide
+    characters and Python objects.
     """
     # Here, because NumPy takes 13 MB that most programs need not.
     import numpy
@@ -165,10 +129,7 @@ cdef list list_fields(object ctype):
 cdef class StructArrayReader:
     """Reads consecutive structures of one type into a NumPy array.
 
-    Parameters
-    ----------
-    struct_type : `type`
-        Subclass of `ctypes.Structure`.
+    TypeError if `make_dtype` refuses the type, ValueError if the structure is empty.
 
     Attributes
     ----------
@@ -176,14 +137,6 @@ cdef class StructArrayReader:
         What `make_dtype` made of it.
     itemsize : `int`
         Size of one structure [bytes].
-
-    Raises
-    ------
-    TypeError
-        If ``struct_type`` is not a subclass of `ctypes.Structure`, or NumPy has
-        no counterpart for a field.
-    ValueError
-        If the structure is empty.
     """
 
     cdef readonly object dtype
@@ -202,25 +155,10 @@ cdef class StructArrayReader:
         self._ndarray = numpy.ndarray
 
     def read(self, buffer: FrameBuffer, Py_ssize_t count=-1) -> object:
-        """Return and consume structures.
+        """Return and consume structures: a one-dimensional array, writable, with memory of its own.
 
-        Parameters
-        ----------
-        buffer : `FrameBuffer`
-            Received bytes.
-        count : `int`
-            Number of structures; -1: as many as are complete.
-
-        Returns
-        -------
-        array : `numpy.ndarray`
-            One-dimensional, writable, with memory of its own.
-
-        Raises
-        ------
-        ValueError
-            If fewer are complete, or ``count`` is less than -1; nothing is
-            consumed.
+        A count of -1: as many as are complete. ValueError if fewer are complete; nothing is
+        consumed then.
         """
         cdef Py_ssize_t num_unread = 0
         cdef const unsigned char* unread = buffer.unread(&num_unread)
