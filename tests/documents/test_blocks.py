@@ -14,8 +14,8 @@ from .commands import RUN_LANGUAGES, SHOWN_LANGUAGES, CodeBlock, find_blocks, ma
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "doc").rglob("*.md"))]
 RUN_PAGES = [page for page in PAGES if any(block.is_run for block in find_blocks(page))]
-#: How long the blocks of one page may take [s].
-TIME_LIMIT = 240
+#: How long the blocks of one page may take [s]; some install the package, also beside other work.
+TIME_LIMIT = 600
 
 
 def name_page(page: Path) -> str:
