@@ -137,18 +137,23 @@ async def test_interrupting_leaves_nothing_behind(tmp_path: Path, signum: signal
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 async def test_live_as_a_page_until_a_signal(tmp_path: Path, browser: Chrome, signum: signal.Signals) -> None:
     port = find_port()
-    async with asyncio.timeout(TIMEOUT):
-        process = await start("--web", str(port), folder=tmp_path)
-        assert process.stdout is not None
-        while b"until Ctrl-C" not in await process.stdout.readline():
-            pass
-        assert await process.stdout.readline() == f"Open http://127.0.0.1:{port}/ in a web browser\n".encode()
-        await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
-        await read_until(browser, lambda rows: "live" in rows.get("azimuth", [""])[0])
+    process = await start("--web", str(port), folder=tmp_path)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            while b"until Ctrl-C" not in (line := await process.stdout.readline()):
+                assert line
+            line = await process.stdout.readline()
+            assert line == f"Open http://127.0.0.1:{port}/ in a web browser\n".encode()
+            await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
+            await read_until(browser, lambda rows: "live" in rows.get("azimuth", [""])[0])
         family = list_tree(process.pid)
         assert len(family) == 6
+    finally:
+        # It ends what it has started.
         process.send_signal(signum)
-        output, _ = await process.communicate()
+        async with asyncio.timeout(TIMEOUT):
+            output, _ = await process.communicate()
     assert process.returncode == 0
     assert b"Where to look further:" in output
     assert not [pid for pid in family if os.path.exists(f"/proc/{pid}")]  # noqa: ASYNC240, PTH110
