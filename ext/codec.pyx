@@ -10,7 +10,7 @@ has goes through the general decoder again. The oracle for both is `json.loads`.
 import json
 import sys
 
-from lsst.ts.mtmount.core.errors import DropReason, FrameError
+from lsst.ts.mtmount.core.drop_reason import DropReason, FrameError
 
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
@@ -53,7 +53,7 @@ from lsst.ts.mtmount.core.scanner cimport (
     scan_frame,
     unescape_ascii,
 )
-from lsst.ts.mtmount.core.template cimport MAX_TEMPLATE_MEMBERS, Step
+from lsst.ts.mtmount.core.frame_template cimport MAX_TEMPLATE_MEMBERS, Step
 
 cdef bytes TOPIC_ID = b"topicID"
 cdef enum:

@@ -19,7 +19,7 @@ from lsst.ts.mtmount.core.record cimport (
 )
 from lsst.ts.mtmount.core.scanner cimport OUTCOME_OK, JsonScanner
 
-from lsst.ts.mtmount.core.errors import FrameError
+from lsst.ts.mtmount.core.drop_reason import FrameError
 
 cdef dict FORMATS = {
     <int>KIND_DOUBLE: "<f8",

@@ -4,7 +4,7 @@ import json
 import sys
 
 from lsst.ts.mtmount.core.decoder_state import DecoderState
-from lsst.ts.mtmount.core.errors import DropReason, FrameError
+from lsst.ts.mtmount.core.drop_reason import DropReason, FrameError
 
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t

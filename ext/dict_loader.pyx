@@ -23,7 +23,7 @@ from lsst.ts.mtmount.core.scanner cimport (
     key_is,
     read_integer,
 )
-from lsst.ts.mtmount.core.template cimport MAX_TEMPLATE_MEMBERS, Step
+from lsst.ts.mtmount.core.frame_template cimport MAX_TEMPLATE_MEMBERS, Step
 
 cdef bytes TOPIC_ID = b"topicID"
 cdef str TOPIC_ID_NAME = "topicID"

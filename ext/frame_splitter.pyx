@@ -17,7 +17,7 @@ from lsst.ts.mtmount.core.scanner cimport (
     scan_frame,
 )
 
-from lsst.ts.mtmount.core.errors import FrameError
+from lsst.ts.mtmount.core.drop_reason import FrameError
 
 # What a frame is.
 FRAME_DECODABLE = 0

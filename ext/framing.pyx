@@ -1,6 +1,6 @@
 """The receive buffer: bytes come in in place, frames go out at their terminators."""
 
-from lsst.ts.mtmount.core.errors import DropReason, FrameError
+from lsst.ts.mtmount.core.drop_reason import DropReason, FrameError
 
 cimport cython
 from cpython.buffer cimport (

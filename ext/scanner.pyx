@@ -1,6 +1,6 @@
 """From the bytes of a frame to its members: what json.loads would accept, and nothing else."""
 
-from lsst.ts.mtmount.core.errors import DropReason, FrameError
+from lsst.ts.mtmount.core.drop_reason import DropReason, FrameError
 
 from libc.math cimport isinf, trunc
 from libc.stdint cimport int64_t

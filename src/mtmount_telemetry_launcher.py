@@ -38,7 +38,7 @@ def load_package() -> types.ModuleType:
         return loaded
     if ROOT not in sys.path:
         sys.path.append(ROOT)
-    _load_alone("copies").check_copy()
+    _load_alone("wrong_copy").check_copy()
     parent = _import_parent()
     spec = importlib.util.spec_from_file_location(
         PACKAGE,
@@ -93,9 +93,9 @@ def _run(command: str, *, is_held: bool = True, **options: Any) -> int:
 
     Unless ``is_held``, a signal ends it at once. Only another copy of the package returns from here.
     """
-    startup = _load_alone("startup")
-    startup.open_standard_descriptors()
-    signals = startup.hold_signals() if is_held else startup.let_signals_end()
+    bootstrap = _load_alone("bootstrap")
+    bootstrap.open_standard_descriptors()
+    signals = bootstrap.hold_signals() if is_held else bootstrap.let_signals_end()
     try:
         load_package()
     except ImportError as error:

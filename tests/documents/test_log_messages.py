@@ -9,7 +9,7 @@ PAGE = Path(__file__).parents[2] / "doc" / "reference" / "log-messages.md"
 
 #: Texts that are made elsewhere than in the call that logs them, by module and what that call says.
 PASSED_ON = {
-    ("pipeline/user_code.py", "The ... ... (told once)"): [
+    ("pipeline/user_code_time.py", "The ... ... (told once)"): [
         "The ... took ... s for one frame; meanwhile no telemetry is read (told once)",
         "The ... returned a dict, which is ignored: expected that it changes its argument (told once)",
     ],

@@ -13,7 +13,7 @@ import pytest
 
 from lsst.ts.mtmount import TelemetryClient, TelemetryTopicId, telemetry_client
 from lsst.ts.mtmount.pipeline import telemetry_pipeline
-from lsst.ts.mtmount.pipeline.user_code import UserCodeTime
+from lsst.ts.mtmount.pipeline.user_code_time import UserCodeTime
 from lsst.ts.mtmount.program import client_program
 from lsst.ts.mtmount.recording import recorder
 from lsst.ts.mtmount.resilience import dead_letter
@@ -30,7 +30,7 @@ HANGS = "has been working on one frame for"
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lsst.ts.mtmount.pipeline.user_code.HUNG_CALL", 0.1)
+    monkeypatch.setattr("lsst.ts.mtmount.pipeline.user_code_time.HUNG_CALL", 0.1)
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -145,7 +145,7 @@ async def test_a_drop_callback_that_is_slow_at_the_end(
 def test_a_hang_is_told_once_a_minute(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lsst.ts.mtmount.pipeline.user_code.HUNG_INTERVAL", 0.3)
+    monkeypatch.setattr("lsst.ts.mtmount.pipeline.user_code_time.HUNG_INTERVAL", 0.3)
     user_code = UserCodeTime(logging.getLogger("test"))
     user_code.begin(lambda: "outer handler")
     user_code.begin(lambda: "inner callback")

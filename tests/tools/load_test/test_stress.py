@@ -15,7 +15,7 @@ import pytest
 
 from lsst.ts.mtmount.commands.stress import main, make_parser, make_plans, parse_arguments
 from lsst.ts.mtmount.core import FRAME_DECODABLE
-from lsst.ts.mtmount.recording.recording_file import RecordingFile
+from lsst.ts.mtmount.recording.mcap_writer import RecordingFile
 from lsst.ts.mtmount.tma_interface import format_table, load_packaged_tma_interface, load_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice

@@ -25,7 +25,7 @@ from ..program.arguments import (
 )
 from ..program.event_loop import SignalRelay
 from ..recording import RecordingError, find_files
-from ..recording.channels import TOPIC_PREFIX
+from ..recording.mcap_channels import TOPIC_PREFIX
 from ..recording.times import parse_time
 from ..resilience.escape import describe_error
 from ..resilience.output_file import OutputFile, write_all

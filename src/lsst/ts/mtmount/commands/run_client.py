@@ -7,9 +7,9 @@ import functools
 import logging
 from typing import NoReturn
 
+from ..program.bootstrap import hold_signals, open_standard_descriptors
 from ..program.event_loop import ProgramEventLoop, SignalRelay
 from ..program.log_format import LogFormatter
-from ..program.startup import hold_signals, open_standard_descriptors
 from ..telemetry_client import TelemetryClient
 from .runner import run_to_end
 

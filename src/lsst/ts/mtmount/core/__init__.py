@@ -11,7 +11,7 @@ try:
     from .decoder import FrameDecoder
     from .decoder_state import DecoderState
     from .delivery_counter import DeliveryCounter
-    from .errors import DropReason, FrameError
+    from .drop_reason import DropReason, FrameError
     from .frame_splitter import (
         FRAME_DECODABLE,
         FRAME_TOO_LONG,

@@ -4,7 +4,7 @@ from libcpp.vector cimport vector
 from lsst.ts.mtmount.core.dict_loader cimport DictLoader
 from lsst.ts.mtmount.core.record cimport Kind, Record
 from lsst.ts.mtmount.core.scanner cimport JsonScanner, JsonType
-from lsst.ts.mtmount.core.template cimport NameTable, Template, Templates
+from lsst.ts.mtmount.core.frame_template cimport NameTable, Template, Templates
 
 
 # What a wire member becomes.

@@ -5,7 +5,7 @@ from typing_extensions import disjoint_base
 
 from .codec import TopicCodec
 from .decoder_state import DecoderState
-from .errors import DropReason
+from .drop_reason import DropReason
 from .framing import FrameBuffer
 
 @disjoint_base

@@ -1,5 +1,5 @@
 from lsst.ts.mtmount.core.scanner cimport JsonScanner
-from lsst.ts.mtmount.core.template cimport Template, Templates
+from lsst.ts.mtmount.core.frame_template cimport Template, Templates
 
 
 cdef class DictLoader:

@@ -36,7 +36,7 @@ from .topic_handler import (
     WritableTopic,
     check_result,
 )
-from .user_code import TIME_BUDGET, Describe, UserCodeTime
+from .user_code_time import TIME_BUDGET, Describe, UserCodeTime
 
 __all__ = ["TelemetryPipeline", "TelemetryTopic"]
 

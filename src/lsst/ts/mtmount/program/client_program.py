@@ -25,7 +25,6 @@ from ..resilience.signal_handlers import SharedSignalHandlers
 from ..sal import SalobjError
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from .client_arguments import parse_arguments
-from .copies import find_other_distributions
 from .event_loop import END_SIGNALS, ProgramEventLoop
 from .health_check import run_health_check
 from .metrics_server import MetricsServer, Snapshot
@@ -33,6 +32,7 @@ from .output import QueuedOutput, wait_printed
 from .report_file import ReportFile
 from .shutdown_watchdog import ShutdownWatchdog, exit_within
 from .which import describe_program
+from .wrong_copy import find_other_distributions
 
 __all__ = ["run_program"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from .startup import HELD_SIGNALS
+from .bootstrap import HELD_SIGNALS
 
 __all__ = ["ProgramEventLoop", "SignalRelay"]
 

@@ -13,8 +13,8 @@ from ..core import ColumnDecoder, Record, TopicCodec
 from ..sal.fields import FieldInfo
 from ..sal.schema import TopicInfo
 from ..tma_interface import TmaInterface, TmaTopic, choose_tma_interface
-from .channels import TOPIC_PREFIX, UNKNOWN_TOPIC, fit_to_packaged_sal
-from .reader import Message, find_files, read_messages
+from .mcap_channels import TOPIC_PREFIX, UNKNOWN_TOPIC, fit_to_packaged_sal
+from .mcap_reader import Message, find_files, read_messages
 from .times import parse_time
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from ..core import DeliveryCounter
 from ..resilience.daemon_thread import run_in_daemon_thread
 from .kafka_health import KafkaHealth, LibrdkafkaLog
 from .kafka_topics import KafkaSetupError, describe_error
+from .provisioning import Provisioning
 from .schema import TopicInfo
 from .schema_registry import RegisteredSchema
 from .settings import KafkaSettings
-from .start_up import StartUp
 
 __all__ = ["PRODUCER_DEFAULTS", "KafkaPublisher", "Produce"]
 
@@ -145,14 +145,14 @@ class KafkaPublisher:
             raise RuntimeError("The publisher is started already")
         for warning in self.settings.list_warnings():
             self.log.warning(warning)
-        start_up = StartUp(
+        provisioning = Provisioning(
             self.settings,
             list(topics),
             is_exact=is_exact,
             answer_timeout=self._start_timeout,
             log=self.log,
         )
-        producer, self.schemas = await start_up.run(self._make_producer, self.wait_for_kafka)
+        producer, self.schemas = await provisioning.run(self._make_producer, self.wait_for_kafka)
         self._producer = producer
         self.produce = producer.produce
         self._serve_again()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ...program.arguments import ArgumentParser
-from ...program.startup import open_standard_descriptors
+from ...program.bootstrap import open_standard_descriptors
 from . import EmbeddedKafka
 
 

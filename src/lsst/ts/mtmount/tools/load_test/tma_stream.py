@@ -15,7 +15,7 @@ from typing import Any
 
 from ...constants import TELEMETRY_TIMEOUT
 from ...recording import Message, find_files
-from ...recording.channels import OVER_LONG, TOPIC_PREFIX, UNFINISHED
+from ...recording.mcap_channels import OVER_LONG, TOPIC_PREFIX, UNFINISHED
 from ...sal.interface import Interface, load_interface
 from ...sal.schema import TopicInfo
 from ...tma_interface import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .ring import NUM_AGES, STAMP_WIDTH, FrameRing
+from .frame_ring import NUM_AGES, STAMP_WIDTH, FrameRing
 
 __all__ = ["MAX_CHUNK_TICKS", "STAMP_AGE", "FrameStream", "StreamTotals"]
 

@@ -18,7 +18,7 @@ from typing import Self
 
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
 from ...recording import Message, read_messages
-from ...recording.channels import OVER_LONG, TOPIC_PREFIX, UNFINISHED
+from ...recording.mcap_channels import OVER_LONG, TOPIC_PREFIX, UNFINISHED
 from ...tma_interface import TmaInterface, load_packaged_tma_interface
 
 __all__ = ["Replay", "ReplayServer"]

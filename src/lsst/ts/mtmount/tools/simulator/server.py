@@ -15,8 +15,8 @@ import numpy as np
 
 from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
+from .frame_ring import render_ring
 from .frame_stream import FrameStream, StreamTotals
-from .ring import render_ring
 from .schedule import select_topics
 from .tma_connection import Pace, TmaConnection
 

@@ -3,7 +3,7 @@ from libcpp cimport bool as cpp_bool
 from libcpp.vector cimport vector
 
 
-cdef extern from "template.hpp" namespace "mtmount" nogil:
+cdef extern from "frame_template.hpp" namespace "mtmount" nogil:
     const size_t MAX_TEMPLATE_MEMBERS
 
     cppclass Step:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...constants import LINE_TERMINATOR
 from .schedule import TICK_INTERVAL, SimulatedTopic, count_cycle_ticks
-from .signals import INTEGER_TYPES, make_signals
+from .waveforms import INTEGER_TYPES, make_signals
 
 __all__ = ["DEFAULT_RING_TICKS", "NUM_AGES", "STAMP_WIDTH", "FrameRing", "render_ring"]
 

@@ -10,7 +10,7 @@ import zstandard
 from mcap.writer import CompressionType, Writer
 
 from lsst.ts.mtmount.recording import RecordingError, find_files, read_messages
-from lsst.ts.mtmount.recording.reader import MAGIC, MAX_CHUNK_SIZE
+from lsst.ts.mtmount.recording.mcap_reader import MAGIC, MAX_CHUNK_SIZE
 
 from .frames import make_stream, record
 

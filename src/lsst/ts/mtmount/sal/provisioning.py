@@ -20,7 +20,7 @@ from .schema import TopicInfo
 from .schema_registry import RegisteredSchema, RegistryNotReadyError, SchemaRegistry
 from .settings import KafkaSettings
 
-__all__ = ["StartUp"]
+__all__ = ["Provisioning"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Attempt:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-class StartUp:
+class Provisioning:
     """Get Kafka and the schema registry ready, within a bound, and tell what that waits for.
 
     ``answer_timeout`` is for Kafka, and for each answer of the registry [s];

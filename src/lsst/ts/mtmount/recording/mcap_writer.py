@@ -13,7 +13,8 @@ from .._version import __version__
 from ..core import FRAME_DECODABLE, FRAME_TOO_LONG, FRAME_UNDECODABLE
 from ..extras import import_extra
 from ..tma_interface import TmaInterface
-from .channels import (
+from .folder import name_recording
+from .mcap_channels import (
     OVER_LONG,
     TOPIC_PREFIX,
     UNDECODABLE,
@@ -21,7 +22,6 @@ from .channels import (
     UNKNOWN_TOPIC,
     make_topic_schema,
 )
-from .folder import name_recording
 from .times import utc_ns_from_tai
 
 __all__ = ["Frame", "RecordingFile"]
