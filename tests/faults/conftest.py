@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lsst.ts.mtmount import Counters
 from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
@@ -25,7 +26,13 @@ LeadTo = Callable[..., dict[str, str]]
 def record_outcome(request: pytest.FixtureRequest) -> RecordOutcome:
     """Hands an outcome to the table of faults."""
 
-    def record(outcome: Outcome) -> None:
+    def record(
+        fault: str, result: str, counters: Counters | Mapping[str, Any] | None = None, **figures: Any
+    ) -> None:
+        if counters is None:
+            outcome = Outcome(fault, result, **figures)
+        else:
+            outcome = Outcome.of(fault, result, counters, **figures)
         request.node.user_properties.append((PROPERTY, outcome))
 
     return record

@@ -13,7 +13,8 @@ from .read_back import ReadBack
 #: Under this name a test hands its outcome to the table of faults.
 PROPERTY = "fault outcome"
 
-RecordOutcome = Callable[["Outcome"], None]
+#: Takes the arguments of `Outcome.of`, or without counters those of `Outcome`.
+RecordOutcome = Callable[..., None]
 
 
 @dataclasses.dataclass(frozen=True)

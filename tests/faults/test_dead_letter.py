@@ -14,7 +14,7 @@ from lsst.ts.mtmount import DropReason
 from ..tma import ScriptedTma
 from .client import ClientProgram, run_client, start_client, wait_until
 from .frames import AZIMUTH, azimuth_frame
-from .outcome import Outcome, RecordOutcome
+from .outcome import RecordOutcome
 from .read_back import read_back
 
 Environment = dict[str, str]
@@ -71,13 +71,11 @@ async def test_every_dropped_frame_is_kept(
     assert heads == [frame[:200] for frame, _ in expected]
     found = await asyncio.to_thread(read_back, embedded_environment)
     record_outcome(
-        Outcome.of(
-            "bad frames of each kind, with --dead-letter",
-            "each is counted and kept in the file",
-            client.counters,
-            sent=2 * len(BAD_FRAMES) + 1,
-            found=found,
-        )
+        "bad frames of each kind, with --dead-letter",
+        "each is counted and kept in the file",
+        client.counters,
+        sent=2 * len(BAD_FRAMES) + 1,
+        found=found,
     )
 
 

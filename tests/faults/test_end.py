@@ -18,7 +18,7 @@ from ..programs import find_program
 from ..tma import ScriptedTma
 from .client import ClientProgram, wait_until
 from .frames import azimuth_frame
-from .outcome import Outcome, RecordOutcome
+from .outcome import RecordOutcome
 
 Environment = dict[str, str]
 
@@ -106,7 +106,7 @@ async def test_signal_before_the_loop_runs(
     assert "done" in output
     assert "Traceback" not in output
     if number == signal.SIGTERM:
-        record_outcome(Outcome("SIGUSR1 and SIGTERM while the program loads", "ends with 0", seconds=seconds))
+        record_outcome("SIGUSR1 and SIGTERM while the program loads", "ends with 0", seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ async def test_signals_to_the_last_moment(
             await asyncio.sleep(0.002)
         status, output, seconds = await ending
     assert status == 0, output
-    record_outcome(Outcome("signals every 2 ms until the process is gone", "ends with 0", seconds=seconds))
+    record_outcome("signals every 2 ms until the process is gone", "ends with 0", seconds=seconds)
 
 
 async def test_lost_terminal(
@@ -211,9 +211,7 @@ async def test_lost_terminal(
         status, seconds = await program.wait_ended()
         assert (status, program.counters["acknowledged"]) == (0, 10)
         assert program.output.endswith("done\n")
-    record_outcome(
-        Outcome("SIGHUP", "all that was read is flushed; ends with 0", published=10, seconds=seconds)
-    )
+    record_outcome("SIGHUP", "all that was read is flushed; ends with 0", published=10, seconds=seconds)
     options = [f"--port={tma.port}", RECONNECT]
     ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
     async with start(embedded_environment, *options, preexec=ignore) as process:
@@ -244,7 +242,7 @@ async def test_signal_while_the_resolver_hangs(
         status, output, seconds = await end(process)
     assert status == 0, output
     assert seconds < 8
-    record_outcome(Outcome("SIGTERM while the resolver hangs", "ends with 0", seconds=seconds))
+    record_outcome("SIGTERM while the resolver hangs", "ends with 0", seconds=seconds)
 
 
 @pytest.mark.slow
@@ -255,7 +253,7 @@ async def test_resolver_that_hangs(hanging_resolver: Environment, record_outcome
     assert "no connection to hangs.example" in output
     assert "running" not in output
     assert 10 < seconds < 18
-    record_outcome(Outcome("resolver hangs for 100 s", "time-out of 10 s; ends with 1", seconds=seconds))
+    record_outcome("resolver hangs for 100 s", "time-out of 10 s; ends with 1", seconds=seconds)
 
 
 async def test_unknown_host_is_named(embedded_environment: Environment) -> None:
@@ -286,7 +284,7 @@ async def test_losses_tell_scripts(
         (tmp_path / "client.json").unlink()
         if expected == 3:
             fault = "a bad frame, with --fail-on-loss"
-            record_outcome(Outcome(fault, "ends with 3", sent=2, published=1, counted=1, seconds=seconds))
+            record_outcome(fault, "ends with 3", sent=2, published=1, counted=1, seconds=seconds)
 
 
 async def test_counters_say_that_nothing_is_acknowledged(

@@ -26,7 +26,7 @@ from ..tma import ScriptedTma
 from .client import ClientProgram, reserve_port, wait_until
 from .conftest import LeadTo
 from .frames import azimuth_frame
-from .outcome import Outcome, RecordOutcome
+from .outcome import RecordOutcome
 from .read_back import read_back
 from .test_start import see_failure
 
@@ -100,14 +100,12 @@ async def test_permission_revoked_and_given_back(
     assert found.num_unique == counters["acknowledged"] == counters["frames"] - num_unauthorized
     seen = "still seen" if kept else "no longer seen"
     record_outcome(
-        Outcome.of(
-            f"WRITE to one topic revoked ({seen}), and given back",
-            "told, counted as TOPIC_AUTHORIZATION_FAILED; not in the dead-letter file; goes on",
-            counters,
-            sent=counters["frames"],
-            found=found,
-            seconds=seconds,
-        )
+        f"WRITE to one topic revoked ({seen}), and given back",
+        "told, counted as TOPIC_AUTHORIZATION_FAILED; not in the dead-letter file; goes on",
+        counters,
+        sent=counters["frames"],
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -151,11 +149,9 @@ async def test_permission_missing_at_the_start(
     pattern = rf"does not authorize WRITE to {names[0]}, {names[1]} for {PRINCIPAL}"
     seconds = await see_failure(environment, tmp_path, tma, pattern, "--wait-for-kafka")
     record_outcome(
-        Outcome(
-            "WRITE to two topics missing at the start",
-            "clear error with topics, operation, principal; ends with 1",
-            seconds=seconds,
-        )
+        "WRITE to two topics missing at the start",
+        "clear error with topics, operation, principal; ends with 1",
+        seconds=seconds,
     )
 
 
@@ -203,11 +199,7 @@ async def test_advertised_address_that_is_not_there(
     pattern = rf"Kafka at {cluster.bootstrap_servers} advertises the address {address} of its controller"
     seconds = await see_failure(environment, tmp_path, tma, pattern)
     record_outcome(
-        Outcome(
-            "advertised address that cannot be reached",
-            "error names that address; ends with 1",
-            seconds=seconds,
-        )
+        "advertised address that cannot be reached", "error names that address; ends with 1", seconds=seconds
     )
     # The topics are there, made in a better time: then the client needs the address for its messages only.
     server_port = int(cluster.bootstrap_servers.rpartition(":")[2])

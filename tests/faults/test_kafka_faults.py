@@ -22,7 +22,7 @@ from lsst.ts.mtmount.tools.simulator import TmaSimulator
 from ..integration.kafka import KafkaCluster, SmallDisk, create_topic, find_leader
 from .client import ClientProgram, run_client, wait_until
 from .conftest import LeadTo
-from .outcome import Outcome, RecordOutcome
+from .outcome import RecordOutcome
 from .read_back import read_back
 from .stepped_clock import SteppedClock
 
@@ -84,14 +84,12 @@ async def test_broker_killed_and_restarted(
     if kind == "idempotent":
         assert found.num_duplicated == 0
     record_outcome(
-        Outcome.of(
-            f"broker killed and restarted at 10x ({kind})",
-            "nothing lost" + (f"; {found.num_late} out of order" if found.num_late else ""),
-            client.counters,
-            sent=simulator.frames_sent,
-            found=found,
-            seconds=seconds,
-        )
+        f"broker killed and restarted at 10x ({kind})",
+        "nothing lost" + (f"; {found.num_late} out of order" if found.num_late else ""),
+        client.counters,
+        sent=simulator.frames_sent,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -113,14 +111,12 @@ async def test_leader_killed(
     assert found.unique == simulator.sent
     assert found.num_duplicated == found.num_late == client.counters.failed == 0
     record_outcome(
-        Outcome.of(
-            "leader of 3 brokers killed at 10x (acks=all, idempotent)",
-            "nothing lost, nothing twice, in order",
-            client.counters,
-            sent=simulator.frames_sent,
-            found=found,
-            seconds=seconds,
-        )
+        "leader of 3 brokers killed at 10x (acks=all, idempotent)",
+        "nothing lost, nothing twice, in order",
+        client.counters,
+        sent=simulator.frames_sent,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -154,14 +150,12 @@ async def test_full_queue(
     assert client.counters.failed == 0
     assert "queue is full; reading telemetry is paused" in caplog.text
     record_outcome(
-        Outcome.of(
-            "broker frozen at 10x until the queue was full",
-            "socket paused and resumed; no false time-out",
-            client.counters,
-            sent=simulator.frames_sent,
-            found=found,
-            seconds=seconds,
-        )
+        "broker frozen at 10x until the queue was full",
+        "socket paused and resumed; no false time-out",
+        client.counters,
+        sent=simulator.frames_sent,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -203,14 +197,12 @@ async def test_stall_is_told(
     found = await asyncio.to_thread(read_back, environment)
     assert found.num_unique == counters["published"]
     record_outcome(
-        Outcome.of(
-            "broker frozen at 1x for 35 s",
-            "a warning after 5 s and 35 s, and a line when it is over; nothing lost",
-            counters,
-            sent=counters["frames"],
-            found=found,
-            seconds=seconds,
-        )
+        "broker frozen at 1x for 35 s",
+        "a warning after 5 s and 35 s, and a line when it is over; nothing lost",
+        counters,
+        sent=counters["frames"],
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -245,14 +237,12 @@ async def test_outage_beyond_the_producers_patience(
     assert "was not delivered: Local: Message timed out" in caplog.text
     assert "more messages like this" in caplog.text
     record_outcome(
-        Outcome.of(
-            "broker away for longer than message.timeout.ms (3 s)",
-            "what was given up is counted and logged; goes on",
-            client.counters,
-            sent=simulator.frames_sent,
-            found=found,
-            seconds=seconds,
-        )
+        "broker away for longer than message.timeout.ms (3 s)",
+        "what was given up is counted and logged; goes on",
+        client.counters,
+        sent=simulator.frames_sent,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -275,13 +265,11 @@ async def test_message_over_the_brokers_limit(
     assert found.unique == {id_: count for id_, count in simulator.sent.items() if id_ != oversized}
     assert f"A message for {topic} was not delivered: Broker: Message size too large" in caplog.text
     record_outcome(
-        Outcome.of(
-            "messages of one topic over the broker's limit",
-            "counted and logged; other topics go on",
-            client.counters,
-            sent=simulator.frames_sent,
-            found=found,
-        )
+        "messages of one topic over the broker's limit",
+        "counted and logged; other topics go on",
+        client.counters,
+        sent=simulator.frames_sent,
+        found=found,
     )
 
 
@@ -333,14 +321,12 @@ async def test_full_disk(
     assert num_lost <= num_refused
     assert failures or not num_refused
     record_outcome(
-        Outcome.of(
-            "disk of the broker's log full at 10x (idempotent)",
-            "broker ends; nothing is lost but what it refused",
-            client.counters,
-            sent=simulator.frames_sent,
-            found=found,
-            seconds=seconds,
-        )
+        "disk of the broker's log full at 10x (idempotent)",
+        "broker ends; nothing is lost but what it refused",
+        client.counters,
+        sent=simulator.frames_sent,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -374,14 +360,12 @@ async def test_outage_of_a_minute(
     assert found.unique == simulator.sent
     assert program.counters["failed"] == 0
     record_outcome(
-        Outcome.of(
-            "broker away for 60 s at 1x",
-            f"nothing lost; memory grew by {growth / (1 << 20):.0f} MiB",
-            program.counters,
-            sent=simulator.frames_sent,
-            found=found,
-            seconds=seconds,
-        )
+        "broker away for 60 s at 1x",
+        f"nothing lost; memory grew by {growth / (1 << 20):.0f} MiB",
+        program.counters,
+        sent=simulator.frames_sent,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -407,13 +391,11 @@ async def test_clock_stepped_forward(
     found = await asyncio.to_thread(read_back, environment)
     assert found.num_unique == program.counters["acknowledged"]
     record_outcome(
-        Outcome.of(
-            "clock stepped forward by 2 h, and back",
-            "Kafka refuses such messages: counted and logged; goes on",
-            program.counters,
-            sent=simulator.frames_sent,
-            found=found,
-        )
+        "clock stepped forward by 2 h, and back",
+        "Kafka refuses such messages: counted and logged; goes on",
+        program.counters,
+        sent=simulator.frames_sent,
+        found=found,
     )
 
 

@@ -18,7 +18,7 @@ from ..tma import ScriptedTma
 from .client import ClientProgram, wait_until
 from .conftest import LeadTo
 from .frames import AZIMUTH, azimuth_frame
-from .outcome import Outcome, RecordOutcome
+from .outcome import RecordOutcome
 from .read_back import read_back
 from .test_start import WAITS, register_other_schema, see_failure
 
@@ -52,14 +52,12 @@ async def test_sigterm_under_load(
     found = await asyncio.to_thread(read_back, environment)
     assert found.num_unique == counters["published"]
     record_outcome(
-        Outcome.of(
-            "SIGTERM at 10x",
-            "all that was read is flushed; ends with 0",
-            counters,
-            sent=counters["frames"],
-            found=found,
-            seconds=seconds,
-        )
+        "SIGTERM at 10x",
+        "all that was read is flushed; ends with 0",
+        counters,
+        sent=counters["frames"],
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -90,14 +88,12 @@ async def test_sigterm_with_the_broker_gone(
     found = await asyncio.to_thread(read_back, environment)
     assert counters["acknowledged"] <= found.num_unique < counters["published"]
     record_outcome(
-        Outcome.of(
-            "SIGTERM with the broker gone",
-            "says what is lost; ends with 0",
-            counters,
-            sent=counters["frames"],
-            found=found,
-            seconds=seconds,
-        )
+        "SIGTERM with the broker gone",
+        "says what is lost; ends with 0",
+        counters,
+        sent=counters["frames"],
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -123,14 +119,12 @@ async def test_sigterm_with_a_full_queue(
     found = await asyncio.to_thread(read_back, environment)
     assert counters["acknowledged"] <= found.num_unique < counters["published"]
     record_outcome(
-        Outcome.of(
-            "SIGTERM with the broker gone and the queue full",
-            "says what is lost; ends with 0",
-            counters,
-            sent=counters["frames"],
-            found=found,
-            seconds=seconds,
-        )
+        "SIGTERM with the broker gone and the queue full",
+        "says what is lost; ends with 0",
+        counters,
+        sent=counters["frames"],
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -150,14 +144,12 @@ async def test_waiting_for_the_broker(
     found = await asyncio.to_thread(read_back, environment)
     assert found.unique == {AZIMUTH: NUM_FRAMES}
     record_outcome(
-        Outcome.of(
-            "broker (Apache) absent at start, with --wait-for-kafka",
-            "goes on when it is there",
-            program.counters,
-            sent=NUM_FRAMES,
-            found=found,
-            seconds=seconds,
-        )
+        "broker (Apache) absent at start, with --wait-for-kafka",
+        "goes on when it is there",
+        program.counters,
+        sent=NUM_FRAMES,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -181,7 +173,7 @@ async def test_passwords_and_tls(
         assert re.search(r"Kafka at .* refused the connection: .*uthentication", program.output)
         assert "MTMount telemetry client failed" in program.output.splitlines()[-1]
     record_outcome(
-        Outcome("wrong SASL/SCRAM password", "clear error without the password; ends with 1", seconds=seconds)
+        "wrong SASL/SCRAM password", "clear error without the password; ends with 1", seconds=seconds
     )
 
     async with ClientProgram(environment, tmp_path, tma.port) as program:
@@ -189,7 +181,7 @@ async def test_passwords_and_tls(
         assert password not in program.output
     found = await asyncio.to_thread(read_back, environment)
     assert found.unique == {AZIMUTH: NUM_FRAMES}
-    record_outcome(Outcome.of("SASL/SCRAM over TLS", "works", program.counters, sent=NUM_FRAMES, found=found))
+    record_outcome("SASL/SCRAM over TLS", "works", program.counters, sent=NUM_FRAMES, found=found)
 
 
 async def test_unknown_certificate(
@@ -206,9 +198,7 @@ async def test_unknown_certificate(
     settings.write_text("security.protocol: SSL\n")
     environment["LSST_KAFKA_BROKER_CLIENT_CONFIGURATION"] = str(settings)
     seconds = await see_failure(environment, tmp_path, tma, "certificate verify failed")
-    record_outcome(
-        Outcome("TLS certificate that cannot be verified", "clear error; ends with 1", seconds=seconds)
-    )
+    record_outcome("TLS certificate that cannot be verified", "clear error; ends with 1", seconds=seconds)
 
 
 async def test_incompatible_schema(
@@ -226,7 +216,7 @@ async def test_incompatible_schema(
     pattern = rf"did not register the schema of {subject}: HTTP status 409"
     seconds = await see_failure(environment, tmp_path, tma, pattern)
     record_outcome(
-        Outcome("incompatible schema at the registry (Apicurio)", "clear error; ends with 1", seconds=seconds)
+        "incompatible schema at the registry (Apicurio)", "clear error; ends with 1", seconds=seconds
     )
 
 

@@ -16,7 +16,7 @@ from ..programs import PROGRAMS, find_program
 from ..tma import ScriptedTma
 from .client import ClientProgram, reserve_port, wait_until
 from .frames import azimuth_frame
-from .outcome import Outcome, RecordOutcome
+from .outcome import RecordOutcome
 from .read_back import read_back
 
 Environment = dict[str, str]
@@ -64,7 +64,7 @@ def run_with_output(
         assert seconds < END_LIMIT
         found = await asyncio.to_thread(read_back, embedded_environment)
         sent = NUM_FRAMES + 1
-        record_outcome(Outcome.of(fault, promise, program.counters, sent=sent, found=found, seconds=seconds))
+        record_outcome(fault, promise, program.counters, sent=sent, found=found, seconds=seconds)
 
     return run
 

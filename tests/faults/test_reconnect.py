@@ -15,7 +15,7 @@ from ..tcp_proxy import Faults, TcpProxy
 from ..tma import ScriptedTma
 from .client import ClientProgram, reserve_port, run_client, start_client, wait_until
 from .frames import AZIMUTH, azimuth_frame
-from .outcome import Outcome, RecordOutcome
+from .outcome import RecordOutcome
 from .read_back import read_back
 
 Environment = dict[str, str]
@@ -72,14 +72,12 @@ async def test_lost_connection(
     assert found.unique == {AZIMUTH: 2 * NUM_FRAMES}
     assert found.num_late == found.num_duplicated == 0
     record_outcome(
-        Outcome.of(
-            "TMA cuts in mid-frame, with --reconnect",
-            "goes on",
-            client.counters,
-            sent=2 * NUM_FRAMES + 1,
-            found=found,
-            seconds=seconds,
-        )
+        "TMA cuts in mid-frame, with --reconnect",
+        "goes on",
+        client.counters,
+        sent=2 * NUM_FRAMES + 1,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -106,14 +104,12 @@ async def test_tma_that_is_not_there_yet(
     found = await asyncio.to_thread(read_back, embedded_environment)
     assert found.unique == {AZIMUTH: NUM_FRAMES}
     record_outcome(
-        Outcome.of(
-            "TMA not there at start, with --reconnect",
-            "goes on when it is",
-            client.counters,
-            sent=NUM_FRAMES,
-            found=found,
-            seconds=seconds,
-        )
+        "TMA not there at start, with --reconnect",
+        "goes on when it is",
+        client.counters,
+        sent=NUM_FRAMES,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -144,14 +140,12 @@ async def test_stalled_tma_is_left(
     assert found.num_unique == client.counters.published
     assert found.num_duplicated == found.num_late == 0
     record_outcome(
-        Outcome(
-            "TMA stalls for good, with --reconnect",
-            "goes on with a new connection",
-            published=client.counters.published,
-            read_back=found.num_unique,
-            duplicated=found.num_duplicated,
-            seconds=seconds,
-        )
+        "TMA stalls for good, with --reconnect",
+        "goes on with a new connection",
+        published=client.counters.published,
+        read_back=found.num_unique,
+        duplicated=found.num_duplicated,
+        seconds=seconds,
     )
 
 

@@ -19,7 +19,7 @@ from ..tcp_proxy import TcpProxy
 from ..tma import ScriptedTma
 from .client import ClientProgram, reserve_port, start_client, wait_until
 from .frames import AZIMUTH, azimuth_frame
-from .outcome import Outcome, RecordOutcome
+from .outcome import RecordOutcome
 from .read_back import read_back
 
 Environment = dict[str, str]
@@ -83,7 +83,7 @@ async def test_broker_absent(
     environment = embedded_environment | {"LSST_KAFKA_BROKER_ADDR": address}
     pattern = rf"Kafka at {re.escape(address)} did not answer within 10 s"
     seconds = await see_failure(environment, tmp_path, tma, pattern)
-    record_outcome(Outcome("broker absent at start", "clear error after 10 s; ends with 1", seconds=seconds))
+    record_outcome("broker absent at start", "clear error after 10 s; ends with 1", seconds=seconds)
 
 
 async def test_registry_absent(
@@ -92,7 +92,7 @@ async def test_registry_absent(
     url = f"http://127.0.0.1:{reserve_port()}"
     environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": url}
     seconds = await see_failure(environment, tmp_path, tma, rf"{url} cannot be reached: .*refused")
-    record_outcome(Outcome("registry down at start", "clear error; ends with 1", seconds=seconds))
+    record_outcome("registry down at start", "clear error; ends with 1", seconds=seconds)
 
 
 @pytest.mark.parametrize("status", [401, 503])
@@ -106,9 +106,7 @@ async def test_registry_refuses(
     with refusing_registry(status) as url:
         environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": url}
         seconds = await see_failure(environment, tmp_path, tma, rf"{url} .*HTTP status {status}, no!")
-    record_outcome(
-        Outcome(f"registry refuses ({status}) at start", "clear error; ends with 1", seconds=seconds)
-    )
+    record_outcome(f"registry refuses ({status}) at start", "clear error; ends with 1", seconds=seconds)
 
 
 async def test_incompatible_schema(
@@ -121,9 +119,7 @@ async def test_incompatible_schema(
     # It does not help to wait.
     pattern = rf"did not register the schema of {subject}: HTTP status 409"
     seconds = await see_failure(embedded_environment, tmp_path, tma, pattern, "--wait-for-kafka")
-    record_outcome(
-        Outcome("incompatible schema at the registry", "clear error; ends with 1", seconds=seconds)
-    )
+    record_outcome("incompatible schema at the registry", "clear error; ends with 1", seconds=seconds)
 
 
 def register_other_schema(registry_url: str, subject: str, name: str) -> None:
@@ -175,14 +171,12 @@ async def test_waiting_for_kafka(
     found = await asyncio.to_thread(read_back, embedded_environment)
     assert found.unique == {AZIMUTH: NUM_FRAMES}
     record_outcome(
-        Outcome.of(
-            f"{what} absent at start, with --wait-for-kafka",
-            "goes on when it is there",
-            client.counters,
-            sent=NUM_FRAMES,
-            found=found,
-            seconds=seconds,
-        )
+        f"{what} absent at start, with --wait-for-kafka",
+        "goes on when it is there",
+        client.counters,
+        sent=NUM_FRAMES,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -271,7 +265,7 @@ async def test_signal_while_the_registry_hangs(
     assert program.output.endswith("done\n")
     assert "running" not in program.output
     if option == "--wait-for-kafka":
-        record_outcome(Outcome("SIGTERM while the registry hangs", "ends with 0", seconds=seconds))
+        record_outcome("SIGTERM while the registry hangs", "ends with 0", seconds=seconds)
 
 
 @pytest.mark.slow
@@ -285,7 +279,7 @@ async def test_registry_that_hangs(
             environment, tmp_path, tma, rf"The schema registry {url} cannot be reached"
         )
     assert seconds < 40
-    record_outcome(Outcome("registry hangs at start", "clear error; ends with 1", seconds=seconds))
+    record_outcome("registry hangs at start", "clear error; ends with 1", seconds=seconds)
 
 
 async def test_signal_ends_the_wait(

@@ -21,7 +21,7 @@ from ..tcp_proxy import Cut, Faults, TcpProxy
 from ..tma import ScriptedTma
 from .client import ClientProgram, reserve_port, run_client, wait_until
 from .frames import AZIMUTH, azimuth_frame
-from .outcome import Outcome, RecordOutcome
+from .outcome import RecordOutcome
 from .read_back import read_back
 from .stepped_clock import SteppedClock
 
@@ -54,14 +54,12 @@ async def test_cut_in_mid_frame(
     assert found.num_unique == counters.published == counters.acknowledged
     assert found.num_duplicated == found.num_late == 0
     record_outcome(
-        Outcome.of(
-            f"TMA cuts in mid-frame ({cut.name.lower().replace('_', '-')})",
-            "the cut frame is counted; ends with 1",
-            counters,
-            sent=NUM_FRAMES + 1,
-            found=found,
-            seconds=seconds,
-        )
+        f"TMA cuts in mid-frame ({cut.name.lower().replace('_', '-')})",
+        "the cut frame is counted; ends with 1",
+        counters,
+        sent=NUM_FRAMES + 1,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -82,13 +80,11 @@ async def test_stall_within_the_limit(
     found = await asyncio.to_thread(read_back, embedded_environment)
     assert found.unique == simulator.sent
     record_outcome(
-        Outcome.of(
-            "TMA stalls for less than the limit",
-            "goes on",
-            client.counters,
-            sent=simulator.frames_sent,
-            found=found,
-        )
+        "TMA stalls for less than the limit",
+        "goes on",
+        client.counters,
+        sent=simulator.frames_sent,
+        found=found,
     )
 
 
@@ -105,14 +101,12 @@ async def test_stall_beyond_the_limit(
     found = await asyncio.to_thread(read_back, embedded_environment)
     assert found.unique == {AZIMUTH: NUM_FRAMES}
     record_outcome(
-        Outcome.of(
-            "TMA stalls for good",
-            "told after 1 s; ends with 1",
-            client.counters,
-            sent=NUM_FRAMES,
-            found=found,
-            seconds=seconds,
-        )
+        "TMA stalls for good",
+        "told after 1 s; ends with 1",
+        client.counters,
+        sent=NUM_FRAMES,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -124,9 +118,7 @@ async def test_one_byte_at_a_time(
         await wait_until(lambda: client.counters.published == 20)
     found = await asyncio.to_thread(read_back, embedded_environment)
     assert found.unique == {AZIMUTH: 20}
-    record_outcome(
-        Outcome.of("TMA dribbles one byte at a time", "goes on", client.counters, sent=20, found=found)
-    )
+    record_outcome("TMA dribbles one byte at a time", "goes on", client.counters, sent=20, found=found)
 
 
 async def test_never_a_terminator(
@@ -149,14 +141,12 @@ async def test_never_a_terminator(
     assert client.counters.dropped[DropReason.CUT_OFF] == client.counters.frames == 1
     found = await asyncio.to_thread(read_back, embedded_environment)
     record_outcome(
-        Outcome.of(
-            f"TMA never sends a terminator ({num_bytes >> 20} MiB)",
-            "bounded memory; told after 1 s; ends with 1",
-            client.counters,
-            sent=1,
-            found=found,
-            seconds=seconds,
-        )
+        f"TMA never sends a terminator ({num_bytes >> 20} MiB)",
+        "bounded memory; told after 1 s; ends with 1",
+        client.counters,
+        sent=1,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -171,7 +161,7 @@ async def test_refused_connection(
         assert program.output.endswith(
             f"MTMount telemetry client failed: no connection to 127.0.0.1:{port}: Connection refused\n"
         )
-    record_outcome(Outcome("TMA refuses the connection", "clear error; ends with 1", seconds=seconds))
+    record_outcome("TMA refuses the connection", "clear error; ends with 1", seconds=seconds)
 
 
 @pytest.mark.slow
@@ -201,14 +191,12 @@ async def test_stalled_event_loop(
     found = await asyncio.to_thread(read_back, embedded_environment)
     assert found.num_unique == client.counters.frames == sent
     record_outcome(
-        Outcome.of(
-            "event loop stalled for 3 s",
-            "no false time-out",
-            client.counters,
-            sent=sent,
-            found=found,
-            seconds=seconds,
-        )
+        "event loop stalled for 3 s",
+        "no false time-out",
+        client.counters,
+        sent=sent,
+        found=found,
+        seconds=seconds,
     )
 
 
@@ -240,13 +228,11 @@ async def test_clock_stepped_back(
     assert offsets[0] == pytest.approx(0, abs=10)
     assert offsets[-1] == pytest.approx(hour, abs=10)
     record_outcome(
-        Outcome.of(
-            "clock stepped back by 1 h",
-            "stamps follow; no time-out",
-            program.counters,
-            sent=simulator.frames_sent,
-            found=found,
-        )
+        "clock stepped back by 1 h",
+        "stamps follow; no time-out",
+        program.counters,
+        sent=simulator.frames_sent,
+        found=found,
     )
 
 
@@ -288,12 +274,10 @@ async def test_output_that_cannot_be_written(
     assert found.num_unique == program.counters["acknowledged"] == NUM_FRAMES
     assert program.counters["total_dropped"] == 1
     record_outcome(
-        Outcome.of(
-            f"the program's output goes to a {fault}",
-            "the telemetry goes on; ends with 0",
-            program.counters,
-            sent=NUM_FRAMES + 1,
-            found=found,
-            seconds=seconds,
-        )
+        f"the program's output goes to a {fault}",
+        "the telemetry goes on; ends with 0",
+        program.counters,
+        sent=NUM_FRAMES + 1,
+        found=found,
+        seconds=seconds,
     )

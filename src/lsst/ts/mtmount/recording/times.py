@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ..sal.tai import LEAP_SECOND_TABLE
 
-__all__ = ["format_time", "parse_time", "utc_ns_from_tai"]
+__all__ = ["parse_time", "utc_ns_from_tai"]
 
 #: Unix times beyond this do not fit into 64 bits of nanoseconds [s]; in the year 2262.
 MAX_UTC = 2**63 / 1e9
@@ -41,10 +41,3 @@ def parse_time(text: str) -> int:
     if not 0 <= nanoseconds < 2**63:
         raise ValueError(f"expected a time from 1970 to 2262, got {text!r}")
     return nanoseconds
-
-
-def format_time(utc_ns: int) -> str:
-    """Format a UTC time [unix ns] as ISO 8601, to the microsecond."""
-    return (
-        datetime.fromtimestamp(utc_ns // 10**9, UTC).replace(microsecond=utc_ns % 10**9 // 1000).isoformat()
-    )
