@@ -18,7 +18,7 @@ from libc.math cimport trunc
 from libc.stdint cimport int32_t, int64_t
 from libcpp.utility cimport move
 
-from lsst.ts.mtmount.core.record cimport (
+from lsst.ts.mtmount.core.avro_record cimport (
     KIND_BOOLEAN,
     KIND_DOUBLE,
     KIND_FLOAT,

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 from libcpp.vector cimport vector
 
 from lsst.ts.mtmount.core.codec cimport TopicCodec
-from lsst.ts.mtmount.core.record cimport (
+from lsst.ts.mtmount.core.avro_record cimport (
     KIND_BOOLEAN,
     KIND_DOUBLE,
     KIND_FLOAT,

@@ -6,6 +6,7 @@ There is no pure-Python fallback: a core that was not built is an error.
 
 try:
     from .arrays import ArrayFunctor, ScalarFunctor, member_names
+    from .avro_record import Record
     from .codec import TopicCodec
     from .columns import ColumnDecoder
     from .decoder import FrameDecoder
@@ -20,7 +21,6 @@ try:
         FrameSplitter,
     )
     from .framing import FrameBuffer
-    from .record import Record
     from .structs import StructArrayReader, encode_structs, make_dtype, read_struct
 except ModuleNotFoundError as _error:
     raise ImportError(

@@ -2,7 +2,7 @@ from libc.stdint cimport int64_t
 from libcpp.vector cimport vector
 
 from lsst.ts.mtmount.core.dict_loader cimport DictLoader
-from lsst.ts.mtmount.core.record cimport Kind, Record
+from lsst.ts.mtmount.core.avro_record cimport Kind, Record
 from lsst.ts.mtmount.core.scanner cimport JsonScanner, JsonType
 from lsst.ts.mtmount.core.frame_template cimport NameTable, Template, Templates
 

@@ -3,7 +3,7 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from .record import Record
+from .avro_record import Record
 
 @disjoint_base
 class TopicCodec:
