@@ -7,7 +7,7 @@ them.
 import json
 import sys
 
-from cpython.dict cimport PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from libc.stdint cimport int64_t
 from libcpp.utility cimport move
 
@@ -66,6 +66,7 @@ cdef class DictLoader:
     def __cinit__(self, topic_id: int) -> None:
         self._topic_id = topic_id
         self._keys = []
+        self._blanks = []
 
     cdef dict load_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
         """Make the dict of a frame that is as one of the templates; None if it is not."""
@@ -73,15 +74,15 @@ cdef class DictLoader:
         cdef dict data
         for i in range(self._templates.size()):
             number = self._templates.place(i)
-            data = self._load_steps(&self._templates.at(number), self._keys[number], scanner, frame, length)
+            data = self._load_steps(number, scanner, frame, length)
             if data is not None:
                 self._templates.note_use(number)
                 return data
         return None
 
-    cdef dict _load_steps(
-        self, const Template* template, tuple keys, JsonScanner* scanner, const char* frame, Py_ssize_t length
-    ):
+    cdef dict _load_steps(self, size_t number, JsonScanner* scanner, const char* frame, Py_ssize_t length):
+        cdef const Template* template = &self._templates.at(number)
+        cdef tuple keys = <tuple>self._keys[number]
         cdef const char* p = frame
         cdef const char* end = frame + length
         cdef const char* stop
@@ -89,11 +90,10 @@ cdef class DictLoader:
         cdef JsonType type = JSON_NULL
         cdef Py_ssize_t i
         cdef Py_ssize_t num_steps = template.steps.size()
-        cdef dict data = {}
+        # Has its size from the start.
+        cdef dict data = PyDict_Copy(<dict>self._blanks[number])
         scanner.open(frame, end)
         for i in range(num_steps):
-            if i == template.topic_id_position:
-                PyDict_SetItem(data, TOPIC_ID_NAME, self._topic_id)
             step = &template.steps[i]
             if not template.has_step(step[0], p, end):
                 return None
@@ -106,8 +106,6 @@ cdef class DictLoader:
                 return None
             PyDict_SetItem(data, keys[i], value)
             p = stop
-        if num_steps == template.topic_id_position:
-            PyDict_SetItem(data, TOPIC_ID_NAME, self._topic_id)
         return data if template.has_tail(p, end) else None
 
     cdef dict load_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
@@ -162,7 +160,10 @@ cdef class DictLoader:
         if not has_topic_id:
             return 0
         template.add_tail(literal, frame + length)
+        blank = dict.fromkeys(keys)
+        blank[TOPIC_ID_NAME] = self._topic_id
         del keys[template.topic_id_position]
         number = self._templates.keep(move(template))
         self._keys[number:number + 1] = [tuple(keys)]
+        self._blanks[number:number + 1] = [blank]
         return 0

@@ -216,9 +216,10 @@ class TelemetryPipeline:
         """
         if self._pause != DecoderState.NEED_MORE:
             return False
+        deadline = time.monotonic() + TIME_BUDGET
         try:
             while True:
-                self._pause = self._decoder.process(buffer, time.monotonic() + TIME_BUDGET)
+                self._pause = self._decoder.process(buffer, deadline)
                 if self._pause != DecoderState.NEED_HANDLER or not self._preprocess_pending():
                     break
                 if self._user_code.is_spent:
