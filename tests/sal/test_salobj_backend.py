@@ -238,6 +238,12 @@ async def test_telemetry_and_events_end_to_end(
     assert '"Fake: ' in schema
 
 
+async def test_the_start_asks_about_events_too(salobj: None, sal_environment: str) -> None:
+    """salobj tells of no delivery, so all topics go through the start that asks for permissions."""
+    async with running_backend("salobj") as backend:
+        assert backend.publisher.schemas.keys() == load_packaged_interface().topics.keys()
+
+
 async def test_the_end_does_not_wait_for_salobjs_pause(
     salobj: None, tma: ScriptedTma, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
