@@ -129,3 +129,14 @@ def test_an_import_warns_of_a_neighbour(tmp_path: Path) -> None:
 def test_an_import_without_a_neighbour_is_silent() -> None:
     result = run("-W", "always", "-c", "import lsst.ts.mtmount", path=[ROOT])
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(mtmount.__path__[0], "commands").glob("[a-z]*.py")), ids=lambda path: path.stem
+)
+def test_a_command_started_as_a_module_is_a_program(path: Path) -> None:
+    if path.stem == "runner":
+        pytest.skip("what the programs share")
+    command = [sys.executable, "-m", f"lsst.ts.mtmount.commands.{path.stem}", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.strip().endswith(mtmount.__version__)

@@ -175,3 +175,9 @@ def _make_shebang(python: str) -> str:
         return line
     # A shell takes any path; for Python, its line is the start of a string.
     return f"#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''"
+
+
+if __name__ == "__main__":
+    import mtmount_telemetry_launcher
+
+    sys.exit(mtmount_telemetry_launcher.run_adopt())

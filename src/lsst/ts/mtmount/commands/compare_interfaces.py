@@ -155,3 +155,9 @@ def print_comparisons(comparisons: Sequence[Comparison], *, has_loss: bool, is_j
         with console.capture() as capture:
             print_tables(comparisons, console)
         print(capture.get(), end="")
+
+
+if __name__ == "__main__":
+    import mtmount_telemetry_launcher
+
+    sys.exit(mtmount_telemetry_launcher.run_compare())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -269,3 +270,9 @@ def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) ->
             return print_problems(console, [str(error)], "")
 
     return run_in_scratch_folder(run, "mtmount_demo_", console, relay)
+
+
+if __name__ == "__main__":
+    import mtmount_telemetry_launcher
+
+    sys.exit(mtmount_telemetry_launcher.run_demo())

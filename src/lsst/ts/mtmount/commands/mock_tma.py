@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -350,3 +351,9 @@ def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) ->
         check_extra(parser, "zstandard", "record", "--replay")
     check_distinct(parser, {"--report": args.report, "--record": args.record})
     return run_until_signal(amain(args, parser), relay)
+
+
+if __name__ == "__main__":
+    import mtmount_telemetry_launcher
+
+    sys.exit(mtmount_telemetry_launcher.run_mock_tma())

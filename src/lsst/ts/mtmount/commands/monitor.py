@@ -349,3 +349,9 @@ def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) ->
     except (SettingsError, SettingsRefusedError, InterfaceError, TmaInterfaceError, WebError) as error:
         print_error(NAME, str(error))
         return 1
+
+
+if __name__ == "__main__":
+    import mtmount_telemetry_launcher
+
+    sys.exit(mtmount_telemetry_launcher.run_monitor())

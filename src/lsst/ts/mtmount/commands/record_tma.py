@@ -165,3 +165,9 @@ def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) ->
     handler.setFormatter(LogFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO)
     return run_until_signal(amain(args, interface), relay)
+
+
+if __name__ == "__main__":
+    import mtmount_telemetry_launcher
+
+    sys.exit(mtmount_telemetry_launcher.run_record())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import sys
 from typing import NoReturn
 
 from ..program.bootstrap import hold_signals, open_standard_descriptors
@@ -49,3 +50,9 @@ def main(relay: SignalRelay, client_class: type[TelemetryClient] = TelemetryClie
     logging.basicConfig(handlers=[handler])
     with asyncio.Runner(loop_factory=lambda: ProgramEventLoop(relay)) as runner:
         return runner.run(client_class.amain())
+
+
+if __name__ == "__main__":
+    import mtmount_telemetry_launcher
+
+    sys.exit(mtmount_telemetry_launcher.run_client())

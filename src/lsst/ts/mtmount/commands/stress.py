@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -338,3 +339,9 @@ def report(
         except OSError as error:
             problems.append(f"--output {error.filename}: {error.strerror}")
     return problems
+
+
+if __name__ == "__main__":
+    import mtmount_telemetry_launcher
+
+    sys.exit(mtmount_telemetry_launcher.run_stress())
