@@ -132,11 +132,10 @@ def test_an_import_without_a_neighbour_is_silent() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(mtmount.__path__[0], "commands").glob("[a-z]*.py")), ids=lambda path: path.stem
+    "module",
+    ["adopt", "compare_interfaces", "demo", "mock_tma", "monitor", "record_tma", "run_client", "stress"],
 )
-def test_a_command_started_as_a_module_is_a_program(path: Path) -> None:
-    if path.stem == "runner":
-        pytest.skip("what the programs share")
-    command = [sys.executable, "-m", f"lsst.ts.mtmount.commands.{path.stem}", "--version"]
+def test_a_command_started_as_a_module_is_a_program(module: str) -> None:
+    command = [sys.executable, "-m", f"lsst.ts.mtmount.commands.{module}", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.strip().endswith(mtmount.__version__)
