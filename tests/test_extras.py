@@ -81,7 +81,7 @@ async def test_the_client_publishes_without_extras(kafka_reader: KafkaReader) ->
         ("run_client", ("--host", "127.0.0.1", "--record", "."), "--record", "record"),
         ("run_client", ("--host", "127.0.0.1", "--metrics-port", "0"), "--metrics-port", "metrics"),
         ("run_record", ("--host", "127.0.0.1", "--output", "."), "--output", "record"),
-        ("run_mock_tma", ("--replay", "."), "--replay", "record"),
+        ("run_mock_tma", ("--replay", __file__), "--replay", "record"),
         ("run_monitor", ("--web", "5006"), "--web", "web"),
         ("run_demo", ("--web",), "--web", "web"),
     ],
