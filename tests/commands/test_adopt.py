@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,10 @@ import pytest
 
 from lsst.ts import mtmount
 from lsst.ts.mtmount.commands.adopt import LAUNCHER, AdoptionError, main, make_program_folder
+from lsst.ts.mtmount.program.client_arguments import FILE_OPTIONS, make_parser
 
 from ..decoys import BETRAYAL, make_decoy
+from ..tma_interface.configuration import SMALL_FILE
 
 PROGRAM = "run_mtmount_telemetry_client"
 PACKAGE = Path(mtmount.__file__ or "").parent
@@ -151,3 +154,40 @@ def test_command_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as raised:
         main()
     assert raised.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "form", ["--tma-interface=small.ini", "--tma=small.ini", "--tma-interface small.ini"]
+)
+def test_paths_of_options_are_made_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    (tmp_path / "small.ini").write_bytes(SMALL_FILE.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    make_program_folder(tmp_path / "program", [*form.split(), "--report", "report.json", "--loglevel=20"])
+    text = (tmp_path / "program" / PROGRAM).read_text()
+    assert f"{tmp_path}/small.ini" in text
+    assert f"'--report', '{tmp_path}/report.json', '--loglevel=20'" in text
+    # As the CSC may start it.
+    monkeypatch.chdir("/")
+    result = run(tmp_path / "program" / PROGRAM, "--host=127.0.0.1", "--which")
+    assert result.returncode == 0, result.stderr
+
+
+def test_no_option_for_a_file_is_forgotten() -> None:
+    options = re.findall(r"(--[a-z-]+) (?:FILE|FOLDER)\b", make_parser().format_help())
+    assert sorted(set(options)) == list(FILE_OPTIONS)
+
+
+def test_a_bad_file_is_told_without_the_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["adopt_mtmount_telemetry_client", "program", "--tma-interface=none.ini"]
+    )
+    assert main() == 1
+    assert capsys.readouterr().err == (
+        "adopt_mtmount_telemetry_client: failed: the program would not run: "
+        f"argument --tma-interface: {tmp_path / 'none.ini'}: No such file or directory\n"
+    )

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..program.arguments import ArgumentParser, parse_output_folder, print_error
+from ..program.client_arguments import make_paths_absolute
 from ..resilience.escape import escape
 from ..resilience.output_file import make_output_folder
 
@@ -65,7 +66,8 @@ def make_program_folder(
     folder : `pathlib.Path`
         Made if need be. It may hold an earlier version of the program.
     options : `Sequence` [`str`]
-        Options that the program has always, besides those that it is given.
+        Options that the program has always, besides those that it is given;
+        paths in them become absolute.
     python : `str`
         The Python that runs it.
     launcher : `pathlib.Path`
@@ -102,7 +104,9 @@ def make_program_folder(
         draft = Path(name)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             text = TEMPLATE.format(
-                shebang=_make_shebang(python), launcher=str(launcher), options=list(options)
+                shebang=_make_shebang(python),
+                launcher=str(launcher),
+                options=list(make_paths_absolute(options)),
             )
             file.write(text)
         draft.chmod(0o755)
@@ -110,7 +114,7 @@ def make_program_folder(
             [str(draft), "--which"], capture_output=True, text=True, timeout=CHECK_TIMEOUT, check=False
         )
         if check.returncode != 0:
-            raise AdoptionError(f"the program would not run: {check.stderr.strip() or check.stdout.strip()}")
+            raise AdoptionError(f"the program would not run: {_find_reason(check)}")
         draft.replace(target)
     except OSError as error:
         raise AdoptionError(f"{folder} cannot be used: {error.strerror}") from None
@@ -167,6 +171,12 @@ def main() -> int:
     print(f"To use it, put the folder first on the PATH of the mount's CSC:\n\n    PATH={path}:$PATH\n")
     print(f"To see what the CSC would run there:\n\n    type {PROGRAM} && {PROGRAM} --which")
     return 0
+
+
+def _find_reason(check: subprocess.CompletedProcess[str]) -> str:
+    """Return why a program failed: a usage error without the usage, or the last line."""
+    text = check.stderr.strip() or check.stdout.strip() or f"status {check.returncode}"
+    return text.rpartition(f"{PROGRAM}: error: ")[2].splitlines()[-1]
 
 
 def _make_shebang(python: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
+from collections.abc import Iterable, Iterator
 
 from ..constants import TELEMETRY_PORT
 from ..recording import DEFAULT_LIMIT
@@ -29,7 +31,10 @@ from .arguments import (
 )
 from .pid_file import PidFile
 
-__all__ = ["make_parser", "parse_arguments"]
+__all__ = ["FILE_OPTIONS", "make_parser", "make_paths_absolute", "parse_arguments"]
+
+#: Options whose values are files or folders.
+FILE_OPTIONS = ("--dead-letter", "--pid-file", "--record", "--report", "--tma-interface")
 
 
 def make_parser() -> ArgumentParser:
@@ -169,6 +174,27 @@ def parse_arguments() -> argparse.Namespace:
         except OSError as error:
             parser.error(f"argument --pid-file: {describe_error(error, str(error.filename))}")
     return args
+
+
+def make_paths_absolute(options: Iterable[str]) -> Iterator[str]:
+    """Yield the options with whole paths, for a program that is started from any folder."""
+    is_path = False
+    for text in options:
+        name, equals, value = text.partition("=")
+        if is_path:
+            yield _make_absolute(text)
+            is_path = False
+        # As argparse does it: the start of a name is enough.
+        elif len(name) > 2 and any(option.startswith(name) for option in FILE_OPTIONS):
+            is_path = not equals
+            yield f"{name}={_make_absolute(value)}" if equals else text
+        else:
+            yield text
+
+
+def _make_absolute(path: str) -> str:
+    # An empty one stays wrong, or unset. A final slash says that a folder is meant.
+    return os.path.join(os.getcwd(), path) if path else path  # noqa: PTH109, PTH118
 
 
 def _check_files(parser: ArgumentParser, args: argparse.Namespace) -> None:
