@@ -222,7 +222,11 @@ async def test_patience_has_an_end(
         ),
         ({}, "linger.ms: fast", "producer.yaml: linger.ms: 'fast'"),
         ({}, "sasl.pasword: pa55", "producer.yaml: sasl.pasword: *** (no such property)"),
-        ({"MTMOUNT_TMA_INTERFACE": "/no/such"}, "", "TMA interface: /no/such: No such file or directory"),
+        (
+            {"MTMOUNT_TMA_INTERFACE": "/no/such"},
+            "",
+            "MTMOUNT_TMA_INTERFACE: /no/such: No such file or directory",
+        ),
     ],
 )
 async def test_settings_that_are_wrong(

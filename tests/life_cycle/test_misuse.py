@@ -409,3 +409,9 @@ async def test_a_signal_to_a_forked_child_is_the_childs(tma: ScriptedTma, sal_en
     signal.raise_signal(signal.SIGTERM)
     await end_of(client)
     assert_ended(client)
+
+
+async def test_a_word_is_no_choice_about_incomplete_frames(sal_environment: str) -> None:
+    # As a condition, "no" is true.
+    with pytest.raises(TypeError, match="expected a bool for accept_incomplete, got 'no'"):
+        TelemetryClient("127.0.0.1", accept_incomplete="no")  # type: ignore[arg-type]

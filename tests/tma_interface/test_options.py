@@ -1,6 +1,7 @@
 """``--tma-interface`` and ``MTMOUNT_TMA_INTERFACE``."""
 
 import logging
+import os
 import subprocess
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def test_argument_wins_and_empty_is_unset() -> None:
     assert choose_tma_interface("", {VARIABLE: str(SMALL_FILE)}) == SMALL
     assert choose_tma_interface(SMALL_TABLE, {VARIABLE: "missing"}) == SMALL
     assert choose_tma_interface(packaged, {VARIABLE: str(SMALL_FILE)}) is packaged
-    with pytest.raises(TmaInterfaceError, match="missing: No such file or directory"):
+    with pytest.raises(
+        TmaInterfaceError, match="^MTMOUNT_TMA_INTERFACE: missing: No such file or directory$"
+    ):
         choose_tma_interface(None, {VARIABLE: "missing"})
 
 
@@ -50,6 +53,12 @@ def test_the_start_tells_a_line_a_topic(caplog: pytest.LogCaptureFixture) -> Non
     )
     assert "encoderHeads is sent, with topic ID 28 and 13 members" in lines
     assert "balancing is not sent" in lines
+
+
+def test_a_choice_may_be_bytes_and_nothing_odd() -> None:
+    assert choose_tma_interface(os.fsencode(SMALL_FILE), {}) == SMALL
+    with pytest.raises(TypeError, match="expected str, bytes or os.PathLike object, not int"):
+        choose_tma_interface(7, {})  # type: ignore[arg-type]
 
 
 #: The programs that take the option, and what else they must have.
@@ -78,3 +87,21 @@ def test_unusable_file_is_an_error_at_the_start(program: str, tmp_path: Path) ->
     assert result.returncode == 2
     assert f"{path}: section [Azimuth], key TopicID (line 2): expected a value in double" in result.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["bad.ini"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_unusable_file_of_the_environment_is_told_with_the_variable(program: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.ini")
+    result = subprocess.run(
+        [find_program(program), *PROGRAMS[program]],
+        cwd=tmp_path,
+        env={**os.environ, VARIABLE: "fifo.ini", "LSST_TOPIC_SUBNAME": "test"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    output = result.stdout + result.stderr
+    assert "failed: MTMOUNT_TMA_INTERFACE: fifo.ini: expected a regular file\n" in output
+    assert [entry.name for entry in tmp_path.iterdir()] == ["fifo.ini"]

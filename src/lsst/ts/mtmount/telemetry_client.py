@@ -171,7 +171,7 @@ class TelemetryClient(Client):
         reconnect: bool | Backoff = False,
         dead_letter: str | os.PathLike[str] | None = None,
         wait_for_kafka: float = 0.0,
-        tma_interface: TmaInterface | str | os.PathLike[str] | None = None,
+        tma_interface: TmaInterface | str | bytes | os.PathLike[str] | None = None,
         record: str | os.PathLike[str] | None = None,
         record_limit: int = DEFAULT_LIMIT,
         handle_signals: bool = True,
@@ -186,6 +186,8 @@ class TelemetryClient(Client):
             dead_letter = os.fspath(dead_letter)
         if reconnect and not isinstance(reconnect, Backoff | bool):
             raise TypeError(f"expected a bool or a Backoff for reconnect, got {reconnect!r}")
+        if not isinstance(accept_incomplete, bool):
+            raise TypeError(f"expected a bool for accept_incomplete, got {accept_incomplete!r}")
         self.connection_timeout = float(connection_timeout)
         self.flush_timeout = float(flush_timeout)
         wait_for_kafka = float(wait_for_kafka)

@@ -17,6 +17,7 @@ from ..program.arguments import (
     add_tma_interface_option,
     check_distinct,
     check_extra,
+    find_tma_interface,
     parse_host,
     parse_output_file,
     parse_recording,
@@ -30,7 +31,7 @@ from ..recording.mcap_channels import TOPIC_PREFIX
 from ..recording.times import parse_time
 from ..resilience.escape import describe_error
 from ..resilience.output_file import OutputFile, write_all
-from ..tma_interface import TmaInterface, choose_tma_interface, describe_choice
+from ..tma_interface import TmaInterface, describe_choice
 from ..tools.simulator import TmaSimulator
 from ..tools.simulator.options import parse_rate, parse_seed, parse_topics
 from ..tools.simulator.replay import Replay, ReplayServer
@@ -291,7 +292,7 @@ async def amain(args: argparse.Namespace, parser: ArgumentParser) -> int:
     try:
         if args.record is not None:
             recording = SentFile(args.record)
-        interface = choose_tma_interface(args.tma_interface)
+        interface = find_tma_interface(parser, args)
         simulator = make_simulator(args, interface, None if recording is None else recording.write)
         report = await run(simulator, args.wait or args.duration, interface)
     except ValueError as error:

@@ -14,6 +14,7 @@ from ..program.arguments import (
     ArgumentParser,
     add_tma_interface_option,
     check_extra,
+    find_tma_interface,
     parse_host,
     parse_output_folder,
     parse_port,
@@ -28,7 +29,7 @@ from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.escape import describe_error, escape
 from ..sal.tai import LEAP_SECOND_TABLE
 from ..tcp.client import Client
-from ..tma_interface import TmaInterface, TmaInterfaceError, choose_tma_interface, log_choice
+from ..tma_interface import TmaInterface, log_choice
 from .runner import SignalReceivedError, run_until_signal, wait_for_signal
 
 __all__ = ["main"]
@@ -157,10 +158,7 @@ def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) ->
     parser = make_parser()
     args = parser.parse_args(argv)
     check_extra(parser, "mcap.writer", "record", "--output")
-    try:
-        interface = choose_tma_interface(args.tma_interface)
-    except TmaInterfaceError as error:
-        parser.error(str(error))
+    interface = find_tma_interface(parser, args)
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO)

@@ -17,13 +17,20 @@ from ..extras import MissingExtraError, import_extra
 from ..recording import RecordingError, find_files
 from ..resilience.escape import escape
 from ..resilience.output_file import OutputFile, check_output_folder
-from ..tma_interface import TMA_INTERFACE_VARIABLE, TmaInterface, TmaInterfaceError, load_tma_interface
+from ..tma_interface import (
+    TMA_INTERFACE_VARIABLE,
+    TmaInterface,
+    TmaInterfaceError,
+    choose_tma_interface,
+    load_tma_interface,
+)
 
 __all__ = [
     "ArgumentParser",
     "add_tma_interface_option",
     "check_distinct",
     "check_extra",
+    "find_tma_interface",
     "parse_address",
     "parse_host",
     "parse_log_level",
@@ -108,6 +115,15 @@ def add_tma_interface_option(parser: argparse.ArgumentParser) -> None:
         help="what the TMA sends: its own TelemetryTopicsConfiguration.ini, or a table that "
         f"compare_mtmount_interfaces exported (default: {TMA_INTERFACE_VARIABLE}, or the packaged interface)",
     )
+
+
+def find_tma_interface(parser: argparse.ArgumentParser, args: argparse.Namespace) -> TmaInterface:
+    """Return the interface of `add_tma_interface_option`; end with status 1 if the environment's is bad."""
+    try:
+        return choose_tma_interface(args.tma_interface)
+    except TmaInterfaceError as error:
+        print_error(parser.prog, str(error))
+        raise SystemExit(1) from None
 
 
 def _parse_tma_interface(text: str) -> TmaInterface | None:

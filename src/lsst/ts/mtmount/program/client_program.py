@@ -27,6 +27,7 @@ from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from .client_arguments import parse_arguments
 from .event_loop import END_SIGNALS, ProgramEventLoop
 from .health_check import run_health_check
+from .health_check.finding import failed
 from .metrics_server import MetricsServer, Snapshot
 from .output import QueuedOutput, wait_printed
 from .report_file import ReportFile
@@ -108,7 +109,7 @@ async def run_program(make_client: Callable[..., RunnableClient]) -> int:
         try:
             tma_interface = choose_tma_interface(args.tma_interface)
         except TmaInterfaceError as error:
-            print(escape(f"failed  TMA interface: {error}"))
+            print(failed("TMA interface", str(error)))
             return 1
         return await run_in_daemon_thread(functools.partial(run_health_check, args, tma_interface))
     loop = asyncio.get_running_loop()
@@ -194,7 +195,7 @@ async def _run(
             if args.fail_on_loss:
                 has_loss = _report_loss(client.counters.as_dict())
         if failure is not None:
-            print(f"{PREFIX} failed: {_describe_failure(failure)}")
+            print(f"{PREFIX} failed: {describe_error(failure)}")
         else:
             print(f"{PREFIX} done")
     if has_loss:
@@ -272,12 +273,6 @@ def _report_loss(figures: dict[str, Any]) -> bool:
     note = ", as far as is known: acks=0" if figures["acknowledged_means_sent"] else ""
     print(f"{PREFIX} lost {num_dropped} frames (dropped) and {num_lost} messages (not acknowledged{note})")
     return True
-
-
-def _describe_failure(failure: Exception) -> str:
-    if isinstance(failure, TmaInterfaceError):
-        return f"TMA interface: {describe_error(failure)}"
-    return describe_error(failure)
 
 
 def _report_forced_end(message: str) -> None:

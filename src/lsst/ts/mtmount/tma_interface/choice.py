@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from ..resilience.escape import escape
-from .description import TmaInterface
+from .description import TmaInterface, TmaInterfaceError
 from .differences import compare_tma_interfaces
 from .load import load_packaged_tma_interface, load_tma_interface
 
@@ -24,7 +24,8 @@ MAX_LINE = 1000
 
 
 def choose_tma_interface(
-    choice: TmaInterface | str | os.PathLike[str] | None = None, environ: Mapping[str, str] = os.environ
+    choice: TmaInterface | str | bytes | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> TmaInterface:
     """Choose the interface to use.
 
@@ -39,12 +40,21 @@ def choose_tma_interface(
     Raises
     ------
     TmaInterfaceError
-        If the file cannot be used.
+        If the file cannot be used; the text names the variable where that chose it.
+    TypeError
+        If the choice is none of these.
     """
     if isinstance(choice, TmaInterface):
         return choice
-    path = choice or environ.get(TMA_INTERFACE_VARIABLE) or None
-    return load_packaged_tma_interface() if path is None else load_tma_interface(path)
+    if choice:
+        return load_tma_interface(choice)
+    path = environ.get(TMA_INTERFACE_VARIABLE)
+    if not path:
+        return load_packaged_tma_interface()
+    try:
+        return load_tma_interface(path)
+    except TmaInterfaceError as error:
+        raise TmaInterfaceError(f"{TMA_INTERFACE_VARIABLE}: {error}") from None
 
 
 def describe_choice(interface: TmaInterface) -> list[tuple[int, str]]:

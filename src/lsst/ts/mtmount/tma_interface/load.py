@@ -26,12 +26,12 @@ def load_packaged_tma_interface() -> TmaInterface:
     return parse_table(PACKAGED_TABLE.read_text(encoding="ascii"), "packaged tables")
 
 
-def load_tma_interface(path: str | os.PathLike[str]) -> TmaInterface:
+def load_tma_interface(path: str | bytes | os.PathLike[str]) -> TmaInterface:
     """Load an interface from a file.
 
     Parameters
     ----------
-    path : `str` or path-like
+    path : `str`, `bytes` or path-like
         The TMA's own file (``TelemetryTopicsConfiguration.ini``), or a table
         that ``compare_mtmount_interfaces --export`` wrote.
 
@@ -41,7 +41,7 @@ def load_tma_interface(path: str | os.PathLike[str]) -> TmaInterface:
         If it cannot be read, is not a regular file, is longer than 16 MiB, or
         has a fault: the text tells where, and what was expected.
     """
-    source = os.fspath(path)
+    source = os.fsdecode(path)
     data = _read_file(source)
     try:
         text = data.decode(ENCODING)

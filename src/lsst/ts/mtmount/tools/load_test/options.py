@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from ...program.arguments import find_tma_interface
 from ...sal import InterfaceError
 from ...sal.settings import SettingsError
-from ...tma_interface import choose_tma_interface
 from .client_command import OURS, parse_client_command
 from .kafka_target import EMBEDDED, TargetChoice
 from .tma_stream import RecordedStream, TmaStream
@@ -55,8 +55,8 @@ def choose_target(args: argparse.Namespace, parser: argparse.ArgumentParser) -> 
 
 def choose_stream(args: argparse.Namespace, parser: argparse.ArgumentParser) -> TmaStream:
     """Choose what is streamed, by the options ``--tma-interface`` and ``--replay``."""
+    interface = find_tma_interface(parser, args)
     try:
-        interface = choose_tma_interface(args.tma_interface)
         if getattr(args, "replay", None) is not None:
             return RecordedStream(args.replay, interface)
         return TmaStream(interface)
