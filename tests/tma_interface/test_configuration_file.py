@@ -67,10 +67,16 @@ def test_topic_id_0_takes_the_packaged_one(path: Path, topic_id: int) -> None:
 
 def test_unknown_topic_with_topic_id_0_is_skipped(path: Path) -> None:
     path.write_bytes(
-        format_configuration({"New": (0, 0, [Variable("x")]), "Off": (0, 0, [Variable("x", "DBL", False)])})
+        format_configuration(
+            {
+                "Azimuth": (6, 1, [Variable("x")]),
+                "New": (0, 0, [Variable("x")]),
+                "Off": (0, 0, [Variable("x", "DBL", False)]),
+            }
+        )
     )
     interface = load_tma_interface(path)
-    assert interface.topics == ()
+    assert [topic.sal_topic for topic in interface.topics] == ["azimuth"]
     assert interface.remarks == (
         "[New] has topic ID 0 and no packaged topic ID, and is skipped; it publishes x",
     )
@@ -107,7 +113,11 @@ def test_keys_of_tomorrow_are_told(path: Path) -> None:
             'PublishName = "actualPositionTimestamp"',
             "expected a name that the section publishes once, got 'actualPositionTimestamp'",
         ),
-        ('PublishName = "actualVelocity"', 'PublishName = "topicID"', "publishes once, got 'topicID'"),
+        (
+            'PublishName = "actualVelocity"',
+            'PublishName = "topicID"',
+            "this one is reserved for the topic ID, got 'topicID'",
+        ),
         ('PublishName = "actualVelocity"', 'PublishName = "a b"', "(line {line}): expected a member name of"),
         ('PublishName = "actualVelocity"', 'PublishName = ""', "(line {line}): expected a member name of"),
         (
@@ -242,7 +252,7 @@ def test_files_that_are_none(tmp_path: Path, kind: str) -> None:
 
 
 def test_longest_file(path: Path) -> None:
-    comment = b"; and so on\n"
+    comment = b"; and so on" + b"." * 100 + b"\n"
     data = SMALL_FILE.read_bytes() + comment * ((16 << 20) // len(comment))
     path.write_bytes(data[: 16 << 20])
     assert load_tma_interface(path) == load_tma_interface(SMALL_FILE)
@@ -267,3 +277,31 @@ def test_packaged_is_not_touched(path: Path) -> None:
     path.write_bytes(format_configuration({"Azimuth": (99, 1, [])}))
     load_tma_interface(path)
     assert load_packaged_tma_interface().by_name["azimuth"].topic_id == 6
+
+
+def test_no_topic_is_sent(path: Path) -> None:
+    path.write_bytes(format_configuration({"New": (0, 0, [Variable("x")])}))
+    with pytest.raises(TmaInterfaceError, match="expected a topic that is sent, got none"):
+        load_tma_interface(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("".join(f"[{n}]\n" for n in range(1001)), "expected up to 1000 sections, got 1001"),
+        ("\n".join(f"[{n}]" for n in range(200_001)), "expected up to 200000 lines, got 200001"),
+    ],
+)
+def test_bounds(path: Path, text: str, expected: str) -> None:
+    with pytest.raises(TmaInterfaceError, match=f": {expected}$"):
+        load(path, text)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_packaged_topic_id_that_another_section_has(path: Path, is_first: bool) -> None:
+    sections = {"Azimuth": (0, 0, [Variable("x")]), "New": (6, 1, [Variable("x")])}
+    path.write_bytes(format_configuration(sections if is_first else dict(reversed(sections.items()))))
+    with pytest.raises(
+        TmaInterfaceError, match=r"6, that of \[\w+\] \(\[Azimuth\] has topic ID 0, and takes"
+    ):
+        load_tma_interface(path)

@@ -27,16 +27,24 @@ def load(path: Path, text: str) -> TmaInterface:
 
 
 def test_types_may_be_unknown_and_fields_have_other_names(path: Path) -> None:
-    text = HEADER + "6,azimuth,50,position,2,,actual demand\n"
+    text = HEADER + "6,azimuth,50,position,2,,actual demand\n6,azimuth,50,timestamp,1,double,timestamp\n"
     interface = load(path, text)
-    members = (TmaMember("actual", "position", 0), TmaMember("demand", "position", 1))
+    members = (
+        TmaMember("actual", "position", 0),
+        TmaMember("demand", "position", 1),
+        TmaMember("timestamp", "timestamp", 0, "double"),
+    )
     assert interface == TmaInterface((TmaTopic(6, "azimuth", 50, members),))
     assert format_table(interface) == text
     assert load(path, text.replace("\n", "\r\n")) == interface
+    # A spreadsheet may quote all.
+    quoted = "".join(f'"{line}"\n'.replace(",", '","') for line in text.splitlines())
+    assert load(path, quoted) == interface
 
 
 def test_no_rows(path: Path) -> None:
-    assert load(path, HEADER).topics == ()
+    with pytest.raises(TmaInterfaceError, match="expected a topic that is sent, got none"):
+        load(path, HEADER)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +73,11 @@ def test_no_rows(path: Path) -> None:
         ("6,azimuth,50,a,1,double,a\n6,azimuth,50,a,1,double,b", "elements of a to be numbered from 0 on"),
         ("6,azimuth,50,a,1,double,a\n6,azimuth,100,b,1,double,b", "each topic ID once, got 6 twice"),
         ("6,azimuth,50,a,1,double,a\n7,azimuth,50,a,1,double,a", "each SAL topic once, got azimuth twice"),
+        ("6,azimuth,50,a,1,double,a", "azimuth: expected the member 'timestamp', got none"),
+        (
+            "6,azimuth,50,a,1,int,topicID\n6,azimuth,50,timestamp,1,double,timestamp",
+            "azimuth: expected another name, as this one is reserved for the topic ID, got 'topicID'",
+        ),
         ('6,"azimuth,50', "line 2: expected CSV"),
         ("6,azimuth,50," + "a" * 200_000 + ",1,double,a", "line 2: expected CSV"),
     ],

@@ -27,6 +27,7 @@ from .description import (
     MAX_PERIOD_MS,
     STAMP_SUFFIX,
     TICK_MS,
+    TOPIC_ID_MEMBER,
     TmaInterface,
     TmaInterfaceError,
     TmaMember,
@@ -69,15 +70,15 @@ ESCAPE = re.compile(r"\\(\\|[0-9A-Fa-f]{2})")
 
 ENCODING = "cp1252"
 
-#: The member of a frame that tells its topic.
-TOPIC_ID_MEMBER = "topicID"
-
 #: No line can be the header of this section.
 NO_SECTION = "\n"
 
 #: What `configparser` needs quadratic time for; no key of the TMA has it.
 SLOW_KEY = re.compile(r"\s{4}")
 
+#: The TMA's own file has 26 sections and 6,000 lines.
+MAX_SECTIONS = 1000
+MAX_LINES = 200_000
 MAX_LINE = 4096
 MAX_SHOWN = 200
 MAX_MULTIPLE = MAX_PERIOD_MS // TICK_MS
@@ -163,16 +164,18 @@ def parse_configuration(
     topics: list[TmaTopic] = []
     # Topic ID, and SAL name: the section that has it.
     owners: dict[int | str, Section] = {}
+    packaged = packaged or {}
     remarks: list[str] = []
     for section in _read_sections(ConfigurationFile(source, text)):
-        topic = _make_topic(section, packaged or {}, remarks)
+        topic = _make_topic(section, packaged, remarks)
         if topic is None:
             continue
         if (other := owners.setdefault(topic.topic_id, section)) is not section:
+            # One of the two may have no ID in the file.
+            taker = next((owner for owner in (section, other) if owner.get_int(TOPIC_ID) == 0), None)
+            why = "" if taker is None else f" ({taker.title} has topic ID 0, and takes its packaged one)"
             raise section.fail(
-                TOPIC_ID,
-                "a topic ID of its own",
-                f"{topic.topic_id}, that of {other.title}",
+                TOPIC_ID, "a topic ID of its own", f"{topic.topic_id}, that of {other.title}{why}"
             )
         if (other := owners.setdefault(topic.sal_topic, section)) is not section:
             raise section.fail(
@@ -181,13 +184,21 @@ def parse_configuration(
                 f"{topic.sal_topic!r}, that of {other.title}",
             )
         topics.append(topic)
+    if not topics:
+        raise TmaInterfaceError(f"{source}: expected a topic that is sent, got none")
     return TmaInterface(tuple(topics), source, tuple(remarks))
 
 
 def _read_sections(file: ConfigurationFile) -> list[Section]:
-    for number, line in enumerate(file.text.split("\n"), 1):
+    lines = file.text.split("\n")
+    for number, line in enumerate(lines, 1):
         if (fault := _find_line_fault(line)) is not None:
             raise TmaInterfaceError(f"{file.source}, line {number}: {fault}, got {line.strip()[:200]!r}")
+    # For so many, `configparser` would take long, and much memory.
+    num_sections = sum(line.lstrip().startswith("[") for line in lines)
+    for what, number, limit in (("lines", len(lines), MAX_LINES), ("sections", num_sections, MAX_SECTIONS)):
+        if number > limit:
+            raise TmaInterfaceError(f"{file.source}: expected up to {limit} {what}, got {number}")
     parser = configparser.ConfigParser(
         delimiters=("=",), interpolation=None, strict=True, default_section=NO_SECTION
     )
@@ -298,7 +309,7 @@ def _read_variables(section: Section, remarks: list[str]) -> list[TmaMember]:
             unknown.append(key)
     variables: dict[str, TmaMember] = {}
     # Names on the wire, time stamps included.
-    taken = {TOPIC_ID_MEMBER, FRAME_STAMP}
+    taken = {FRAME_STAMP}
     strings: list[str] = []
     incomplete: list[str] = []
     for group, numbers in found.items():
@@ -322,6 +333,8 @@ def _read_variables(section: Section, remarks: list[str]) -> list[TmaMember]:
                 member = TmaMember(name, name, 0, sal_type, values["Unit"])
             except TmaInterfaceError as error:
                 raise section.fail(key, str(error).removeprefix("expected ")) from None
+            if name == TOPIC_ID_MEMBER:
+                raise section.fail(key, "another name, as this one is reserved for the topic ID", repr(name))
             for wire_name in (name, name + STAMP_SUFFIX):
                 if wire_name in taken:
                     raise section.fail(key, "a name that the section publishes once", repr(wire_name))

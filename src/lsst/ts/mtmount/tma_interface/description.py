@@ -15,6 +15,7 @@ __all__ = [
     "NUMBER_TYPES",
     "STAMP_SUFFIX",
     "TICK_MS",
+    "TOPIC_ID_MEMBER",
     "TmaInterface",
     "TmaInterfaceError",
     "TmaMember",
@@ -23,6 +24,9 @@ __all__ = [
 
 #: The member of every topic that tells when the frame was made [TAI unix s].
 FRAME_STAMP = "timestamp"
+
+#: The member of every frame that tells its topic; no other one has this name.
+TOPIC_ID_MEMBER = "topicID"
 
 #: What the name of a member's time stamp ends with.
 STAMP_SUFFIX = "Timestamp"
@@ -215,9 +219,11 @@ class TmaInterface:
 
     def describe_size(self) -> str:
         """Return the numbers of topics, fields and members, for people."""
+        num_topics = len(self.topics)
         num_fields = sum(len(topic.fields) for topic in self.topics)
         num_members = sum(len(topic.members) for topic in self.topics)
-        return f"{len(self.topics)} topics, {num_fields} fields, {num_members} members"
+        topics = "topic" if num_topics == 1 else "topics"
+        return f"{num_topics} {topics}, {num_fields} fields, {num_members} members"
 
 
 def check_name(what: str, name: str) -> None:

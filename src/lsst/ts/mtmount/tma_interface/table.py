@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from .description import TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
+from .description import FRAME_STAMP, TOPIC_ID_MEMBER, TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
 
 __all__ = ["format_table", "is_table", "parse_table"]
 
@@ -19,8 +19,8 @@ MAX_DIGITS = 10
 
 
 def is_table(text: str) -> bool:
-    """Return whether a text is meant to be such a table: its first line tells."""
-    return text.startswith(COLUMNS[0])
+    """Return whether a text is meant to be such a table: its first line tells, be it quoted or not."""
+    return text.removeprefix('"').startswith(COLUMNS[0])
 
 
 def parse_table(text: str, source: str) -> TmaInterface:
@@ -33,17 +33,33 @@ def parse_table(text: str, source: str) -> TmaInterface:
         for row in rows:
             topic_id, sal_topic, period_ms, members = _parse_row(row)
             topics.setdefault((topic_id, sal_topic, period_ms), []).extend(members)
-        return TmaInterface(
+        interface = TmaInterface(
             tuple(
                 TmaTopic(topic_id, sal_topic, period_ms, tuple(members))
                 for (topic_id, sal_topic, period_ms), members in topics.items()
             ),
             source,
         )
+        _check_topics(interface)
+        return interface
     except csv.Error as error:
         raise TmaInterfaceError(f"{source}, line {rows.line_num}: expected CSV, got: {error}") from None
     except TmaInterfaceError as error:
         raise TmaInterfaceError(f"{source}, line {rows.line_num}: {error}") from None
+
+
+def _check_topics(interface: TmaInterface) -> None:
+    """Refuse what no frames can be of, as the TMA's own file cannot have it."""
+    if not interface.topics:
+        raise TmaInterfaceError("expected a topic that is sent, got none")
+    for topic in interface.topics:
+        if TOPIC_ID_MEMBER in topic.by_name:
+            raise TmaInterfaceError(
+                f"{topic.sal_topic}: expected another name, as this one is reserved for the topic ID, "
+                f"got {TOPIC_ID_MEMBER!r}"
+            )
+        if FRAME_STAMP not in topic.by_name:
+            raise TmaInterfaceError(f"{topic.sal_topic}: expected the member {FRAME_STAMP!r}, got none")
 
 
 def format_table(interface: TmaInterface) -> str:
