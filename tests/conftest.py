@@ -18,9 +18,9 @@ pytest_plugins = ["tests.integration.fixtures"]
 _subnames = itertools.count()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def embedded_kafka() -> Iterator[EmbeddedKafka]:
-    """A broker and a schema registry for the whole session."""
+    """A broker and a schema registry for a module: with each topic, they answer more slowly."""
     with EmbeddedKafka() as kafka:
         yield kafka
 
