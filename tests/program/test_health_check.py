@@ -1,6 +1,8 @@
 """``run_mtmount_telemetry_client --check`` against servers that are right, and wrong in one way each."""
 
 import asyncio
+import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +12,14 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
 from lsst.ts.mtmount.sal.schema_registry import SchemaRegistry
+from lsst.ts.mtmount.tma_interface import TmaInterface, load_packaged_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..kafka_reader import KafkaReader
+from ..test_telemetry_client import golden_frame
 from ..tma import ScriptedTma
+from ..tma_interface.configuration import SMALL_FILE
 from .health_check import RecordFault, check
 
 pytestmark = pytest.mark.slow
@@ -177,3 +182,37 @@ async def test_another_publisher_is_told(
         await task
     assert result.found["other publishers"] == ("warning", "private_origin 4711 publish now")
     record_fault("another client publishes", result, "other publishers")
+
+
+@pytest.mark.parametrize("accepts_incomplete", [False, True])
+async def test_a_tma_that_has_changed_is_told(sal_environment: str, accepts_incomplete: bool) -> None:
+    packaged = load_packaged_tma_interface()
+    azimuth = packaged.by_name["azimuth"]
+    kept = tuple(member for member in azimuth.members if not member.name.startswith("actualTorque"))
+    changed = dataclasses.replace(azimuth, members=kept)
+    sent = TmaInterface((changed, *(topic for topic in packaged.topics if topic is not azimuth)))
+    options = ["--accept-incomplete"] if accepts_incomplete else []
+    async with TmaSimulator(interface=sent) as simulator:
+        result = await check(simulator.port, *options)
+    status, found = result.found["frames of azimuth"]
+    assert status == ("warning" if accepts_incomplete else "failed")
+    assert "lack actualTorque, actualTorqueTimestamp" in found
+    assert result.exit_status == 1 or accepts_incomplete
+    assert "frames of elevation" not in result.found
+
+
+async def test_frames_are_decoded_by_the_interface_in_use(sal_environment: str) -> None:
+    good = json.loads(golden_frame("azimuth"))
+    async with ScriptedTma() as tma:
+        checking = asyncio.create_task(check(tma.port, f"--tma-interface={SMALL_FILE}"))
+        await tma.wait_connected()
+        await tma.send(json.dumps(good | {"actualPosition": "here"}).encode())
+        result = await checking
+    status, found = result.found["frames of azimuth"]
+    assert status == "failed"
+    assert "actualPosition" in found
+    status, found = result.found["TMA interface"]
+    assert found.startswith(f"{SMALL_FILE} (")
+    assert "; unlike the packaged one: " in found
+    assert "azimuthDrives has other numbers of elements: current 12 instead of 16" in found
+    assert "\n" not in found

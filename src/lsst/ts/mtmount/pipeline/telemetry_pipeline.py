@@ -17,17 +17,17 @@ from ..core import (
     FrameDecoder,
     FrameError,
     Record,
-    TopicCodec,
 )
 from ..resilience import DeadLetterFile
 from ..resilience.cancellation import ends_us
 from ..resilience.rate_limited_log import RateLimitedLog
 from ..sal.backend import SalBackend
-from ..telemetry_map import Functor, make_functors
+from ..telemetry_map import Functor
 from .clock_offset import ClockOffset
 from .counters import Counters
 from .drop_report import DropCallback, DropReport
 from .member_report import MemberReport
+from .topic_fields import choose_fields, make_codec
 from .topic_handler import (
     Handler,
     Preprocessor,
@@ -140,13 +140,8 @@ class TelemetryPipeline:
             if topic is None:
                 # Not in this SAL interface: its frames are unsupported.
                 continue
-            fields = {
-                name: functor
-                for name, functor in make_functors(tma_topic).items()
-                # Another SAL interface may not have all that the TMA sends.
-                if topic.record.holds_numbers(name, functor.num_elements)
-            }
-            codec = _make_codec(topic_id, topic, fields)
+            fields = choose_fields(tma_topic, topic.record)
+            codec = make_codec(topic_id, topic.kafka_topic, topic.record, fields)
             codec.reports_clock = sal_topic in CLOCK_OFFSET_TOPICS
             codec.accept_incomplete = accept_incomplete
             known = {member.name for member in tma_topic.members}
@@ -429,15 +424,6 @@ class TelemetryPipeline:
             # Log handlers are user code, too.
             self._user_code.add(time.monotonic() - start, describe)
         return self._drops.fatal_error is not None or self._user_code.is_spent
-
-
-def _make_codec(topic_id: int, topic: TelemetryTopic, fields: Mapping[str, Functor]) -> TopicCodec:
-    members = {
-        member: (name, index)
-        for name, functor in fields.items()
-        for index, member in enumerate(functor.members)
-    }
-    return TopicCodec(topic_id, topic.kafka_topic, topic.record, members)
 
 
 def _format_id(topic_id: int) -> str:

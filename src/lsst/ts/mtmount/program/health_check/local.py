@@ -8,18 +8,26 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 
+from ...resilience.escape import escape
 from ...sal.interface import Interface, load_interface
 from ...sal.registry_url import RegistryUrl
 from ...sal.settings import KafkaSettings
 from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
-from ...tma_interface import TmaInterface
+from ...tma_interface import TmaInterface, describe_choice
 from .finding import Finding, failed, ok, warning
 from .kafka import list_servers
 
-__all__ = ["check_clock", "check_files", "check_names", "read_interface"]
+__all__ = ["check_clock", "check_files", "check_names", "describe_tma_interface", "read_interface"]
 
 #: More than clocks that are synchronised differ by [s].
 MAX_CLOCK_ERROR = 0.5
+
+#: How much is told of the differences of the TMA's interface [characters].
+MAX_LINE = 1000
+MAX_TOPIC = 100
+
+#: Stands before each difference.
+UNLIKE = "unlike the packaged one, "
 
 
 class _ListHandler(logging.Handler):
@@ -29,6 +37,21 @@ class _ListHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.texts.append(record.getMessage())
+
+
+def describe_tma_interface(interface: TmaInterface) -> Iterator[Finding]:
+    """Tell which interface is used, and, in one line, how it differs from the packaged one."""
+    subject = "TMA interface"
+    texts: dict[int, list[str]] = {logging.INFO: [], logging.WARNING: []}
+    for level, line in describe_choice(interface):
+        text = line.removeprefix(f"{subject}: ")
+        is_difference = text.startswith(UNLIKE)
+        texts[level].append(escape(text.removeprefix(UNLIKE), MAX_TOPIC) if is_difference else text)
+    for remark in texts[logging.WARNING]:
+        yield warning(subject, remark)
+    source, *differences = texts[logging.INFO]
+    unlike = f"; unlike the packaged one: {'; '.join(differences)}" if differences else ""
+    yield ok(subject, escape(source + unlike, MAX_LINE))
 
 
 def read_interface(tma_interface: TmaInterface) -> tuple[Interface, list[Finding]]:

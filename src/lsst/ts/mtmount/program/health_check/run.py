@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import threading
@@ -11,11 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ...resilience.escape import describe_error
 from ...sal import InterfaceError
+from ...sal.interface import Interface
 from ...sal.settings import KafkaSettings, SettingsError
 from ...tma_interface import TmaInterface
 from .finding import Finding, Status, failed, ok
+from .frames import FrameCheck
 from .kafka import check_kafka
-from .local import check_clock, check_files, check_names, read_interface
+from .local import check_clock, check_files, check_names, describe_tma_interface, read_interface
 from .registry import check_registry
 from .tma import check_tma
 
@@ -85,30 +88,48 @@ def run_health_check(args: argparse.Namespace, tma_interface: TmaInterface) -> i
 def find_all(args: argparse.Namespace, tma_interface: TmaInterface) -> Iterator[Finding]:
     """Run all checks; yield what they find, in the order of a start."""
     deadline = time.monotonic() + TIME_LIMIT
+    yield from describe_tma_interface(tma_interface)
+    interface: Interface | None = None
+    try:
+        interface, findings = read_interface(tma_interface)
+    except InterfaceError as error:
+        findings = [failed("SAL interface", str(error), "Kafka and registry are not checked without")]
     offsets: list[float] = []
-    tma = _Group("TMA", lambda: check_tma(args.host, args.port, tma_interface, offsets))
+    frames = None if interface is None else FrameCheck(interface)
+    check_frames = functools.partial(
+        check_tma,
+        *(args.host, args.port, tma_interface, offsets, frames),
+        accept_incomplete=args.accept_incomplete,
+    )
+    tma = _Group("TMA", check_frames)
     try:
         settings = KafkaSettings.from_environment()
-        interface, interface_findings = read_interface(tma_interface)
-    except (SettingsError, InterfaceError) as error:
-        subject = "settings" if isinstance(error, SettingsError) else "SAL interface"
-        yield failed(subject, str(error), "Kafka and registry are not checked without")
+    except SettingsError as error:
+        yield failed("settings", str(error), "Kafka and registry are not checked without")
+        yield from findings
     else:
         yield ok("settings", f"{settings.broker_addr}, {settings.subname}")
         for variable in YAML_VARIABLES:
             if path := os.environ.get(variable):
                 yield ok(variable, f"{path} is read")
-        yield from interface_findings
-        groups = [
-            _Group("names", lambda: check_names(settings, args.host)),
-            _Group("Kafka", lambda: check_kafka(settings, interface)),
-            _Group("schema registry", lambda: check_registry(settings, interface)),
-        ]
-        for group in groups:
-            yield from group.wait(deadline)
+        yield from findings
+        if interface is not None:
+            yield from _check_servers(args.host, settings, interface, deadline)
     yield from tma.wait(deadline)
     yield from check_clock(offsets)
     yield from check_files(args)
+
+
+def _check_servers(
+    tma_host: str, settings: KafkaSettings, interface: Interface, deadline: float
+) -> Iterator[Finding]:
+    groups = [
+        _Group("names", lambda: check_names(settings, tma_host)),
+        _Group("Kafka", lambda: check_kafka(settings, interface)),
+        _Group("schema registry", lambda: check_registry(settings, interface)),
+    ]
+    for group in groups:
+        yield from group.wait(deadline)
 
 
 def _as_dict(finding: Finding) -> dict[str, str]:

@@ -13,6 +13,7 @@ from ...core import FRAME_DECODABLE, FrameSplitter
 from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
 from .finding import Finding, failed, ok, warning
+from .frames import FrameCheck
 
 __all__ = ["check_tma"]
 
@@ -25,8 +26,16 @@ LISTEN_TIME = 2.0
 MAX_PERIOD_MS = 1000
 
 
-def check_tma(host: str, port: int, interface: TmaInterface, offsets: list[float]) -> Iterator[Finding]:
-    """Connect as the client would, and count the frames of 2 s.
+def check_tma(
+    host: str,
+    port: int,
+    interface: TmaInterface,
+    offsets: list[float],
+    frames: FrameCheck | None,
+    *,
+    accept_incomplete: bool,
+) -> Iterator[Finding]:
+    """Connect as the client would, and count and decode the frames of 2 s.
 
     Parameters
     ----------
@@ -36,6 +45,10 @@ def check_tma(host: str, port: int, interface: TmaInterface, offsets: list[float
         What it should send.
     offsets
         Gets the TMA's time less this computer's, of each frame [s].
+    frames
+        Decodes them; `None` if there is no SAL interface.
+    accept_incomplete
+        The client's option.
     """
     subject = f"TMA {host}:{port}"
     LEAP_SECOND_TABLE.load()
@@ -58,13 +71,16 @@ def check_tma(host: str, port: int, interface: TmaInterface, offsets: list[float
                         subject, "it closed the connection", "it may serve one client only: end the other"
                     )
                     return
-                for kind, topic_id, timestamp, _, _ in splitter.feed(data):
+                for kind, topic_id, timestamp, _, frame in splitter.feed(data):
                     if kind != FRAME_DECODABLE:
                         num_bad += 1
                     elif topic_id not in interface.by_id:
                         num_unknown += 1
                     else:
+                        assert topic_id is not None
                         counts[topic_id] += 1
+                        if frames is not None:
+                            frames.decode(topic_id, frame)
                         if math.isfinite(timestamp):
                             offsets.append(timestamp - now)
             elapsed = time.monotonic() - start
@@ -78,6 +94,8 @@ def check_tma(host: str, port: int, interface: TmaInterface, offsets: list[float
         subject,
         f"connected (a second connection); {counts.total() / elapsed:.0f} frames/s of {len(counts)} topics",
     )
+    if frames is not None:
+        yield from frames.tell(accept_incomplete)
     missing = [
         topic.sal_topic
         for topic_id, topic in interface.by_id.items()
