@@ -135,6 +135,32 @@ def test_sal_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (status, differences) == (0, [])
 
 
+def test_types_of_tma_and_sal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Types are compared before the client takes over those of SAL."""
+    topics = packaged_fields()
+    change_field(topics, "azimuth", "actualPosition", sal_type="boolean")
+    change_field(topics, "azimuthDrives", "current", sal_type="int")
+    folder = f"sal:{write_interface(tmp_path / 'xml', topics)}"
+    status, differences = compare(capsys, "tma:packaged", folder)
+    assert status == 1
+    assert [
+        (difference["topic"], difference["what"]) for difference in differences if difference["is_loss"]
+    ] == [
+        ("azimuthDrives", "has other types in SAL: current int instead of double"),
+        ("azimuth", "has other types in SAL: actualPosition boolean instead of double"),
+    ]
+    members = tuple(
+        replace(member, sal_type="long long") if member.name == "actualPosition" else member
+        for member in PACKAGED.by_name["azimuth"].members
+    )
+    changed = write_changed(tmp_path / "a", "azimuth", members=members)
+    status, differences = compare(capsys, changed, "sal:packaged")
+    assert status == 1
+    assert "has other types in SAL: actualPosition double instead of long long" in [
+        difference["what"] for difference in differences
+    ]
+
+
 async def test_live(capsys: pytest.CaptureFixture[str]) -> None:
     async with TmaSimulator(topics=["azimuth", "azimuthDrives", "encoder", "lockingPins"]) as simulator:
         args = (f"live:127.0.0.1:{simulator.port}", "tma:packaged", "sal:packaged", "--duration", "0.6")

@@ -18,6 +18,9 @@ __all__ = ["compare_sal", "compare_tma_with_sal", "fit_tma_to_sal", "fit_to_wire
 #: Telemetry that the client itself makes.
 CLIENT_TOPICS = frozenset({"telemetryClientHeartbeat"})
 
+#: The TMA's name of a unit: that of SAL.
+SECOND = {"s": "second"}
+
 #: What two fields are compared by: name, what a change does, whether that is a loss, how to get it.
 FIELD_ATTRIBUTES: tuple[tuple[str, str, bool, Callable[[FieldInfo], object]], ...] = (
     ("types", "values are converted", True, lambda field: field.sal_type),
@@ -132,13 +135,15 @@ def compare_tma_with_sal(
         if info is None:
             yield Difference(sent.sal_topic, "is not in SAL", "its frames are ignored", True)
         else:
-            yield from _compare_topic_with_sal(sent, info)
+            # The fitting takes over SAL's types: what was said of them before is compared.
+            yield from _compare_topic_with_sal(sent, info, tma_interface.by_name[sent.sal_topic])
     for name in topics:
         if name not in tma_interface.by_name and name not in CLIENT_TOPICS:
             yield Difference(name, "is in SAL and never sent", "it is never written", False)
 
 
-def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo) -> Iterator[Difference]:
+def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo, described: TmaTopic) -> Iterator[Difference]:
+    """Compare a topic, its members in SAL's fields, with SAL; ``described`` has its own types."""
     name = sent.sal_topic
     known = {field.name: field for field in info.fields}
     missing = [member.name for member in sent.members if member.field not in known]
@@ -154,13 +159,16 @@ def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo) -> Iterator[Differe
     for field_name, members in sent.fields.items():
         if (field := known.get(field_name)) is None:
             continue
-        count, sal_type, unit = len(members), members[0].sal_type, members[0].unit
+        count, unit = len(members), members[0].unit
+        types = {described.by_name[member.name].sal_type for member in members}
+        other_types = sorted(types - {None, field.sal_type}, key=str)
         if field.sal_type == "string":
             change = ("has strings in SAL", "not written", True)
             changes.setdefault(change, []).append(field_name)
-        elif sal_type is not None and sal_type != field.sal_type:
+        elif other_types:
             change = ("has other types in SAL", "values are converted", True)
-            changes.setdefault(change, []).append(f"{field_name} {field.sal_type} instead of {sal_type}")
+            text = f"{field_name} {field.sal_type} instead of {', '.join(map(str, other_types))}"
+            changes.setdefault(change, []).append(text)
         if count != field.count:
             is_scalar = field.count == 1
             change = (
@@ -169,7 +177,7 @@ def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo) -> Iterator[Differe
                 else ("has other counts in SAL", "the TMA's elements are written", False)
             )
             changes.setdefault(change, []).append(f"{field_name} {field.count} instead of {count}")
-        if unit and unit != field.units:
+        if unit and SECOND.get(unit, unit) != SECOND.get(field.units, field.units):
             change = ("has other units in SAL", "values are not converted", False)
             changes.setdefault(change, []).append(f"{field_name} {field.units!r} instead of {unit!r}")
     for (what, effect, is_loss), texts in changes.items():
