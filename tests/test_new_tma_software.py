@@ -126,18 +126,21 @@ async def test_each_new_member_is_told_and_what_goes_back_and_forth_is_rate_limi
 ) -> None:
     members = {member.name: 1.0 for member in load_packaged_tma_interface().by_name["azimuth"].members}
     new = {f"new{number}": 1.0 for number in range(30)}
+    odd = {"windé": 1.0, "a\nb": 1.0}
     less = {name: value for name, value in members.items() if name != "actualTorque"}
     async with running(tma, accept_incomplete=True) as client:
-        frames = [json.dumps({"topicID": 6, **content}).encode() for content in (members | new, less)]
+        frames = [json.dumps({"topicID": 6, **content}).encode() for content in (members | new | odd, less)]
         await tma.send(*frames * 50)
         await kafka_reader.read_count("azimuth", 100)
         counters = client.counters
     assert counters.incomplete == {"azimuth": 50}
-    assert counters.unknown_members == {"azimuth": list(new)}
+    # Not as JSON escapes it.
+    assert counters.unknown_members == {"azimuth": [*new, "windé", "a\\nb"]}
     assert sum("azimuth: the TMA sends the member 'new" in message for message in caplog.messages) == 30
     told = [message for message in caplog.messages if "the member 'actualTorque'" in message]
-    assert 2 < len(told) < 20
-    assert any(message.startswith("missing member of azimuth: suppressed ") for message in caplog.messages)
+    # Missing, back, and the one of this minute.
+    assert len(told) == 3
+    assert "missing member actualTorque of azimuth: suppressed 96 more messages like this" in caplog.messages
 
 
 @pytest.mark.parametrize("by_variable", [False, True])
@@ -166,6 +169,7 @@ async def test_with_the_new_file(
         await kafka_reader.read_count("azimuth", 2)
         counters = client.counters
         assert client.unsupported_topic_ids == {29}
+        assert client.take_snapshot().tma_interface == str(new_file)
     assert (counters.published, counters.unsupported, counters.total_dropped) == (5, 1, 0)
     drives = frames["azimuthDrives"][1]
     assert records["azimuthDrives"]["current"] == [drives[f"current{number}"] for number in range(1, 19)]

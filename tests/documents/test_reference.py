@@ -63,7 +63,7 @@ def test_counters() -> None:
     assert {field.name for field in dataclasses.fields(Counters)} <= set(figures) <= named
     assert {reason.value for reason in DropReason} <= named
     assert named - set(figures) - {reason.value for reason in DropReason} == {
-        *("time", "pid", "version", "connected", "last_frame_age")
+        *("time", "pid", "version", "tma_interface", "connected", "last_frame_age")
     }
 
 

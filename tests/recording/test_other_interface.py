@@ -79,7 +79,7 @@ def test_the_recorder_need_not_have_known_the_interface(tmp_path: Path, new_file
     recording = Recording(tmp_path)
     assert len(recording.read_columns("azimuth")) == 0
     assert recording.invalid_frames["azimuth"] == NUM_TICKS
-    with pytest.raises(ValueError, match="expected a telemetry topic of the TMA, got 'encoderHeads'"):
+    with pytest.raises(ValueError, match=r"\(packaged tables\), got 'encoderHeads'; tma_interface= gives"):
         recording.read_columns("encoderHeads")
 
 

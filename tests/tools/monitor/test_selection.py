@@ -1,6 +1,9 @@
+import dataclasses
+
 import pytest
 
 from lsst.ts.mtmount.sal import load_packaged_interface
+from lsst.ts.mtmount.tma_interface import TmaInterface, TmaMember, TmaTopic
 from lsst.ts.mtmount.tools.monitor import FieldName, Selection, SelectionError
 from lsst.ts.mtmount.tools.monitor.selection import to_sal_name, to_short_name
 
@@ -103,3 +106,10 @@ def test_find_value() -> None:
 def test_short_names_lead_back(name: str) -> None:
     assert to_sal_name(to_short_name(name)) == name
     assert len(to_short_name(name)) <= 25
+
+
+def test_a_topic_that_only_the_tma_has() -> None:
+    topic = TmaTopic(28, "onlyTheTmaHas", 50, (TmaMember("timestamp", "timestamp"),))
+    interface = dataclasses.replace(INTERFACE, tma_interface=TmaInterface((topic,)))
+    with pytest.raises(SelectionError, match="onlyTheTmaHas: SAL has no such topic; the TMA sends it"):
+        Selection.make(interface, ["onlyTheTmaHas"], ())

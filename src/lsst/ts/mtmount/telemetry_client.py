@@ -433,7 +433,7 @@ class TelemetryClient(Client):
                 self._pipeline.limited_log.log(
                     "Heartbeat failed", logging.ERROR, f"Heartbeat failed: {describe_error(error)}"
                 )
-            self._pipeline.limited_log.flush()
+            self._pipeline.flush_logs()
             await asyncio.sleep(self.heartbeat_interval)
 
     @property
@@ -610,6 +610,7 @@ class TelemetryClient(Client):
             last_frame_time=self.last_receive_time,
             kafka_stalled=self._sal.publisher.measure_stall(),
             clock_offset=self._pipeline.clock_offset.offset,
+            tma_interface=self._sal.tma_interface.source,
         )
 
     def describe_loss(self) -> str:

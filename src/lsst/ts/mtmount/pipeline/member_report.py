@@ -1,5 +1,6 @@
 """Telling where frames and the TMA's interface differ: members that are new, and members that are gone."""
 
+import json
 import logging
 import re
 from collections.abc import Collection
@@ -28,11 +29,15 @@ class _Topic:
 
 
 class MemberReport:
-    """Logs each member once that no table knows, or that frames lack."""
+    """Logs each member once that no table knows, or that frames lack.
 
-    def __init__(self, log: logging.Logger, limited_log: RateLimitedLog) -> None:
+    What frames lack, have again, and lack again is logged once a minute at most; ``limited_log`` is for
+    its owner to flush.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._limited_log = limited_log
+        self.limited_log = RateLimitedLog(log, max_lines=1, interval=60.0)
         self._topics: dict[int, _Topic] = {}
 
     def add_topic(self, name: str, record: Record, codec: TopicCodec, known: Collection[str]) -> None:
@@ -71,7 +76,8 @@ class MemberReport:
             topic.told.add(change)
             self._log.log(level, text)
         else:
-            self._limited_log.log(f"missing member of {topic.name}", level, text)
+            # Both names are the interface's, so their number is bounded.
+            self.limited_log.log(f"missing member {change[0]} of {topic.name}", level, text)
 
     def note_unknown(self, topic_id: int, name: str) -> None:
         """Tell that a member came that the codec does not know."""
@@ -79,7 +85,7 @@ class MemberReport:
         if name in topic.known:
             # SAL's interface lacks its field, which was told at the start.
             return
-        shown = escape(name)
+        shown = escape(_unescape(name))
         topic.unknown.append(shown)
         taker = self._find_field(topic.record, name)
         remedy = (
@@ -100,3 +106,11 @@ class MemberReport:
                 continue
             return candidate
         return ""
+
+
+def _unescape(name: str) -> str:
+    """Return a name as it is meant; the frame has it as JSON, and it may be cut within an escape."""
+    try:
+        return str(json.loads(f'"{name}"'))
+    except ValueError:
+        return name

@@ -111,7 +111,7 @@ class TelemetryPipeline:
         self._publisher = sal.publisher
         self._acknowledged_means_sent = not sal.publisher.settings.has_acknowledgements
         self._user_code = UserCodeTime(log)
-        self._members = MemberReport(log, self.limited_log)
+        self._members = MemberReport(log)
         self._drops = DropReport(self.limited_log, strict=strict, on_drop=on_drop, dead_letter=dead_letter)
         # Whom a frame that is dropped now was given to.
         self._culprit = ""
@@ -261,6 +261,11 @@ class TelemetryPipeline:
         self.last_pause_end = time.monotonic()
         self._pause = DecoderState.NEED_MORE
 
+    def flush_logs(self, *, force: bool = False) -> None:
+        """Write what the rate limits of the log have left out; see `RateLimitedLog.flush`."""
+        self.limited_log.flush(force=force)
+        self._members.limited_log.flush(force=force)
+
     def drop_rest(self, buffer: FrameBuffer) -> None:
         """Count as dropped what came of a frame that the TMA did not complete."""
         error = FrameError(DropReason.CUT_OFF, "the telemetry ended in the middle of the frame")
@@ -280,7 +285,7 @@ class TelemetryPipeline:
                     self._drops.leave_callback(f"the end has {DROP_TIMEOUT:g} s for it")
         finally:
             self._user_code.close()
-            self.limited_log.flush(force=True)
+            self.flush_logs(force=True)
 
     def _drop_some(self, buffer: FrameBuffer, error: FrameError) -> bool:
         """Drop what is in the buffer; return whether that was all, within the time budget."""

@@ -256,6 +256,7 @@ def _make_report(args: argparse.Namespace, client: RunnableClient) -> ReportFile
             "time": datetime.now(UTC).isoformat(),
             "pid": os.getpid(),
             "version": __version__,
+            "tma_interface": snapshot.tma_interface,
             "connected": snapshot.connected,
             "last_frame_age": age if snapshot.last_frame_time else None,
         }

@@ -54,6 +54,8 @@ class Snapshot:
         How long Kafka has acknowledged nothing while messages wait [s].
     clock_offset
         The TMA's clock less ours, NaN if it is not known [s].
+    tma_interface
+        Where the description of the TMA's interface is from.
     """
 
     counters: Counters
@@ -62,6 +64,7 @@ class Snapshot:
     last_frame_time: float
     kafka_stalled: float
     clock_offset: float
+    tma_interface: str = ""
 
 
 class MetricsServer:

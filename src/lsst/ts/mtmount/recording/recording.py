@@ -42,7 +42,8 @@ class Recording:
     path : path-like
         A file, or a folder.
     tma_interface : `TmaInterface`, path or `None`
-        What the TMA sent; see `choose_tma_interface`. The recorder need not have known it.
+        What the TMA sent. None: the file that ``MTMOUNT_TMA_INTERFACE`` names, or else the packaged
+        interface. The recorder need not have known it.
 
     Attributes
     ----------
@@ -162,7 +163,10 @@ class Recording:
         import numpy as np
 
         if topic not in self._interface.by_name:
-            raise ValueError(f"expected a telemetry topic of the TMA, got {topic!r}")
+            raise ValueError(
+                f"expected a telemetry topic of the TMA interface ({self._interface.source}), got {topic!r}; "
+                "tma_interface= gives another interface"
+            )
         decoder = _make_decoder(self._interface.by_name[topic], fields)
         parts: list[npt.NDArray[Any]] = []
         batch: list[tuple[int, bytes]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -80,13 +80,14 @@ class Selection:
         or `ALL_TOPICS`. Events may be some that the interface does not know, such as the CSC's own.
         """
         known = {topic.sal_name: topic for topic in interface.topics.values()}
+        sent = interface.tma_interface.by_name
         fields = tuple(dict.fromkeys(fields))
         names: dict[str, None] = {}
         for name in [*topics, *(field.topic for field in fields)]:
             if name == ALL_TOPICS:
                 names |= dict.fromkeys(known)
             else:
-                names[_check_topic(to_sal_name(name), known)] = None
+                names[_check_topic(to_sal_name(name), known, sent)] = None
         for field in fields:
             if field.topic in known:
                 _check_field(field, known[field.topic])
@@ -107,8 +108,10 @@ def to_short_name(sal_name: str) -> str:
     return sal_name
 
 
-def _check_topic(name: str, known: Iterable[str]) -> str:
+def _check_topic(name: str, known: Iterable[str], sent: Collection[str]) -> str:
     if name not in known and not (name.startswith(EVENT_PREFIX) and TOPIC_NAME.fullmatch(name)):
+        if name in sent:
+            raise SelectionError(f"{name}: SAL has no such topic; the TMA sends it, and it is not published")
         name = to_short_name(name)
         raise SelectionError(f"expected a topic, got {name!r}{_suggest(name, map(to_short_name, known))}")
     return name
