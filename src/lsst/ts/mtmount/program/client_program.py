@@ -111,7 +111,10 @@ async def run_program(make_client: Callable[..., RunnableClient]) -> int:
         except TmaInterfaceError as error:
             print(failed("TMA interface", str(error)))
             return 1
-        return await run_in_daemon_thread(functools.partial(run_health_check, args, tma_interface))
+        preprocessed = [name for name in tma_interface.by_name if hasattr(make_client, f"_preprocess_{name}")]
+        return await run_in_daemon_thread(
+            functools.partial(run_health_check, args, tma_interface, preprocessed)
+        )
     loop = asyncio.get_running_loop()
     with QueuedOutput(), ShutdownWatchdog(EARLY_LIMIT, _report_forced_end) as watchdog:
         if not isinstance(loop, ProgramEventLoop):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ...core import FrameError, Record
 from ...pipeline.topic_fields import choose_fields, make_codec
@@ -16,15 +16,18 @@ __all__ = ["FrameCheck"]
 
 
 class FrameCheck:
-    """Decodes frames as the client does, and tells what it would drop or ignore."""
+    """Decodes frames as the client does, and tells what it would drop or ignore.
 
-    def __init__(self, interface: Interface) -> None:
+    Frames of topics in ``preprocessed`` are left out: a subclass of the client changes them first.
+    """
+
+    def __init__(self, interface: Interface, preprocessed: Collection[str] = ()) -> None:
         self._codecs = {}
         self._known = interface.tma_interface.by_id
         for topic_id, topic in self._known.items():
             info = interface.topics.get(make_attr_name(topic.sal_topic))
-            if info is None:
-                # SAL lacks it: its frames are unsupported.
+            if info is None or topic.sal_topic in preprocessed:
+                # What SAL lacks is unsupported.
                 continue
             record = Record(info.record_fields(), schema_id=None, rev_code="", origin=0)
             codec = make_codec(topic_id, "", record, choose_fields(topic, record))

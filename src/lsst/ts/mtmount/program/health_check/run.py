@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from ...resilience.escape import describe_error
 from ...sal import InterfaceError
@@ -61,7 +61,9 @@ class _Group:
         return self.findings
 
 
-def run_health_check(args: argparse.Namespace, tma_interface: TmaInterface) -> int:
+def run_health_check(
+    args: argparse.Namespace, tma_interface: TmaInterface, preprocessed: Collection[str] = ()
+) -> int:
     """Check all that a run with these options needs, and print one line for each finding.
 
     Parameters
@@ -70,13 +72,15 @@ def run_health_check(args: argparse.Namespace, tma_interface: TmaInterface) -> i
         The program's options.
     tma_interface : `TmaInterface`
         What the TMA sends.
+    preprocessed : `Collection` [`str`]
+        SAL topics whose frames a subclass of the client changes.
 
     Returns
     -------
     status : `int`
         Exit status: 1 if anything failed, else 0.
     """
-    findings = list(find_all(args, tma_interface))
+    findings = list(find_all(args, tma_interface, preprocessed))
     if args.json:
         print(json.dumps([_as_dict(finding) for finding in findings], indent=4))
     else:
@@ -85,7 +89,9 @@ def run_health_check(args: argparse.Namespace, tma_interface: TmaInterface) -> i
     return int(any(finding.status is Status.FAILED for finding in findings))
 
 
-def find_all(args: argparse.Namespace, tma_interface: TmaInterface) -> Iterator[Finding]:
+def find_all(
+    args: argparse.Namespace, tma_interface: TmaInterface, preprocessed: Collection[str]
+) -> Iterator[Finding]:
     """Run all checks; yield what they find, in the order of a start."""
     deadline = time.monotonic() + TIME_LIMIT
     yield from describe_tma_interface(tma_interface)
@@ -95,7 +101,7 @@ def find_all(args: argparse.Namespace, tma_interface: TmaInterface) -> Iterator[
     except InterfaceError as error:
         findings = [failed("SAL interface", str(error), "Kafka and registry are not checked without")]
     offsets: list[float] = []
-    frames = None if interface is None else FrameCheck(interface)
+    frames = None if interface is None else FrameCheck(interface, preprocessed)
     check_frames = functools.partial(
         check_tma,
         *(args.host, args.port, tma_interface, offsets, frames),
