@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,15 @@ import pytest
 
 from lsst.ts.mtmount.commands.compare_interfaces import main
 from lsst.ts.mtmount.tma_interface import TmaInterface, TmaTopic, format_table, load_packaged_tma_interface
+from lsst.ts.mtmount.tools.interface_comparison import live as live_module
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..sal.interface_files import change_field, packaged_fields, write_interface
 from ..tma_interface.configuration import SMALL_FILE, SMALL_TABLE
 
 PACKAGED = load_packaged_tma_interface()
+
+VALUES_OF_NO_TYPE: tuple[Any, ...] = ("abc", {}, [1])
 
 
 def compare(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, list[dict[str, Any]]]:
@@ -167,26 +172,133 @@ async def test_live(capsys: pytest.CaptureFixture[str]) -> None:
         status, differences = await asyncio.to_thread(compare, capsys, *args)
     assert status == 1
     seen = {"azimuth", "azimuthDrives", "encoder", "lockingPins"}
-    live = [difference for difference in differences if difference["what"] == "is not sent"]
+    live = [
+        difference
+        for difference in differences
+        if difference["what"].startswith(("is not sent", "was not seen"))
+    ]
+    assert "was not seen; 0.6 s were too short for its period of 5 s" in {
+        difference["what"] for difference in live if difference["topic"] == "oilSupplySystem"
+    }
     assert {difference["topic"] for difference in live} == set(PACKAGED.by_name) - seen
     others = {difference["topic"] for difference in differences if difference not in live}
     assert others == {"capacitorBank", "topEndChiller"}
 
 
-@pytest.mark.parametrize(
-    "line", [b"{}\r\n", b"\xff\r\n", b"[" * 100_000 + b"\r\n", b'{"topicID": 0}\r\n', b""]
-)
-async def test_live_without_frames(capsys: pytest.CaptureFixture[str], line: bytes) -> None:
-    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(line)
+@asynccontextmanager
+async def serve(*lines: bytes, closes: bool = True) -> AsyncIterator[str]:
+    """Serve lines to each client; give the name of the interface."""
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.writelines(lines)
         await writer.drain()
+        if not closes:
+            await reader.read()
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        status = await asyncio.to_thread(main, [f"live:127.0.0.1:{port}", "tma:packaged"])
+    async with await asyncio.start_server(send, "127.0.0.1", 0) as server:
+        yield f"live:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def make_frame(**changes: Any) -> bytes:
+    """Make a frame of azimuth; a change to ``...`` leaves the member out."""
+    members = {"topicID": 6, **dict.fromkeys(PACKAGED.by_name["azimuth"].by_name, 1.5), **changes}
+    return json.dumps({name: value for name, value in members.items() if value is not ...}).encode() + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{}\r\n", "1 frame could not be understood"),
+        (b"\xff\r\n" * 3, "3 frames could not be understood"),
+        (b"[" * 100_000 + b"\r\n", "1 frame could not be understood"),
+        (b'{"topicID": 0}\r\n', "1 frame could not be understood"),
+        (b"", "the TMA closed the connection after 0.0 s of 10 s"),
+    ],
+)
+async def test_live_without_frames(capsys: pytest.CaptureFixture[str], line: bytes, reason: str) -> None:
+    async with serve(line) as live:
+        status = await asyncio.to_thread(main, [live, "tma:packaged", "--json"])
     assert status == 2
-    assert "expected frames of topics, got none" in capsys.readouterr().err
+    output = capsys.readouterr()
+    assert "expected frames of topics, got none" in output.err
+    assert reason in output.err
+    assert reason in json.loads(output.out)["error"]
+    assert "within" not in output.err
+
+
+async def test_live_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serve(closes=False) as live:
+        status = await asyncio.to_thread(main, [live, "tma:packaged", "--duration", "0.2"])
+    assert status == 2
+    assert "got none: none came within 0.2 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("frames", "kind", "what"),
+    [
+        ([{"actualTorque": ...}, {}], "member", "has actualTorque not in all frames (1 of 2)"),
+        *(
+            (
+                [{"actualTorque": value}, {}],
+                "type",
+                "has values of actualTorque that no type takes, in 1 of 2 frames",
+            )
+            for value in VALUES_OF_NO_TYPE
+        ),
+        (
+            [{"wind-load": 1, "a b": 1, "": 1, "\x1b": 1, "wind\xe9": 1, "6": 1}],
+            "member",
+            "also sends names that no map can have: 'wind-load', 'a b', '', '\\x1b', 'wind\xe9' and 1 more",
+        ),
+    ],
+)
+@pytest.mark.parametrize("other", ["tma:packaged", "sal:packaged"])
+async def test_live_frames_that_lose(
+    capsys: pytest.CaptureFixture[str], frames: list[dict[str, Any]], kind: str, what: str, other: str
+) -> None:
+    async with serve(*(make_frame(**changes) for changes in frames)) as live:
+        status, differences = await asyncio.to_thread(compare, capsys, live, other)
+    assert status == 1
+    assert (kind, what, True) in [
+        (difference["kind"], difference["what"], difference["is_loss"])
+        for difference in differences
+        if difference["topic"] == "azimuth"
+    ]
+
+
+async def test_live_remarks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "MAX_TOPICS", 1)
+    async with serve(make_frame(), make_frame(topicID=7), b"x\r\n") as live:
+        await asyncio.to_thread(main, [live, "tma:packaged"])
+    errors = capsys.readouterr().err
+    assert "the TMA closed the connection after 0.0 s of 10 s" in errors
+    assert "1 frame could not be understood" in errors
+    assert "frames of topics beyond the first 1 were left out: 1" in errors
+
+
+async def test_what_is_live_is_what_is_sent(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "interface.csv"
+    async with serve(make_frame()) as live:
+        await asyncio.to_thread(main, ["tma:packaged", live, "--json", "--export", str(path)])
+    (pair,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert (pair["first"], pair["second"]) == (live, "tma:packaged")
+    assert path.read_text() == format_table(PACKAGED)
+
+
+def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = write_changed(tmp_path / "a", "azimuth", **without(PACKAGED.by_name["azimuth"], "actualTorque"))
+    _, (difference,) = compare(capsys, changed, "tma:packaged")
+    assert difference == {
+        "topic": "azimuth",
+        "what": "does not send actualTorque",
+        "effect": "each frame is dropped",
+        "is_loss": True,
+        "kind": "member",
+        "member": "actualTorque",
+    }
+    assert main(["tma:packaged", "tma:/nowhere", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out) == {"error": "/nowhere: No such file or directory"}
 
 
 def test_export(tmp_path: Path) -> None:

@@ -35,11 +35,14 @@ def make_parser() -> argparse.ArgumentParser:
         NAME,
         description="Compare what the TMA sends, what a client's map of it has, and what SAL has.",
         epilog="An interface is tma:FILE, tma:packaged, sal:FOLDER, sal:installed, sal:packaged or "
-        "live:HOST:PORT. Of two of the TMA, the first is what is sent and the second is the client's map. "
+        "live:HOST:PORT. Of two of the TMA, the first is what is sent and the second is the client's map; "
+        "what is live is always what is sent, wherever it is named. "
         "Exit status: 0 if nothing would be lost; 1 if a frame, member or field would be lost, or its type "
         "differs; 2 if they cannot be compared.",
     )
-    parser.add_argument("interfaces", nargs="+", metavar="INTERFACE", help="two or three of them")
+    parser.add_argument(
+        "interfaces", nargs="+", metavar="INTERFACE", help="two or three of them; one is enough with --export"
+    )
     parser.add_argument(
         "--duration",
         type=parse_seconds,
@@ -52,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--export",
         type=parse_output_file,
         metavar="FILE",
-        help="write the first interface, one of the TMA, as a table (CSV) for --tma-interface",
+        help="write the interface that is named first, one of the TMA, as a table (CSV) for --tma-interface",
     )
     return parser
 
@@ -116,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     num_wanted = (1, 2, 3) if args.export is not None else (2, 3)
     if len(args.interfaces) not in num_wanted:
-        parser.error(f"expected two or three interfaces, got {len(args.interfaces)}")
+        wanted = "one to three" if args.export is not None else "two or three"
+        parser.error(f"expected {wanted} interfaces, got {len(args.interfaces)}")
     try:
         sources = load_sources(args.interfaces, args.duration)
         if args.export is not None:
@@ -126,11 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
             args.export.replace(format_table(sources[0].tma).encode())
     except SourceError as error:
-        print_error(NAME, str(error))
-        return FAILED
+        return fail(str(error), is_json=args.json)
     except OSError as error:
-        print_error(NAME, f"--export {args.export.path}: {error.strerror}")
-        return FAILED
+        return fail(f"--export {args.export.path}: {error.strerror}", is_json=args.json)
     for source in sources:
         for remark in source.tma.remarks if source.tma else ():
             print(f"{NAME}: {escape(source.name)}: {escape(remark)}", file=sys.stderr)
@@ -138,6 +140,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     has_loss = any(comparison.has_loss for comparison in comparisons)
     print_comparisons(comparisons, has_loss=has_loss, is_json=args.json)
     return LOSS if has_loss else NO_LOSS
+
+
+def fail(message: str, *, is_json: bool) -> int:
+    """Say why the interfaces cannot be compared, as JSON, too, if that is wanted; return the status."""
+    print_error(NAME, message)
+    if is_json:
+        print(json.dumps({"error": escape(message)}, indent=4))
+    return FAILED
 
 
 def print_comparisons(comparisons: Sequence[Comparison], *, has_loss: bool, is_json: bool) -> None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from ..tma_interface import Difference, TmaInterface, TmaTopic, fit_to_sal, list_names
+from ..tma_interface import Difference, TmaInterface, TmaTopic, fit_to_sal, list_names, make_difference
 from .fields import FieldInfo
 from .schema import TopicInfo, make_attr_name
 
@@ -133,13 +133,13 @@ def compare_tma_with_sal(
     for sent in fit_tma_to_sal(tma_interface, topics.values()).topics:
         info = topics.get(sent.sal_topic)
         if info is None:
-            yield Difference(sent.sal_topic, "is not in SAL", "its frames are ignored", True)
+            yield Difference(sent.sal_topic, "is not in SAL", "its frames are ignored", True, "topic")
         else:
             # The fitting takes over SAL's types: what was said of them before is compared.
             yield from _compare_topic_with_sal(sent, info, tma_interface.by_name[sent.sal_topic])
     for name in topics:
         if name not in tma_interface.by_name and name not in CLIENT_TOPICS:
-            yield Difference(name, "is in SAL and never sent", "it is never written", False)
+            yield Difference(name, "is in SAL and never sent", "it is never written", False, "topic")
 
 
 def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo, described: TmaTopic) -> Iterator[Difference]:
@@ -149,13 +149,23 @@ def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo, described: TmaTopic
     missing = [member.name for member in sent.members if member.field not in known]
     if missing:
         yield Difference(
-            name, f"sends what SAL lacks: {', '.join(missing)}", "these members are ignored", True
+            name,
+            f"sends what SAL lacks: {', '.join(missing)}",
+            "these members are ignored",
+            True,
+            "member",
+            " ".join(missing),
         )
     if unsent := [field for field in known if field not in sent.fields]:
         yield Difference(
-            name, f"has in SAL, never sent: {', '.join(unsent)}", "these fields stay zero", False
+            name,
+            f"has in SAL, never sent: {', '.join(unsent)}",
+            "these fields stay zero",
+            False,
+            "field",
+            " ".join(unsent),
         )
-    changes: dict[tuple[str, str, bool], list[str]] = {}
+    changes: dict[tuple[str, str, bool, str], list[tuple[str, str]]] = {}
     for field_name, members in sent.fields.items():
         if (field := known.get(field_name)) is None:
             continue
@@ -163,50 +173,60 @@ def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo, described: TmaTopic
         types = {described.by_name[member.name].sal_type for member in members}
         other_types = sorted(types - {None, field.sal_type}, key=str)
         if field.sal_type == "string":
-            change = ("has strings in SAL", "not written", True)
-            changes.setdefault(change, []).append(field_name)
+            change = ("has strings in SAL", "not written", True, "type")
+            changes.setdefault(change, []).append((field_name, field_name))
         elif other_types:
-            change = ("has other types in SAL", "values are converted", True)
+            change = ("has other types in SAL", "values are converted", True, "type")
             text = f"{field_name} {field.sal_type} instead of {', '.join(map(str, other_types))}"
-            changes.setdefault(change, []).append(text)
+            changes.setdefault(change, []).append((field_name, text))
         if count != field.count:
             is_scalar = field.count == 1
             change = (
-                ("has scalars in SAL where the TMA sends arrays", "not written", True)
+                ("has scalars in SAL where the TMA sends arrays", "not written", True, "count")
                 if is_scalar
-                else ("has other counts in SAL", "the TMA's elements are written", False)
+                else ("has other counts in SAL", "the TMA's elements are written", False, "count")
             )
-            changes.setdefault(change, []).append(f"{field_name} {field.count} instead of {count}")
+            text = f"{field_name} {field.count} instead of {count}"
+            changes.setdefault(change, []).append((field_name, text))
         if unit and SECOND.get(unit, unit) != SECOND.get(field.units, field.units):
-            change = ("has other units in SAL", "values are not converted", False)
-            changes.setdefault(change, []).append(f"{field_name} {field.units!r} instead of {unit!r}")
-    for (what, effect, is_loss), texts in changes.items():
-        yield Difference(name, f"{what}: {', '.join(texts)}", effect, is_loss)
+            change = ("has other units in SAL", "values are not converted", False, "unit")
+            text = f"{field_name} {field.units!r} instead of {unit!r}"
+            changes.setdefault(change, []).append((field_name, text))
+    for (what, effect, is_loss, kind), texts in changes.items():
+        yield make_difference(name, what, effect, is_loss, kind, texts)
 
 
 def compare_sal(old: Mapping[str, TopicInfo], new: Mapping[str, TopicInfo]) -> Iterator[Difference]:
     """Compare two SAL interfaces: what changes when the second takes the place of the first."""
     for name, topic in old.items():
         if name not in new:
-            yield Difference(name, "is gone", "it is not published", True)
+            yield Difference(name, "is gone", "it is not published", True, "topic")
             continue
         before = {field.name: field for field in topic.fields}
         after = {field.name: field for field in new[name].fields}
-        for what, effect, is_loss, texts in (
-            ("lacks", "not written", True, [field for field in before if field not in after]),
+        for what, effect, is_loss, kind, texts in (
+            (
+                "lacks",
+                "not written",
+                True,
+                "field",
+                [(field, field) for field in before if field not in after],
+            ),
             (
                 "also has",
                 "zero, unless the TMA sends it",
                 False,
-                [field for field in after if field not in before],
+                "field",
+                [(field, field) for field in after if field not in before],
             ),
             *(
                 (
                     f"has other {kind}",
                     effect,
                     is_loss,
+                    kind.removesuffix("s"),
                     [
-                        f"{field} {get(after[field])} instead of {get(before[field])}"
+                        (field, f"{field} {get(after[field])} instead of {get(before[field])}")
                         for field in before
                         if field in after and get(after[field]) != get(before[field])
                     ],
@@ -215,7 +235,7 @@ def compare_sal(old: Mapping[str, TopicInfo], new: Mapping[str, TopicInfo]) -> I
             ),
         ):
             if texts:
-                yield Difference(name, f"{what}: {', '.join(texts)}", effect, is_loss)
+                yield make_difference(name, what, effect, is_loss, kind, texts)
     for name in new:
         if name not in old:
-            yield Difference(name, "is new", "published if the TMA sends it", False)
+            yield Difference(name, "is new", "published if the TMA sends it", False, "topic")

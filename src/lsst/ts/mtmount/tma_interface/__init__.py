@@ -2,7 +2,7 @@
 
 from .choice import TMA_INTERFACE_VARIABLE, choose_tma_interface, describe_choice, log_choice
 from .description import TICK_MS, TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
-from .differences import Difference, compare_tma_interfaces, list_names
+from .differences import Difference, compare_tma_interfaces, list_names, make_difference
 from .grouping import fit_to_sal
 from .load import load_packaged_tma_interface, load_tma_interface
 from .table import format_table
@@ -24,4 +24,5 @@ __all__ = [
     "load_packaged_tma_interface",
     "load_tma_interface",
     "log_choice",
+    "make_difference",
 ]

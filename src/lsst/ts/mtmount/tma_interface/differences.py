@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from ..resilience.escape import escape
 from .description import TmaInterface, TmaTopic
 
-__all__ = ["Difference", "compare_tma_interfaces", "list_names"]
+__all__ = ["Difference", "compare_tma_interfaces", "list_names", "make_difference"]
 
 #: How many names a text lists.
 MAX_LISTED = 5
 MAX_NAME = 100
+
+#: What is said of a topic that the map has, and the TMA does not.
+NOT_SENT = "is not sent"
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Difference:
     what: str  #: What is different
     effect: str  #: What that does
     is_loss: bool  #: Would a frame, a member or a field be lost, or has it another type?
+    kind: str  #: ``topic``, ``topic ID``, ``member``, ``field``, ``count``, ``type``, ``unit`` or ``period``
+    member: str = ""  #: Its members or fields, separated by blanks; empty if it is about the topic
 
 
 def compare_tma_interfaces(sent: TmaInterface, used: TmaInterface) -> Iterator[Difference]:
@@ -35,12 +40,22 @@ def compare_tma_interfaces(sent: TmaInterface, used: TmaInterface) -> Iterator[D
                 f"is sent, with topic ID {topic.topic_id} and {len(topic.members)} members",
                 "its frames are ignored",
                 True,
+                "topic",
             )
         else:
             yield from _compare_topics(topic, other)
     for topic in used.topics:
         if topic.sal_topic not in sent.by_name:
-            yield Difference(topic.sal_topic, "is not sent", "its SAL topic is never written", True)
+            yield Difference(topic.sal_topic, NOT_SENT, "its SAL topic is never written", True, "topic")
+
+
+def make_difference(
+    topic: str, what: str, effect: str, is_loss: bool, kind: str, changes: Iterable[tuple[str, str]]
+) -> Difference:
+    """Make a difference of several members or fields; ``changes`` are their names and what changed."""
+    changes = list(changes)
+    texts = ", ".join(text for _, text in changes)
+    return Difference(topic, f"{what}: {texts}", effect, is_loss, kind, " ".join(name for name, _ in changes))
 
 
 def list_names(names: Iterable[str]) -> str:
@@ -54,36 +69,43 @@ def _compare_topics(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
     name = sent.sal_topic
     if sent.topic_id != used.topic_id:
         yield Difference(
-            name, f"has topic ID {sent.topic_id} instead of {used.topic_id}", "its frames are not known", True
+            name,
+            f"has topic ID {sent.topic_id} instead of {used.topic_id}",
+            "its frames are not known",
+            True,
+            "topic ID",
         )
     yield from _compare_members(sent, used)
     both = [(member, used.by_name[member.name]) for member in sent.members if member.name in used.by_name]
     moved = [
-        f"{member.name} in {member.field}[{member.index}] instead of {other.field}[{other.index}]"
+        (
+            member.name,
+            f"{member.name} in {member.field}[{member.index}] instead of {other.field}[{other.index}]",
+        )
         for member, other in both
         if (member.field, member.index) != (other.field, other.index)
     ]
     if moved:
-        yield Difference(
-            name, f"has members in other fields: {', '.join(moved)}", "they go to the map's fields", True
+        yield make_difference(
+            name, "has members in other fields", "they go to the map's fields", True, "field", moved
         )
     types = {
-        f"{other.field} {member.sal_type} instead of {other.sal_type}": None
+        (other.field, f"{other.field} {member.sal_type} instead of {other.sal_type}"): None
         for member, other in both
         if None not in (member.sal_type, other.sal_type) and member.sal_type != other.sal_type
     }
     if types:
-        yield Difference(name, f"has other types: {', '.join(types)}", "values are converted", True)
+        yield make_difference(name, "has other types", "values are converted", True, "type", types)
     units = {
-        f"{other.field} {member.unit!r} instead of {other.unit!r}": None
+        (other.field, f"{other.field} {member.unit!r} instead of {other.unit!r}"): None
         for member, other in both
         if None not in (member.unit, other.unit) and member.unit != other.unit
     }
     if units:
-        yield Difference(name, f"has other units: {', '.join(units)}", "values are not converted", False)
+        yield make_difference(name, "has other units", "values are not converted", False, "unit", units)
     if sent.period_ms != used.period_ms:
         yield Difference(
-            name, f"comes every {sent.period_ms} ms instead of {used.period_ms} ms", "none", False
+            name, f"comes every {sent.period_ms} ms instead of {used.period_ms} ms", "none", False, "period"
         )
 
 
@@ -110,16 +132,16 @@ def _compare_members(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
         if member.name not in sent.by_name and member.field not in (*grown, *shrunk)
     ]
     dropped = "each frame is dropped"
-    for what, effect in (
-        (f"also sends {', '.join(new)}" if new else "", "these members are ignored"),
-        (f"does not send {', '.join(gone)}" if gone else "", dropped),
-        (_describe_counts(sent, used, grown), "the new elements are ignored"),
-        (_describe_counts(sent, used, shrunk), dropped),
+    for what, effect, kind, names in (
+        (f"also sends {', '.join(new)}", "these members are ignored", "member", new),
+        (f"does not send {', '.join(gone)}", dropped, "member", gone),
+        (_describe_counts(sent, used, grown), "the new elements are ignored", "count", grown),
+        (_describe_counts(sent, used, shrunk), dropped, "count", shrunk),
     ):
-        if what:
-            yield Difference(name, what, effect, True)
+        if names:
+            yield Difference(name, what, effect, True, kind, " ".join(names))
 
 
 def _describe_counts(sent: TmaTopic, used: TmaTopic, fields: list[str]) -> str:
     changes = [f"{field} {len(sent.fields[field])} instead of {len(used.fields[field])}" for field in fields]
-    return f"has other numbers of elements: {', '.join(changes)}" if changes else ""
+    return f"has other numbers of elements: {', '.join(changes)}"

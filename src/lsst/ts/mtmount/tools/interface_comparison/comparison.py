@@ -35,7 +35,7 @@ def compare_sources(sources: Sequence[Source]) -> list[Comparison]:
     SAL's. Each is compared with the one before it; a SAL interface with the last
     one of the TMA, if there is one.
     """
-    ordered = sorted(sources, key=lambda source: 2 if source.tma is None else 1 - source.is_live)
+    ordered = sorted(sources, key=lambda source: 2 if source.tma is None else source.look is None)
     comparisons = []
     for previous, source in itertools.pairwise(ordered):
         if source.tma is None:
@@ -43,10 +43,14 @@ def compare_sources(sources: Sequence[Source]) -> list[Comparison]:
         else:
             first = previous
         if first.tma is None:
-            found = compare_sal(first.sal, source.sal)
+            found = list(compare_sal(first.sal, source.sal))
         elif source.tma is None:
-            found = compare_tma_with_sal(first.tma, source.sal)
+            found = list(compare_tma_with_sal(first.tma, source.sal))
         else:
-            found = compare_tma_interfaces(first.tma, source.tma)
+            found = list(compare_tma_interfaces(first.tma, source.tma))
+        if first.tma is not None and first.look is not None:
+            # To compare with SAL alone, the map has what was seen.
+            taken = source.tma or first.tma
+            found = [*first.look.compare(first.tma, taken), *first.look.excuse(found, taken)]
         comparisons.append(Comparison(first.name, source.name, tuple(found)))
     return comparisons

@@ -5,20 +5,51 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
-from ...tma_interface import TICK_MS, TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
+from ...tma_interface import (
+    TICK_MS,
+    Difference,
+    TmaInterface,
+    TmaInterfaceError,
+    TmaMember,
+    TmaTopic,
+    list_names,
+)
 from ...tma_interface.description import check_name
+from ...tma_interface.differences import NOT_SENT
 from ...tma_interface.grouping import group_numbered
 
-__all__ = ["listen"]
+__all__ = ["Look", "listen"]
 
 #: Bounds against a hostile sender.
 MAX_TOPICS = 1000
 MAX_MEMBERS = 10_000
 
+#: The part of a name that is told [characters].
+MAX_QUOTED = 60
+
 CONNECTION_TIMEOUT = 10.0
+
+
+@dataclass
+class SeenMember:
+    """What was seen of one member of a topic."""
+
+    num_frames: int = 0
+    num_nulls: int = 0
+    num_bad: int = 0  #: Frames with a value that no type takes
+    is_boolean: bool = True  #: Were all values booleans?
+
+    def take(self, value: object) -> None:
+        """Take the value of one frame."""
+        self.num_frames += 1
+        self.num_nulls += value is None
+        self.num_bad += isinstance(value, str | list | dict)
+        self.is_boolean &= isinstance(value, bool)
 
 
 class SeenTopic:
@@ -27,8 +58,8 @@ class SeenTopic:
     def __init__(self) -> None:
         self.num_frames = 0
         self.first = self.last = 0.0
-        # Name: whether all values were booleans.
-        self.members: dict[str, bool] = {}
+        self.members: dict[str, SeenMember] = {}
+        self.is_cut = False
 
     def take(self, frame: dict[str, Any], now: float) -> None:
         """Take a frame that was received at a time of the monotonic clock [s]."""
@@ -37,11 +68,13 @@ class SeenTopic:
         self.num_frames += 1
         self.last = now
         for name, value in frame.items():
-            is_boolean = isinstance(value, bool)
             if name in self.members:
-                self.members[name] &= is_boolean
+                self.members[name].take(value)
             elif len(self.members) < MAX_MEMBERS:
-                self.members[name] = is_boolean
+                self.members[name] = SeenMember()
+                self.members[name].take(value)
+            else:
+                self.is_cut = True
 
     def find_period_ms(self) -> int | None:
         """Return the time between two frames, None if there was but one."""
@@ -51,7 +84,95 @@ class SeenTopic:
         return max(1, round(period / TICK_MS)) * TICK_MS
 
 
-async def listen(host: str, port: int, duration: float, known: TmaInterface) -> TmaInterface:
+@dataclass
+class Look:
+    """What was seen while listening, besides the interface."""
+
+    duration: float = 0.0  #: How long it took [s]
+    num_bad: int = 0  #: Frames that could not be understood
+    num_beyond: int = 0  #: Frames of topics above the bound
+    is_closed: bool = False  #: Did the TMA close the connection?
+    topics: dict[int, SeenTopic] = field(default_factory=dict)  #: By topic ID
+
+    def take(self, frame: bytes) -> None:
+        """Take a frame."""
+        try:
+            members = json.loads(frame)
+        except (ValueError, RecursionError):
+            members = None
+        topic_id = members.pop("topicID", None) if isinstance(members, dict) else None
+        if type(topic_id) is not int or not 0 < topic_id < 2**31:
+            self.num_bad += 1
+        elif topic_id not in self.topics and len(self.topics) >= MAX_TOPICS:
+            self.num_beyond += 1
+        else:
+            self.topics.setdefault(topic_id, SeenTopic()).take(members, time.monotonic())
+
+    def list_remarks(self, wanted: float) -> Iterator[str]:
+        """Say what went otherwise than it should within the ``wanted`` time [s]."""
+        if self.is_closed:
+            yield f"the TMA closed the connection after {self.duration:.1f} s of {wanted:g} s"
+        if self.num_bad:
+            frames = "frame" if self.num_bad == 1 else "frames"
+            yield f"{self.num_bad} {frames} could not be understood"
+        if self.num_beyond:
+            yield f"frames of topics beyond the first {MAX_TOPICS} were left out: {self.num_beyond}"
+        if num_cut := sum(topic.is_cut for topic in self.topics.values()):
+            yield f"members beyond the first {MAX_MEMBERS} of a topic were left out, in {num_cut} topics"
+
+    def excuse(self, found: Iterable[Difference], taken: TmaInterface) -> Iterator[Difference]:
+        """Return the differences; of topics that may come later than the look took, they say so."""
+        for difference in found:
+            topic = taken.by_name.get(difference.topic)
+            is_missing = topic is not None and difference.what == NOT_SENT
+            if topic is not None and is_missing and self.duration * 1000 < topic.period_ms:
+                what = (
+                    f"was not seen; {self.duration:.2g} s were too short for its period of "
+                    f"{topic.period_ms / 1000:g} s"
+                )
+                yield replace(difference, what=what, effect="not known: listen for longer, with --duration")
+            else:
+                yield difference
+
+    def compare(self, sent: TmaInterface, taken: TmaInterface) -> Iterator[Difference]:
+        """Tell what a client with the map ``taken`` would lose of the frames that were seen."""
+        for topic_id, seen in self.topics.items():
+            topic = sent.by_id[topic_id]
+            name = topic.sal_topic
+            odd = [member for member in seen.members if member not in topic.by_name]
+            if odd:
+                quoted = [repr(member[:MAX_QUOTED]) for member in odd]
+                what = f"also sends names that no map can have: {list_names(quoted)}"
+                yield Difference(name, what, "these members are ignored", True, "member")
+            if (used := taken.by_name.get(name)) is None:
+                continue
+            for member_name, member in seen.members.items():
+                if (known := used.by_name.get(member_name)) is None:
+                    continue
+                if lacking := seen.num_frames - member.num_frames:
+                    yield Difference(
+                        name,
+                        f"has {member_name} not in all frames ({member.num_frames} of {seen.num_frames})",
+                        f"{lacking} frames are dropped",
+                        True,
+                        "member",
+                        member_name,
+                    )
+                # Null leaves a scalar as it is.
+                is_array = len(used.fields[known.field]) > 1
+                if num_bad := member.num_bad + is_array * member.num_nulls:
+                    yield Difference(
+                        name,
+                        f"has values of {member_name} that no type takes, in {num_bad} of "
+                        f"{seen.num_frames} frames",
+                        f"{num_bad} frames are dropped",
+                        True,
+                        "type",
+                        member_name,
+                    )
+
+
+async def listen(host: str, port: int, duration: float, known: TmaInterface) -> tuple[TmaInterface, Look]:
     """Describe what a TMA sends, as far as that can be seen on the wire in ``duration`` [s].
 
     ``known`` gives the SAL names of topic IDs, and the periods of topics that came
@@ -60,54 +181,40 @@ async def listen(host: str, port: int, duration: float, known: TmaInterface) -> 
     async with asyncio.timeout(CONNECTION_TIMEOUT):
         reader, writer = await asyncio.open_connection(host, port, limit=MAX_FRAME_LENGTH)
     source = f"live:{host}:{port}"
-    topics: dict[int, SeenTopic] = {}
-    num_bad = 0
+    look = Look()
+    start = time.monotonic()
     try:
         async with asyncio.timeout(duration):
             while True:
-                frame = await reader.readuntil(LINE_TERMINATOR)
-                num_bad += not _take(frame, topics)
-    except (TimeoutError, asyncio.IncompleteReadError):
+                look.take(await reader.readuntil(LINE_TERMINATOR))
+    except TimeoutError:
         pass
+    except (asyncio.IncompleteReadError, ConnectionError):
+        look.is_closed = True
     except asyncio.LimitOverrunError:
         raise TmaInterfaceError(f"{source}: expected frames of up to {MAX_FRAME_LENGTH} bytes") from None
     finally:
         writer.close()
-    if not topics:
-        raise TmaInterfaceError(f"{source}: expected frames of topics, got none within {duration:g} s")
-    remarks = (f"{num_bad} frames could not be understood",) if num_bad else ()
-    return TmaInterface(
-        tuple(_make_topic(topic_id, topic, known) for topic_id, topic in topics.items()), source, remarks
-    )
-
-
-def _take(frame: bytes, topics: dict[int, SeenTopic]) -> bool:
-    """Take a frame; return whether it could be understood."""
-    try:
-        members = json.loads(frame)
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(members, dict):
-        return False
-    topic_id = members.pop("topicID", None)
-    if type(topic_id) is not int or not 0 < topic_id < 2**31:
-        return False
-    if topic_id not in topics and len(topics) >= MAX_TOPICS:
-        return False
-    topics.setdefault(topic_id, SeenTopic()).take(members, time.monotonic())
-    return True
+    look.duration = time.monotonic() - start
+    remarks = tuple(look.list_remarks(duration))
+    if not look.topics:
+        within = () if look.is_closed else (f"none came within {duration:g} s",)
+        reasons = "; ".join((*remarks, *(() if remarks else within)))
+        raise TmaInterfaceError(f"{source}: expected frames of topics, got none: {reasons}")
+    topics = tuple(_make_topic(topic_id, topic, known) for topic_id, topic in look.topics.items())
+    return TmaInterface(topics, source, remarks), look
 
 
 def _make_topic(topic_id: int, seen: SeenTopic, interface: TmaInterface) -> TmaTopic:
     known = interface.by_id.get(topic_id)
     members = []
-    for name, is_boolean in seen.members.items():
+    for name, member in seen.members.items():
         try:
             check_name("member", name)
         except TmaInterfaceError:
-            # No map can have it.
+            # No map can have it: `Look.compare` tells of it.
             continue
-        members.append(TmaMember(name, name, 0, "boolean" if is_boolean else None))
+        members.append(TmaMember(name, name, 0, "boolean" if member.is_boolean else None))
     return TmaTopic(
         topic_id,
         known.sal_topic if known else f"topicID{topic_id}",

@@ -16,7 +16,7 @@ from ...tma_interface import (
     load_packaged_tma_interface,
     load_tma_interface,
 )
-from .live import listen
+from .live import Look, listen
 
 __all__ = ["Source", "SourceError", "load_source"]
 
@@ -33,10 +33,7 @@ class Source:
     tma: TmaInterface | None  #: What the TMA sends, or a map of it
     sal: Mapping[str, TopicInfo]  #: SAL name: telemetry topic, if it is a SAL interface
 
-    @property
-    def is_live(self) -> bool:
-        """Was this seen on the wire?"""
-        return self.name.startswith("live:")
+    look: Look | None = None  #: How it was seen, if that was on the wire
 
 
 def load_source(name: str, duration: float, known: TmaInterface) -> Source:
@@ -58,8 +55,8 @@ def load_source(name: str, duration: float, known: TmaInterface) -> Source:
             case "live":
                 host, _, port = rest.rpartition(":")
                 if host and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536:
-                    tma = asyncio.run(listen(host.strip("[]"), int(port), duration, known))
-                    return Source(name, tma, {})
+                    tma, look = asyncio.run(listen(host.strip("[]"), int(port), duration, known))
+                    return Source(name, tma, {}, look)
     except (TmaInterfaceError, InterfaceError) as error:
         raise SourceError(str(error)) from None
     except TimeoutError:
