@@ -486,6 +486,7 @@ async def test_no_telemetry_ends_the_client(
     assert not connected[-1]["connected"]
 
 
+@pytest.mark.slow
 async def test_stalled_loop_is_no_timeout(
     tma: ScriptedTma, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ async def test_dead_letters_and_report_to_a_pipe_that_nobody_reads(
     await run_with_output(fault, "nothing else lost; ends with 0", full_pipe, "--dead-letter=/dev/stderr")
 
 
+@pytest.mark.slow
 async def test_simulator_whose_output_nobody_reads(full_pipe: int) -> None:
     port = reserve_port()
     process = await asyncio.create_subprocess_exec(
@@ -162,7 +163,9 @@ def test_output_that_a_program_is_there_for_and_that_cannot_be_written(program: 
     "command",
     [
         "run_mtmount_telemetry_client --which",
-        "run_mtmount_telemetry_client --host 127.0.0.1 --port 1 --check --json",
+        pytest.param(
+            "run_mtmount_telemetry_client --host 127.0.0.1 --port 1 --check --json", marks=pytest.mark.slow
+        ),
         "compare_mtmount_interfaces tma:packaged sal:packaged",
         "compare_mtmount_interfaces tma:packaged sal:packaged --json",
         "monitor_mtmount_telemetry --list",

@@ -63,6 +63,7 @@ async def test_cut_in_mid_frame(
     )
 
 
+@pytest.mark.slow
 async def test_stall_within_the_limit(
     embedded_environment: Environment,
     record_outcome: RecordOutcome,

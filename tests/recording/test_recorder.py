@@ -226,6 +226,7 @@ assert recorder.num_dropped > 0
     assert "File too large; frames are not recorded" in result.stderr
 
 
+@pytest.mark.slow
 def test_what_is_two_seconds_old_can_be_read_after_sigkill(tmp_path: Path) -> None:
     code = f"""
 import logging, sys, time

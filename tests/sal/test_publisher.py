@@ -139,6 +139,7 @@ async def test_too_large_message_is_refused(settings: KafkaSettings) -> None:
             await publisher.send(TOPICS[0].kafka_topic(settings.subname), b"x" * 2_000_000, b"")
 
 
+@pytest.mark.slow
 async def test_errors_of_a_broker_that_is_gone_end_no_stall() -> None:
     """Attempts to connect fail several times a second, and each is an event that is served."""
     with EmbeddedKafka() as kafka:

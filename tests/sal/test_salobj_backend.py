@@ -520,6 +520,7 @@ async def test_reading_goes_on_while_kafka_stalls(
         reader.close()
 
 
+@pytest.mark.slow
 async def test_the_end_is_bounded_while_kafka_stalls(
     salobj: None,
     tma: ScriptedTma,

@@ -118,6 +118,7 @@ async def test_client_that_ends_badly(tmp_path: Path) -> None:
     assert "the client ended with status 5 after SIGTERM" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 async def test_interrupting_leaves_nothing_behind(tmp_path: Path, signum: signal.Signals) -> None:
     async with asyncio.timeout(TIMEOUT):

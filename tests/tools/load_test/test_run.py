@@ -58,6 +58,7 @@ async def test_at_full_speed_records_are_counted(tmp_path: Path) -> None:
     assert account.read_back.sum_up("decoded") == account.sent[SAMPLED_TOPIC]
 
 
+@pytest.mark.slow
 async def test_plain_client_publishes_the_same(tmp_path: Path) -> None:
     """The oracle's own pipeline passes the comparison of every value too."""
     result = await run(RunPlan(PLAIN, 3.0, 1.0, compare=True, by_signal=True, interval=0.1), tmp_path)
@@ -66,6 +67,7 @@ async def test_plain_client_publishes_the_same(tmp_path: Path) -> None:
     assert result.account.counters is not None
 
 
+@pytest.mark.slow
 async def test_given_kafka_that_holds_records_already(
     tmp_path: Path, embedded_kafka: EmbeddedKafka, sal_environment: str
 ) -> None:

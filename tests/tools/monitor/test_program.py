@@ -90,6 +90,7 @@ async def test_lines_are_the_records(streaming: Streaming, kafka_reader: KafkaRe
         assert (summary["lost"], summary["bad"]) == ("0", "0")
 
 
+@pytest.mark.slow
 async def test_skips_as_many_as_it_is_told_to(streaming: Streaming) -> None:
     async with streaming():
         status, output, _ = await run("--topics", "encoder,elevation", "azimuth", "-d", "2", "--skip=4")
@@ -283,6 +284,7 @@ async def on_terminal(
             await process.wait()
 
 
+@pytest.mark.slow
 async def test_live_view(streaming: Streaming) -> None:
     with Terminal() as terminal:
         async with streaming(), on_terminal(terminal) as process:
@@ -372,6 +374,7 @@ async def test_live_view_ends_in_time(sal_environment: str) -> None:
         assert process.returncode == 0
 
 
+@pytest.mark.slow
 async def test_plain_lines_on_a_terminal(streaming: Streaming) -> None:
     with Terminal() as terminal:
         async with streaming(), on_terminal(terminal, "--plain", "-d", "2", "-s", "0", "azimuth") as process:
