@@ -37,7 +37,6 @@ def test_program_that_ends_in_time() -> None:
     assert run("watchdog.arm_on_signal(10); time.sleep(0.2)", 0.1) == (0, "left\n")
 
 
-@pytest.mark.slow
 def test_report_that_hangs_does_not_keep_it_alive() -> None:
     action = f"watchdog.describe_loss = threading.Event().wait; watchdog.arm(); {BLOCK}"
     assert run(action, 0.1) == (1, "")
