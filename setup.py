@@ -69,12 +69,16 @@ os.chdir(ROOT)
 modules = sorted((ROOT / "ext").glob("*.pyx"))
 if not modules:
     sys.exit("the sources of the core (ext/*.pyx) are missing: an incomplete source distribution?")
+# Cython does not look for what one module cimports from another within a namespace package.
+declarations = max(path.stat().st_mtime for path in (ROOT / "src").rglob("*.pxd"))
+generated = (ROOT / BUILD_FOLDER / "cython").rglob("*.cpp")
+is_outdated = any(path.stat().st_mtime < declarations for path in generated)
 extensions = cythonize(
     [make_extension(source) for source in modules],
     include_path=["src"],
     annotate=DEBUG,
     build_dir=f"{BUILD_FOLDER}/cython",
-    force="--force" in sys.argv,
+    force=is_outdated or "--force" in sys.argv,
     compiler_directives={
         "language_level": "3",
         "binding": True,

@@ -34,6 +34,7 @@ def test_the_frames_are_the_recording_s(tmp_path: Path) -> None:
 
 
 def test_a_path_without_a_recording_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the benchmarks' packages are not installed")
     result = run_bench("--quick", "--recording", str(tmp_path))
     assert result.returncode == 2
     assert f"argument --recording: {tmp_path}: expected recordings" in result.stderr

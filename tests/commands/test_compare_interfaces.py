@@ -190,7 +190,8 @@ async def serve(*lines: bytes, closes: bool = True) -> AsyncIterator[str]:
     """Serve lines to each client; give the name of the interface."""
 
     async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.writelines(lines)
+        # Not writelines, which with nothing to write never ends on some Pythons.
+        writer.write(b"".join(lines))
         await writer.drain()
         if not closes:
             await reader.read()
