@@ -138,7 +138,8 @@ def _compare_clients(num_pairs: int, *, is_quick: bool) -> Iterator[Comparison]:
                 ):
                     ratios = compare_in_turns(our_run, peer_run, num_pairs)
                 what = name.replace(OURS, "whole client")
-                yield Comparison(f"{what} on the {kafka}, against the {peer}", limit, ratios)
+                against = "that without one" if peer == OURS else f"the {peer}"
+                yield Comparison(f"{what} on the {kafka}, against {against}", limit, ratios)
 
 
 def _find(module: Any, workload: str, name: str) -> Contender:
