@@ -71,8 +71,8 @@ if not modules:
     sys.exit("the sources of the core (ext/*.pyx) are missing: an incomplete source distribution?")
 # Cython does not look for what one module cimports from another within a namespace package.
 declarations = max(path.stat().st_mtime for path in (ROOT / "src").rglob("*.pxd"))
-generated = (ROOT / BUILD_FOLDER / "cython").rglob("*.cpp")
-is_outdated = any(path.stat().st_mtime < declarations for path in generated)
+generated = [ROOT / BUILD_FOLDER / "cython" / "ext" / f"{source.stem}.cpp" for source in modules]
+is_outdated = any(path.exists() and path.stat().st_mtime < declarations for path in generated)
 extensions = cythonize(
     [make_extension(source) for source in modules],
     include_path=["src"],
