@@ -43,7 +43,7 @@ from lsst.ts.mtmount.core.scanner cimport (
     Member,
     as_double,
     find_topic_id,
-    key_is,
+    is_topic_id,
     read_double,
     read_integer,
     read_plain_boolean,
@@ -55,7 +55,6 @@ from lsst.ts.mtmount.core.scanner cimport (
 )
 from lsst.ts.mtmount.core.frame_template cimport MAX_TEMPLATE_MEMBERS, Step
 
-cdef bytes TOPIC_ID = b"topicID"
 cdef enum:
     # Names of more bytes than this are in no table.
     MAX_NAME = 127
@@ -376,7 +375,7 @@ cdef class TopicCodec:
             self._order[i] = index
             if index >= 0:
                 self._found[index] = i
-            elif len(self._unknown) < MAX_UNKNOWN and not key_is(member[0], TOPIC_ID, len(TOPIC_ID)):
+            elif len(self._unknown) < MAX_UNKNOWN and not is_topic_id(member[0]):
                 self._note_unknown(member.key[:min(member.key_length, MAX_UNKNOWN_NAME + 1)])
         return 0
 
@@ -496,7 +495,7 @@ cdef class TopicCodec:
                 step.slot, step.kind, step.is_element = wire.slot, wire.kind, wire.is_element
                 step.is_ignored = False
                 template.add(step, literal, member.value)
-            elif not key_is(member[0], TOPIC_ID, len(TOPIC_ID)):
+            elif not is_topic_id(member[0]):
                 step.kind = KIND_DOUBLE
                 step.is_ignored = True
                 template.add(step, literal, member.value)

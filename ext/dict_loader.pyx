@@ -20,12 +20,11 @@ from lsst.ts.mtmount.core.scanner cimport (
     JsonType,
     Member,
     as_double,
-    key_is,
+    is_topic_id,
     read_integer,
 )
 from lsst.ts.mtmount.core.frame_template cimport MAX_TEMPLATE_MEMBERS, Step
 
-cdef bytes TOPIC_ID = b"topicID"
 cdef str TOPIC_ID_NAME = "topicID"
 # Is in no dict that a frame can become.
 cdef object NOT_SCALAR = object()
@@ -148,7 +147,7 @@ cdef class DictLoader:
         template.reserve(num_members, length)
         for i in range(num_members):
             member = &scanner.members[i]
-            if key_is(member[0], TOPIC_ID, len(TOPIC_ID)):
+            if is_topic_id(member[0]):
                 if has_topic_id or member.type != JSON_INTEGER:
                     return 0
                 # Its value is part of what is compared.

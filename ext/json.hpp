@@ -308,4 +308,9 @@ inline bool key_is(const Member& member, const char* name, std::size_t length) n
     return text_length == static_cast<std::ptrdiff_t>(length) && std::memcmp(text, name, length) == 0;
 }
 
+inline bool is_topic_id(const Member& member) noexcept {
+    constexpr char NAME[] = "topicID";
+    return key_is(member, NAME, sizeof NAME - 1);
+}
+
 }  // namespace mtmount

@@ -43,6 +43,7 @@ cdef extern from "json.hpp" namespace "mtmount" nogil:
         const char* scan_value(const char*, JsonType*, int)
 
     cpp_bool key_is(const Member&, const char*, size_t)
+    cpp_bool is_topic_id(const Member&)
     Py_ssize_t unescape_ascii(const Member&, char*, Py_ssize_t)
 
 cdef extern from "number.hpp" namespace "mtmount" nogil:
