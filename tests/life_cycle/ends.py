@@ -2,17 +2,36 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
+
+import pytest
 
 from lsst.ts.mtmount import Client, TelemetryClient
 
 from ..test_telemetry_client import wait_for
+from ..tma import ScriptedTma
 
 #: What the end of a client may take in these tests [s]; its own bounds sum up to less.
 END_LIMIT = 20
 
 T = TypeVar("T")
+
+
+def prepare_amain(
+    monkeypatch: pytest.MonkeyPatch, tma: ScriptedTma
+) -> tuple[type[TelemetryClient], list[TelemetryClient]]:
+    """Set the arguments of ``amain``; return a class that has it, and a list that its clients come to."""
+    monkeypatch.setattr(sys, "argv", ["client", "--host=127.0.0.1", f"--port={tma.port}"])
+    made: list[TelemetryClient] = []
+
+    class Kept(TelemetryClient):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+    return Kept, made
 
 
 async def end_of(client: Client) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import logging
 import socket
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from lsst.ts.mtmount import Client, TelemetryClient
 
 from ..test_telemetry_client import golden_frame, wait_for
 from ..tma import ScriptedTma
-from .ends import CancelledAt, assert_ended, assert_nothing_runs, end_of, tasks_beside
+from .ends import CancelledAt, assert_ended, assert_nothing_runs, end_of, prepare_amain, tasks_beside
 
 #: Which steps of the event loop are tried in the fast suite: one in so many.
 STRIDE = 12
@@ -84,17 +83,10 @@ async def test_cancelled_at_each_wait(
 async def test_amain_cancelled_at_each_wait(
     tma: ScriptedTma, sal_environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["client", "--host=127.0.0.1", f"--port={tma.port}"])
-    made: list[TelemetryClient] = []
-
-    class Kept(TelemetryClient):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            made.append(self)
-
+    kept, made = prepare_amain(monkeypatch, tma)
     for at in range(20):
         before = tasks_beside()
-        task = asyncio.ensure_future(CancelledAt(Kept.amain(), at))
+        task = asyncio.ensure_future(CancelledAt(kept.amain(), at))
         if not await is_cancelled_while_it_runs(task, made):
             break
         for client in made:

@@ -29,7 +29,7 @@ from lsst.ts.mtmount import (
 from ..kafka_reader import KafkaReader
 from ..test_telemetry_client import frame_of, golden_frame, wait_for
 from ..tma import ScriptedTma
-from .ends import END_LIMIT, assert_nothing_runs, end_of, tasks_beside
+from .ends import END_LIMIT, assert_nothing_runs, end_of, prepare_amain, tasks_beside
 
 # 1. Cancellation
 
@@ -38,16 +38,9 @@ from .ends import END_LIMIT, assert_nothing_runs, end_of, tasks_beside
 async def test_amain_that_is_cancelled_leaves_nothing(
     tma: ScriptedTma, sal_environment: str, monkeypatch: pytest.MonkeyPatch, delay: int
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["client", "--host=127.0.0.1", f"--port={tma.port}"])
-    made: list[TelemetryClient] = []
-
-    class Kept(TelemetryClient):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            made.append(self)
-
+    kept, made = prepare_amain(monkeypatch, tma)
     before = tasks_beside()
-    program = asyncio.create_task(Kept.amain())
+    program = asyncio.create_task(kept.amain())
     for _ in range(delay):
         await asyncio.sleep(0)
     if delay > 20:
