@@ -23,8 +23,7 @@ Where the mock cluster differs from Apache Kafka:
 * Nothing is compacted, nothing is kept on disk, and nobody is authenticated.
 """
 
-from .broker import EmbeddedBroker
-from .kafka import EmbeddedKafka
-from .registry import EmbeddedRegistry
+from .embedded_kafka import EmbeddedKafka
+from .embedded_registry import EmbeddedRegistry
 
-__all__ = ["EmbeddedBroker", "EmbeddedKafka", "EmbeddedRegistry"]
+__all__ = ["EmbeddedKafka", "EmbeddedRegistry"]

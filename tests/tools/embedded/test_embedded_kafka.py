@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
-from lsst.ts.mtmount.tools.embedded import EmbeddedBroker, EmbeddedKafka
+from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
 TIMEOUT = 20
 
@@ -23,10 +23,10 @@ def consume(bootstrap_servers: str, topic: str, num_messages: int) -> list[Messa
 
 
 def test_produce_and_consume(capfd: pytest.CaptureFixture[str]) -> None:
-    with EmbeddedBroker() as broker:
-        broker.create_topics(["brake", "brake"])
+    with EmbeddedKafka() as kafka:
+        kafka.create_topics(["brake", "brake"])
         delivered: list[tuple[KafkaError | None, int | None]] = []
-        producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "acks": 1, "linger.ms": 0})
+        producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "acks": 1, "linger.ms": 0})
         for value in (b"one", b"two", b""):
             producer.produce(
                 "brake",
@@ -38,15 +38,15 @@ def test_produce_and_consume(capfd: pytest.CaptureFixture[str]) -> None:
         assert producer.flush(TIMEOUT) == 0
         del producer
         assert delivered == [(None, 0), (None, 1), (None, 2)]
-        messages = consume(broker.bootstrap_servers, "brake", 3)
+        messages = consume(kafka.bootstrap_servers, "brake", 3)
         assert [message.value() for message in messages] == [b"one", b"two", b""]
         assert [message.key() for message in messages] == [b"", b"", b""]
     # Nothing clutters the terminal.
     assert capfd.readouterr() == ("", "")
 
 
-def test_each_broker_starts_empty() -> None:
-    with EmbeddedBroker() as first, EmbeddedBroker() as second:
+def test_each_instance_starts_empty() -> None:
+    with EmbeddedKafka() as first, EmbeddedKafka() as second:
         assert first.bootstrap_servers != second.bootstrap_servers
         first.create_topics(["brake"])
         producer = Producer({"bootstrap.servers": second.bootstrap_servers})
@@ -54,19 +54,19 @@ def test_each_broker_starts_empty() -> None:
         del producer
 
 
-def test_broker_state() -> None:
-    broker = EmbeddedBroker()
+def test_kafka_state() -> None:
+    kafka = EmbeddedKafka()
     with pytest.raises(RuntimeError, match="not running"):
-        _ = broker.bootstrap_servers
+        _ = kafka.bootstrap_servers
     with pytest.raises(RuntimeError, match="not running"):
-        broker.create_topics(["brake"])
-    with broker, pytest.raises(RuntimeError, match="already"):
-        broker.start()
+        kafka.create_topics(["brake"])
+    with kafka, pytest.raises(RuntimeError, match="already"):
+        kafka.start()
     with pytest.raises(RuntimeError, match="not running"):
-        _ = broker.bootstrap_servers
-    broker.close()
-    with broker:
-        assert broker.bootstrap_servers
+        _ = kafka.bootstrap_servers
+    kafka.close()
+    with kafka:
+        assert kafka.bootstrap_servers
 
 
 def test_environment() -> None:

@@ -20,7 +20,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedRegistry
-from lsst.ts.mtmount.tools.embedded.registry import CONTENT_TYPE, MAX_BODY_SIZE
+from lsst.ts.mtmount.tools.embedded.embedded_registry import CONTENT_TYPE, MAX_BODY_SIZE
 
 TIMEOUT = 10
 SUBJECT = "lsst.sal.MTMount.brake-value"

@@ -1,4 +1,4 @@
-"""The embedded broker: librdkafka's mock cluster."""
+"""The embedded broker, librdkafka's mock cluster, with the embedded registry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Self
 
 from confluent_kafka import Producer
 
-__all__ = ["EmbeddedBroker"]
+from .embedded_registry import EmbeddedRegistry
+
+__all__ = ["EmbeddedKafka"]
 
 #: Upper bound for the mock cluster to answer [s].
 ANSWER_TIMEOUT = 10.0
@@ -17,13 +19,15 @@ ANSWER_TIMEOUT = 10.0
 LOG_LEVEL = 3
 
 
-class EmbeddedBroker:
-    """A Kafka broker inside this process. A context manager.
+class EmbeddedKafka:
+    """A Kafka broker and a schema registry inside this process. A context manager.
 
-    The package's notes say how it differs from Apache Kafka.
+    Each instance starts empty. The package's notes say how the broker differs
+    from Apache Kafka.
     """
 
     def __init__(self) -> None:
+        self.registry = EmbeddedRegistry()
         self._bootstrap_servers = ""
         # The mock cluster lives as long as the producer that it belongs to.
         self._owner: Producer | None = None
@@ -37,21 +41,28 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Address for clients, as ``host:port``; `RuntimeError` if the broker is not running."""
+        """Address of the broker, as ``host:port``; `RuntimeError` if it is not running."""
         self._get_owner()
         return self._bootstrap_servers
 
+    @property
+    def registry_url(self) -> str:
+        """URL of the schema registry."""
+        return self.registry.url
+
     def start(self) -> None:
-        """Start the broker; `confluent_kafka.KafkaException` if it does not come up."""
+        """Start both; `confluent_kafka.KafkaException` if the broker does not come up."""
         if self._owner is not None:
             raise RuntimeError("the embedded broker is running already")
         owner = Producer({"test.mock.num.brokers": 1, "log_level": LOG_LEVEL})
         brokers = owner.list_topics(timeout=ANSWER_TIMEOUT).brokers.values()
         self._bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+        self.registry.start()
         self._owner = owner
 
     def close(self) -> None:
-        """Stop the broker; all its records are gone."""
+        """Stop both; all records and schemas are gone."""
+        self.registry.close()
         self._owner = None
 
     def create_topics(self, topics: Iterable[str]) -> None:
@@ -63,6 +74,14 @@ class EmbeddedBroker:
         for topic in topics:
             # A producer's request for metadata creates the topic.
             owner.list_topics(topic, timeout=ANSWER_TIMEOUT)
+
+    def environment(self, subname: str = "embedded") -> dict[str, str]:
+        """Return the environment variables that lead a program here, to topics of name space ``subname``."""
+        return {
+            "LSST_TOPIC_SUBNAME": subname,
+            "LSST_KAFKA_BROKER_ADDR": self.bootstrap_servers,
+            "LSST_SCHEMA_REGISTRY_URL": self.registry_url,
+        }
 
     def _get_owner(self) -> Producer:
         if self._owner is None:
