@@ -153,10 +153,8 @@ def make_parser() -> ArgumentParser:
 def main() -> int:
     """Make the folder that the command line names, and show what runs there.
 
-    Returns
-    -------
-    status : `int`
-        0, or 1 if anything else is in the folder, or the program does not run; a usage error ends with 2.
+    Return the exit status: 0, or 1 if anything else is in the folder, or the program does not
+    run; a usage error ends with 2.
     """
     parser = make_parser()
     args = parser.parse_args()

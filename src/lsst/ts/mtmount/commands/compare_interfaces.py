@@ -61,13 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def load_sources(names: Sequence[str], duration: float) -> list[Source]:
-    """Load the interfaces; a map that is among them gives the SAL names of what is live.
-
-    Raises
-    ------
-    SourceError
-        If one of them cannot be used.
-    """
+    """Load the interfaces; a map that is among them gives the SAL names of what is live."""
     packaged = load_packaged_tma_interface()
     sources: dict[int, Source] = {}
     for index, name in sorted(enumerate(names), key=lambda entry: entry[1].startswith("live:")):
@@ -102,18 +96,10 @@ def print_tables(comparisons: Sequence[Comparison], console: Console) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program ``compare_mtmount_interfaces``.
+    """Run the program ``compare_mtmount_interfaces`` with these arguments, or those of the command line.
 
-    Parameters
-    ----------
-    argv : `Sequence` [`str`], optional
-        Arguments; those of the command line by default.
-
-    Returns
-    -------
-    status : `int`
-        Exit status: 0 if nothing would be lost, 1 if something would, 2 if
-        the interfaces cannot be compared.
+    Return the exit status: 0 if nothing would be lost, 1 if something would, 2 if the
+    interfaces cannot be compared.
     """
     parser = make_parser()
     args = parser.parse_args(argv)

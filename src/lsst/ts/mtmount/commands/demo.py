@@ -74,13 +74,7 @@ Where to look further:
 
 
 class DemoView:
-    """What the demonstration shows while it runs.
-
-    Parameters
-    ----------
-    plan : `RunPlan`
-        What is run.
-    """
+    """What the demonstration shows while it runs."""
 
     def __init__(self, plan: RunPlan) -> None:
         self.progress = RunProgress(plan.duration)
@@ -229,20 +223,10 @@ def parse_multiple(text: str) -> float:
 
 
 def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
-    """Run the demonstration.
+    """Run the demonstration with these arguments, or those of the command line; see `run_until_signal`.
 
-    Parameters
-    ----------
-    argv : `Sequence` [`str`], optional
-        Arguments; those of the command line by default.
-    relay : `SignalRelay` or `None`
-        See `run_until_signal`.
-
-    Returns
-    -------
-    status : `int`
-        Exit status: 0 if nothing was lost, nothing is wrong, and the client ended with 0 after SIGTERM;
-        0 after a signal that was to end it.
+    Return the exit status: 0 if nothing was lost, nothing is wrong, and the client ended with
+    0 after SIGTERM; 0 after a signal that was to end it.
     """
     parser = make_parser()
     args = parser.parse_args(argv)

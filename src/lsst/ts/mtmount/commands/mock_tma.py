@@ -126,17 +126,7 @@ def _parse_time(text: str) -> int:
 
 
 def make_replay(args: argparse.Namespace, interface: TmaInterface) -> Replay:
-    """Make the replay that the command line asks for.
-
-    Raises
-    ------
-    RecordingError
-        If there is no recording.
-    ValueError
-        If a topic is unknown.
-    OSError
-        If the recording cannot be read.
-    """
+    """Make the replay that the command line asks for; `RecordingError` if it has no frames to send."""
     files = find_files(args.replay)
     replay = Replay(
         files,
@@ -157,12 +147,7 @@ def make_simulator(
 ) -> TmaSimulator | ReplayServer:
     """Make what the command line asks for.
 
-    Raises
-    ------
-    ValueError
-        If an argument cannot be used.
-    OSError
-        If a recording cannot be read.
+    `ValueError` if an argument cannot be used, `OSError` if a recording cannot be read.
     """
     if args.replay is not None:
         return ReplayServer(
@@ -185,40 +170,23 @@ def make_simulator(
     )
 
 
-def make_replay_report(server: ReplayServer, seconds: float) -> dict[str, Any]:
-    """Describe what was sent of a recording, ready for JSON."""
+def make_report(server: TmaSimulator | ReplayServer, seconds: float) -> dict[str, Any]:
+    """Describe what was sent in this time [s], ready for JSON."""
+    ticks: dict[str, int] = {}
+    if isinstance(server, TmaSimulator):
+        ticks = {"ticks": server.ticks, "late_ticks": server.late_ticks}
+        sent = server.sent
+        by_topic = {topic.name: sent[topic.topic_id] for topic in server.topics}
+    else:
+        by_topic = {name.removeprefix(TOPIC_PREFIX): count for name, count in sorted(server.sent.items())}
     return {
         "clients": server.num_clients,
         "seconds": seconds,
         "rate": "max" if math.isinf(server.rate) else server.rate,
+        **ticks,
         "frames": server.frames_sent,
         "bytes": server.bytes_sent,
-        "frames_by_topic": {
-            channel.removeprefix(TOPIC_PREFIX): count for channel, count in sorted(server.sent.items())
-        },
-    }
-
-
-def make_report(simulator: TmaSimulator, seconds: float) -> dict[str, Any]:
-    """Describe what was sent, ready for JSON.
-
-    Parameters
-    ----------
-    simulator : `TmaSimulator`
-        The simulator.
-    seconds : `float`
-        How long it ran [s].
-    """
-    sent = simulator.sent
-    return {
-        "clients": simulator.num_clients,
-        "seconds": seconds,
-        "rate": "max" if math.isinf(simulator.rate) else simulator.rate,
-        "ticks": simulator.ticks,
-        "late_ticks": simulator.late_ticks,
-        "frames": simulator.frames_sent,
-        "bytes": simulator.bytes_sent,
-        "frames_by_topic": {topic.name: sent[topic.topic_id] for topic in simulator.topics},
+        "frames_by_topic": by_topic,
     }
 
 
@@ -280,10 +248,7 @@ async def run(
                 print(f"{NAME}: {line}")
         with contextlib.suppress(SignalReceivedError):
             await wait_for_signal(simulator.wait_complete(idle_timeout))
-    seconds = loop.time() - start
-    if isinstance(simulator, ReplayServer):
-        return make_replay_report(simulator, seconds)
-    return make_report(simulator, seconds)
+    return make_report(simulator, loop.time() - start)
 
 
 async def amain(args: argparse.Namespace, parser: ArgumentParser) -> int:
@@ -325,20 +290,10 @@ def check_none(parser: ArgumentParser, options: Mapping[str, object], where: str
 
 
 def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
-    """Run the program ``run_mock_tma_telemetry``.
+    """Run the program with these arguments, or those of the command line; see `run_until_signal`.
 
-    Parameters
-    ----------
-    argv : `Sequence` [`str`], optional
-        Arguments; those of the command line by default.
-    relay : `SignalRelay` or `None`
-        See `run_until_signal`.
-
-    Returns
-    -------
-    status : `int`
-        Exit status: 0 at the end of the streams and after SIGTERM or SIGINT; 1 if it could not listen, or
-        ``--record`` or ``--report`` could not be written.
+    Return the exit status: 0 at the end of the streams and after SIGTERM or SIGINT; 1 if it could
+    not listen, or ``--record`` or ``--report`` could not be written.
     """
     parser = make_parser()
     args = parser.parse_args(argv)

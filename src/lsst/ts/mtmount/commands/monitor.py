@@ -178,15 +178,7 @@ def find_interface(args: argparse.Namespace, log: logging.Logger) -> Interface:
 
 
 def make_selection(args: argparse.Namespace, log: logging.Logger, *, is_plain: bool) -> Selection:
-    """Make the selection that the command line asks for.
-
-    Raises
-    ------
-    SelectionError
-        If there is no such topic or field.
-    InterfaceError
-        If the SAL interface cannot be understood.
-    """
+    """Make the selection that the command line asks for; `SelectionError` if there is no such thing."""
     interface = find_interface(args, log)
     topics = [*args.topics, *args.more_topics]
     if is_plain:
@@ -216,21 +208,7 @@ def log_to(handler: logging.Handler) -> Iterator[None]:
 def run(
     consumer: LiveConsumer, state: MonitorState, view: View, duration: float, stop: threading.Event
 ) -> None:
-    """Read and show until it is enough.
-
-    Parameters
-    ----------
-    consumer : `LiveConsumer`
-        Reads.
-    state : `MonitorState`
-        Takes what was read.
-    view : `View`
-        Shows it.
-    duration : `float`
-        For how long [s].
-    stop : `threading.Event`
-        Set if it is to end.
-    """
+    """Read and show for ``duration`` [s], until ``stop`` is set or the view is over."""
     deadline = state.start + duration
     while not stop.is_set() and not view.is_over and (left := deadline - time.monotonic()) > 0:
         arrivals = consumer.read(min(READ_WAIT, left))
@@ -242,27 +220,11 @@ def run(
 def monitor(
     args: argparse.Namespace, parser: argparse.ArgumentParser, console: Console, stop: threading.Event
 ) -> int:
-    """Run the program; return its exit status.
+    """Run the program until ``stop`` is set; return its exit status.
 
-    Parameters
-    ----------
-    args : `argparse.Namespace`
-        What the command line asks for.
-    parser : `argparse.ArgumentParser`
-        Its parser.
-    console : `rich.console.Console`
-        The terminal, or what takes its place.
-    stop : `threading.Event`
-        Set if it is to end.
-
-    Raises
-    ------
-    SettingsError, SettingsRefusedError
-        If Kafka cannot be used with these settings.
-    InterfaceError
-        If the SAL interface cannot be understood.
-    WebError
-        If the page for web browsers cannot be served.
+    `SettingsError` or `SettingsRefusedError` if Kafka cannot be used with these settings,
+    `InterfaceError` or `TmaInterfaceError` if an interface cannot be understood, `WebError` if
+    the page for web browsers cannot be served.
     """
     # Without TERM nobody knows how to move the cursor.
     is_dumb = console.is_dumb_terminal or not os.environ.get("TERM")
@@ -322,20 +284,11 @@ def monitor(
 
 
 def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
-    """Run the program ``monitor_mtmount_telemetry``.
+    """Run the program ``monitor_mtmount_telemetry`` with these arguments, or those of the command line.
 
-    Parameters
-    ----------
-    argv : `Sequence` [`str`], optional
-        Arguments; those of the command line by default.
-    relay : `SignalRelay` or `None`
-        Brings the signals that end the program, if any do.
-
-    Returns
-    -------
-    status : `int`
-        Exit status: 0 at the end, also after SIGINT, SIGTERM or SIGHUP; 1 if Kafka
-        cannot be used with the settings there are, or a check fails.
+    The relay brings the signals that end the program, if any do. Return the exit status: 0 at the
+    end, also after SIGINT, SIGTERM or SIGHUP; 1 if Kafka cannot be used with the settings there are,
+    or a check fails.
     """
     parser = make_parser()
     args = parser.parse_args(argv)

@@ -76,13 +76,7 @@ def make_parser() -> ArgumentParser:
 
 
 async def record(host: str, port: int, recorder: Recorder) -> None:
-    """Record until the TMA closes the connection.
-
-    Raises
-    ------
-    OSError
-        If there is no connection, or it breaks.
-    """
+    """Record until the TMA closes the connection; `OSError` if there is none, or it breaks."""
     client = Client(host, port, logging.getLogger(NAME), name="", terminator=LINE_TERMINATOR)
     try:
         async with asyncio.timeout(CONNECTION_TIMEOUT):
@@ -140,20 +134,10 @@ async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
 
 
 def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
-    """Run the program ``record_tma_telemetry``.
+    """Run the program with these arguments, or those of the command line; see `run_until_signal`.
 
-    Parameters
-    ----------
-    argv : `Sequence` [`str`], optional
-        Arguments; those of the command line by default.
-    relay : `SignalRelay` or `None`
-        See `run_until_signal`.
-
-    Returns
-    -------
-    status : `int`
-        Exit status: 0 after the duration or a signal; 1 if the connection failed or ended, or frames were
-        not recorded.
+    Return the exit status: 0 after the duration or a signal; 1 if the connection failed or ended,
+    or frames were not recorded.
     """
     parser = make_parser()
     args = parser.parse_args(argv)

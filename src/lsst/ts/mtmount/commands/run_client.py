@@ -30,20 +30,7 @@ def run_mtmount_telemetry_client(*, client_class: type[TelemetryClient] = Teleme
 
 
 def main(relay: SignalRelay, client_class: type[TelemetryClient] = TelemetryClient) -> int:
-    """Run the telemetry client with the arguments in `sys.argv`.
-
-    Parameters
-    ----------
-    relay : `SignalRelay`
-        Brings the signals.
-    client_class : `type`
-        As of `run_mtmount_telemetry_client`.
-
-    Returns
-    -------
-    status : `int`
-        That of `TelemetryClient.amain`.
-    """
+    """Run the client, or a subclass, with the arguments in `sys.argv`; return the status of its ``amain``."""
     # Log messages are published as events; here they show on the terminal too.
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter())

@@ -72,15 +72,7 @@ the other, and measure throughput, CPU, memory and latency. Each frame must be f
 
 
 class StressView:
-    """What the stress test shows while it runs.
-
-    Parameters
-    ----------
-    plan : `RunPlan`
-        The run that goes on.
-    results : `Sequence` [`RunResult`]
-        The runs that are over.
-    """
+    """What the stress test shows while it runs: the run that goes on, and the results of those before."""
 
     def __init__(self, plan: RunPlan, results: Sequence[RunResult]) -> None:
         self.progress = RunProgress(plan.stream.find_duration(plan.rate, plan.duration))
@@ -263,20 +255,10 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None)
 
 
 def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
-    """Run the program.
+    """Run the program with these arguments, or those of the command line; see `run_until_signal`.
 
-    Parameters
-    ----------
-    argv : `Sequence` [`str`], optional
-        Arguments; those of the command line by default.
-    relay : `SignalRelay` or `None`
-        See `run_until_signal`.
-
-    Returns
-    -------
-    status : `int`
-        Exit status: 0 if every frame is accounted for and nothing was lost; with ``--soak`` also only if
-        nothing grows and the client kept up.
+    Return the exit status: 0 if every frame is accounted for and nothing was lost; with ``--soak``
+    also only if nothing grows and the client kept up.
     """
     parser = make_parser()
     args = parse_arguments(parser, argv)

@@ -226,15 +226,7 @@ def check_extra(parser: argparse.ArgumentParser, module: str, extra: str, option
 
 
 def check_distinct(parser: argparse.ArgumentParser, files: Mapping[str, OutputFile | None]) -> None:
-    """End with a usage error if two options name the same file: one would harm the other's.
-
-    Parameters
-    ----------
-    parser : `argparse.ArgumentParser`
-        The parser.
-    files : `Mapping` [`str`, `OutputFile` or `None`]
-        Option: its file, if any.
-    """
+    """End with a usage error if two options name the same file: one would harm the other's."""
     given = [(option, file) for option, file in files.items() if file is not None]
     for number, (option, file) in enumerate(given):
         for other_option, other in given[:number]:

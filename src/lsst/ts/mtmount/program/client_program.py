@@ -85,17 +85,9 @@ class RunnableClient(Protocol):
 
 
 async def run_program(make_client: Callable[..., RunnableClient]) -> int:
-    """Run the program with the arguments in `sys.argv`.
+    """Run the program with the arguments in `sys.argv`; return the exit status, see `TelemetryClient.amain`.
 
-    Parameters
-    ----------
-    make_client : callable
-        `TelemetryClient`, or a subclass.
-
-    Returns
-    -------
-    status : `int`
-        Exit status; see `TelemetryClient.amain`.
+    ``make_client`` is `TelemetryClient`, or a subclass.
     """
     args = parse_arguments()
     if args.which:
@@ -228,26 +220,18 @@ async def _run_client(client: RunnableClient, watchdog: ShutdownWatchdog) -> Non
 
 def _choose_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options that were asked for; a subclass may know nothing of our additions."""
-    options: dict[str, Any] = {}
-    if args.strict:
-        options["strict"] = True
-    if args.accept_incomplete:
-        options["accept_incomplete"] = True
-    if args.sal_backend != "auto":
-        options["sal_backend"] = args.sal_backend
-    if args.reconnect:
-        options["reconnect"] = True
-    if args.dead_letter is not None:
-        options["dead_letter"] = args.dead_letter.path
-    if args.tma_interface is not None:
-        options["tma_interface"] = args.tma_interface
-    if args.wait_for_kafka:
-        options["wait_for_kafka"] = args.wait_for_kafka
-    if args.record is not None:
-        options["record"] = args.record
-    if args.record_limit is not None:
-        options["record_limit"] = args.record_limit
-    return options
+    options = {
+        "strict": args.strict,
+        "accept_incomplete": args.accept_incomplete,
+        "sal_backend": args.sal_backend if args.sal_backend != "auto" else None,
+        "reconnect": args.reconnect,
+        "dead_letter": args.dead_letter and args.dead_letter.path,
+        "tma_interface": args.tma_interface,
+        "wait_for_kafka": args.wait_for_kafka,
+        "record": args.record,
+        "record_limit": args.record_limit,
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def _make_report(args: argparse.Namespace, client: RunnableClient) -> ReportFile:

@@ -38,33 +38,15 @@ REQUEST_TIMEOUT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A client's figures at one moment.
+    """A client's figures at one moment."""
 
-    Parameters
-    ----------
-    counters
-        What became of every frame.
-    topic_frames
-        Messages made of the frames of each topic.
-    connected
-        Is there a connection to the TMA?
-    last_frame_time
-        When bytes were received last, by `time.monotonic` [s]; 0 if never.
-    kafka_stalled
-        How long Kafka has acknowledged nothing while messages wait [s].
-    clock_offset
-        The TMA's clock less ours, NaN if it is not known [s].
-    tma_interface
-        Where the description of the TMA's interface is from.
-    """
-
-    counters: Counters
-    topic_frames: Mapping[str, int]
-    connected: bool
-    last_frame_time: float
-    kafka_stalled: float
-    clock_offset: float
-    tma_interface: str = ""
+    counters: Counters  #: What became of every frame
+    topic_frames: Mapping[str, int]  #: Messages made of the frames of each topic
+    connected: bool  #: Is there a connection to the TMA?
+    last_frame_time: float  #: When bytes were received last, by `time.monotonic` [s]; 0 if never
+    kafka_stalled: float  #: How long Kafka has acknowledged nothing while messages wait [s]
+    clock_offset: float  #: The TMA's clock less ours, NaN if it is not known [s]
+    tma_interface: str = ""  #: Where the description of the TMA's interface is from
 
 
 class MetricsServer:
@@ -173,11 +155,11 @@ class MetricsServer:
             ("mtmount_acknowledged", "Of these, acknowledged by Kafka", counters.acknowledged),
             ("mtmount_failed", "Of these, given up by the producer", counters.failed),
             ("mtmount_unsupported", "Frames of unknown topics", counters.unsupported),
-            ("mtmount_recorded_frames", "Frames recorded", snapshot.counters.recorded_frames),
+            ("mtmount_recorded_frames", "Frames recorded", counters.recorded_frames),
             (
                 "mtmount_recorder_dropped",
                 "Frames that are missing in the recording",
-                snapshot.counters.recorder_dropped,
+                counters.recorder_dropped,
             ),
         ):
             yield core.CounterMetricFamily(name, text, value)

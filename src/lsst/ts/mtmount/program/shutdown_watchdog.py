@@ -74,15 +74,7 @@ class ShutdownWatchdog:
 
 
 def exit_within(timeout: float, status: int) -> None:
-    """End the process with this status, unless it has ended by then.
-
-    Parameters
-    ----------
-    timeout : `float`
-        When [seconds].
-    status : `int`
-        Exit status.
-    """
+    """End the process with this status after the time-out [seconds], unless it has ended by then."""
     timer = threading.Timer(timeout, os._exit, [status])
     timer.daemon = True
     timer.start()

@@ -11,18 +11,7 @@ __all__ = ["describe_program"]
 
 
 def describe_program(sal_backend: str = "auto") -> str:
-    """Tell which package this is, where it is, and what it would publish with.
-
-    Parameters
-    ----------
-    sal_backend : `str`
-        As of `TelemetryClient`.
-
-    Raises
-    ------
-    SalobjError
-        If salobj is asked for by name and cannot be used.
-    """
+    """Tell which package this is, where it is, and what it would publish with; see `describe_backend`."""
     return "\n".join(
         [
             f"{DISTRIBUTION} {__version__}",

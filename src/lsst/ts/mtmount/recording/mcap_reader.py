@@ -45,38 +45,19 @@ class DamagedError(Exception):
 
 
 class Message(NamedTuple):
-    """One recorded frame.
+    """One recorded frame."""
 
-    Parameters
-    ----------
-    topic
-        Name of its channel.
-    sequence
-        Number in the recording's order.
-    log_time
-        When it was received [UTC unix ns].
-    publish_time
-        Its own time stamp [UTC unix ns].
-    data
-        What was recorded of it.
-    """
-
-    topic: str
-    sequence: int
-    log_time: int
-    publish_time: int
-    data: bytes
+    topic: str  #: Name of its channel
+    sequence: int  #: Number in the recording's order
+    log_time: int  #: When it was received [UTC unix ns]
+    publish_time: int  #: Its own time stamp [UTC unix ns]
+    data: bytes  #: What was recorded of it
 
 
 def find_files(path: str | os.PathLike[str]) -> list[Path]:
     """Return the recording at a path, or all of a recorder's files in a folder, in their order.
 
-    Raises
-    ------
-    RecordingError
-        If there is none.
-    OSError
-        If the folder cannot be read.
+    `RecordingError` if there is none, `OSError` if the folder cannot be read.
     """
     path = Path(path)
     if not path.is_dir():
@@ -95,23 +76,10 @@ def read_messages(
 ) -> Iterator[Message]:
     """Read a recording, in the order of ``sequence`` within each chunk.
 
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        The file.
-    report : callable
-        Called with one line if the file is cut or damaged: it is then read to its last whole chunk.
-    wants : callable
-        Returns whether messages of a channel are wanted.
-
-    Raises
-    ------
-    RecordingError
-        If this is not an MCAP file.
-    MissingExtraError
-        If a chunk's compression needs a library that is not installed.
-    OSError
-        If the file cannot be read.
+    ``report`` is called with one line if the file is cut or damaged: it is then read to its last
+    whole chunk. ``wants`` returns whether messages of a channel are wanted. `RecordingError` if
+    this is not an MCAP file, `MissingExtraError` if a chunk's compression needs a library that is
+    not installed, `OSError` if the file cannot be read.
     """
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:

@@ -20,24 +20,12 @@ class Status(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the check.
+    """One line of the check."""
 
-    Parameters
-    ----------
-    subject
-        What was checked.
-    status
-        Whether the program can run with that.
-    found
-        What was found.
-    advice
-        What to do, if there is anything to do.
-    """
-
-    subject: str
-    status: Status
+    subject: str  #: What was checked
+    status: Status  #: Whether the program can run with that
     found: str
-    advice: str = ""
+    advice: str = ""  #: What to do, if there is anything to do
 
     def __str__(self) -> str:
         advice = f"; {self.advice}" if self.advice else ""

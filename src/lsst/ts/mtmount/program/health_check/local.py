@@ -55,13 +55,7 @@ def describe_tma_interface(interface: TmaInterface) -> Iterator[Finding]:
 
 
 def read_interface(tma_interface: TmaInterface) -> tuple[Interface, list[Finding]]:
-    """Load the SAL interface; tell how it differs from what is expected.
-
-    Raises
-    ------
-    InterfaceError
-        If it cannot be understood.
-    """
+    """Load the SAL interface; tell how it differs from what is expected."""
     log = logging.Logger("check")
     handler = _ListHandler()
     log.addHandler(handler)

@@ -66,19 +66,8 @@ def run_health_check(
 ) -> int:
     """Check all that a run with these options needs, and print one line for each finding.
 
-    Parameters
-    ----------
-    args : `argparse.Namespace`
-        The program's options.
-    tma_interface : `TmaInterface`
-        What the TMA sends.
-    preprocessed : `Collection` [`str`]
-        SAL topics whose frames a subclass of the client changes.
-
-    Returns
-    -------
-    status : `int`
-        Exit status: 1 if anything failed, else 0.
+    ``preprocessed`` are the SAL topics whose frames a subclass of the client changes. Return
+    the exit status: 1 if anything failed, else 0.
     """
     findings = list(find_all(args, tma_interface, preprocessed))
     if args.json:

@@ -37,18 +37,8 @@ def check_tma(
 ) -> Iterator[Finding]:
     """Connect as the client would, and count and decode the frames of 2 s.
 
-    Parameters
-    ----------
-    host, port
-        Where the TMA is.
-    interface
-        What it should send.
-    offsets
-        Gets the TMA's time less this computer's, of each frame [s].
-    frames
-        Decodes them; `None` if there is no SAL interface.
-    accept_incomplete
-        The client's option.
+    ``interface`` is what the TMA should send. ``offsets`` gets the TMA's time less this
+    computer's, of each frame [s]. Nothing is decoded if there is no SAL interface.
     """
     subject = f"TMA {host}:{port}"
     LEAP_SECOND_TABLE.load()
