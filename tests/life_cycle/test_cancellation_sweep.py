@@ -210,6 +210,7 @@ def run_interrupted(port: int, at: int, *, is_closed: bool) -> bool:
         assert not client.controller.isopen
         # `counters` would need the loop.
         assert client._pipeline.counters.is_closed()
+    assert not logging.getLogger("MTMount").handlers
     # What was not awaited or retrieved is told now, and fails the test.
     gc.collect()
     return loops[0].step > at

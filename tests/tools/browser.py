@@ -58,12 +58,13 @@ Found = dict[str, list[str]]
 async def read_until(browser: Chrome, is_enough: Callable[[Found], bool]) -> Found:
     """Look at the page until it shows what it should; return text and colour of the rows."""
     found: Found = {}
-    async with asyncio.timeout(TIMEOUT):
-        while not is_enough(found):
-            result = await asyncio.to_thread(browser.execute_script, READ_ROWS)
-            assert result["images"] == 0
-            found = result["rows"]
-            await asyncio.sleep(0.1)
+    deadline = time.monotonic() + TIMEOUT
+    while not is_enough(found):
+        assert time.monotonic() < deadline, found
+        result = await asyncio.to_thread(browser.execute_script, READ_ROWS)
+        assert result["images"] == 0
+        found = result["rows"]
+        await asyncio.sleep(0.1)
     return found
 
 

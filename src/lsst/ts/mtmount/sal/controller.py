@@ -145,6 +145,8 @@ class Controller:
             await self.publisher.close(deadline - time.monotonic())
             self._report_lost_records()
         finally:
+            # The end of the event loop may have come before.
+            self.log.removeHandler(self._log_handler)
             self.done_task.set_result(None)
 
     def _report_lost_records(self) -> None:

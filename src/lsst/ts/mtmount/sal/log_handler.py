@@ -12,8 +12,8 @@ from .send_queue import CAPACITY, SendQueue, is_sending
 __all__ = ["SalLogHandler"]
 
 
-#: Attribute of a record that a handler has taken for publishing.
-TAKEN = "_taken_for_sal"
+#: Attribute of a record: which handler publishes it. A dict, so that it is set once, also by threads.
+CLAIM = "_sal_claim"
 
 
 class SalLogHandler(logging.Handler):
@@ -49,17 +49,16 @@ class SalLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record; called by the logger, in the thread that logs."""
-        if is_sending() or TAKEN in vars(record):
+        if is_sending():
             return
-        # Several controllers in one process hang on one logger: the first publishes.
-        setattr(record, TAKEN, True)
+        claim: dict[str, int] = vars(record).setdefault(CLAIM, {})
         try:
             fields = _make_fields(record)
         except Exception as error:
             # For instance arguments that do not fit the message.
             self._queue.count_failure(error)
             return
-        self._queue.put("logMessage", partial(self._send, fields))
+        self._queue.put("logMessage", partial(self._send, claim, fields))
 
     def start(self, publish: Callable[..., Awaitable[Any]]) -> None:
         """Publish the records that wait and those that come, in a task, by ``evt_logMessage.set_write``."""
@@ -73,9 +72,12 @@ class SalLogHandler(logging.Handler):
             if was_started:
                 self._queue.count_failure(TimeoutError(f"no time to publish it within {timeout:.3g} s"))
 
-    async def _send(self, fields: dict[str, Any]) -> None:
+    async def _send(self, claim: dict[str, int], fields: dict[str, Any]) -> None:
         assert self._publish is not None
-        await self._publish(**fields)
+        # Several controllers in one process hang on one logger. The first that can publish does, not the
+        # first that heard of it: that one may never start, or was left behind.
+        if claim.setdefault("publisher", id(self)) == id(self):
+            await self._publish(**fields)
 
 
 def _make_fields(record: logging.LogRecord) -> dict[str, Any]:
