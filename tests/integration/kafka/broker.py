@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from . import artifacts
-from .ports import LOOPBACK
+from ...ports import LOOPBACK
 from .process import START_TIMEOUT, ServerError, ServerProcess
 from .security import CLIENT_LISTENER, Security
 

@@ -14,7 +14,7 @@ from typing import Self
 
 from . import artifacts
 from .broker import Broker, NodeAddress
-from .ports import find_free_ports
+from ...ports import find_free_ports
 from .process import STOP_TIMEOUT, ServerError
 from .security import ClientConfiguration, Security, make_certificate
 from .small_disk import SmallDisk

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from . import artifacts
-from .ports import LOOPBACK, find_free_ports
+from ...ports import LOOPBACK, find_free_ports
 from .process import ServerProcess
 
 #: The part of Apicurio's address space that speaks as Confluent's registry does.

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import yaml
 
-from .ports import LOOPBACK
+from ...ports import LOOPBACK
 
 #: Settings of a librdkafka client, with the type that its constructors take.
 ClientConfiguration: TypeAlias = dict[str, str | int | float | bool]
