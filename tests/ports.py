@@ -1,4 +1,4 @@
-"""TCP ports on the loopback interface for servers that must keep them over a restart."""
+"""TCP ports on the loopback interface where nobody listens, until a test does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def find_free_ports(count: int) -> list[int]:
     """Find ports that no process listens at.
 
     They lie below the range that the kernel takes the ports of outgoing connections from: none of
-    those can occupy the port of a server that is down for a while.
+    those can occupy the port of a server that is down for a while, or that does not run yet.
 
     Parameters
     ----------
@@ -51,3 +51,8 @@ def find_free_ports(count: int) -> list[int]:
         raise RuntimeError(f"no {count} free ports from {FIRST_PORT} to {ephemeral}")
     _handed_out.update(ports)
     return ports
+
+
+def find_free_port() -> int:
+    """Find one such port."""
+    return find_free_ports(1)[0]

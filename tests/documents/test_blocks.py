@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,16 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "doc").rglob("*.md"))]
 RUN_PAGES = [page for page in PAGES if any(block.is_run for block in find_blocks(page))]
 #: How long the blocks of one page may take [s]; some install the package, also beside other work.
 TIME_LIMIT = 600
+
+#: A network of its own: the ports that the pages name are free there, whatever else runs here.
+OWN_NETWORK = ("unshare", "--map-root-user", "--net", sys.executable, "-c")
+#: Its loopback interface is made without being up; SIOCSIFFLAGS of Linux sets IFF_UP. Then run the command.
+BRING_UP_LOOPBACK = """\
+import fcntl, os, socket, struct, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as interface:
+    fcntl.ioctl(interface, 0x8914, struct.pack("16sh", b"lo", 1))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 def name_page(page: Path) -> str:
@@ -60,10 +72,40 @@ def test_blocks_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert num_run > 3 * (len(blocks) - num_run)
 
 
+@pytest.fixture(scope="session")
+def own_network() -> list[str]:
+    """What comes before a command that is to have a network of its own."""
+    prefix = [*OWN_NETWORK, BRING_UP_LOOPBACK]
+    if shutil.which(prefix[0]) is None:
+        pytest.skip("needs unshare (util-linux)")
+    trial = subprocess.run([*prefix, "true"], capture_output=True, text=True, timeout=60, check=False)
+    if trial.returncode != 0:
+        pytest.skip(f"needs the right to make a network namespace: {trial.stderr.strip()[-200:]}")
+    return prefix
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that pip needs to install the package with its extras: that network has no index."""
+    folder = tmp_path_factory.mktemp("packages")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = ",".join(project["project"]["optional-dependencies"])
+    wanted = [*project["build-system"]["requires"], f"{ROOT}[{extras}]"]
+    pip = [sys.executable, "-m", "pip"]
+    subprocess.run(
+        [*pip, "download", "--quiet", "--no-build-isolation", "--dest", folder, *wanted],
+        timeout=TIME_LIMIT,
+        check=True,
+    )
+    return folder
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(TIME_LIMIT + 30)
+@pytest.mark.timeout(2 * TIME_LIMIT + 30)
 @pytest.mark.parametrize("page", RUN_PAGES, ids=name_page)
-def test_blocks_run(page: Path, tmp_path: Path) -> None:
+def test_blocks_run(
+    page: Path, tmp_path: Path, own_network: list[str], request: pytest.FixtureRequest
+) -> None:
     """Run a page in an empty folder, with a link to the checkout, and this Python's programs on the PATH."""
     blocks = [block for block in find_blocks(page) if block.is_run]
     (tmp_path / "ts-mtmount-telemetry").symlink_to(ROOT)
@@ -74,11 +116,12 @@ def test_blocks_run(page: Path, tmp_path: Path) -> None:
         "TERM": "dumb",
         "MTMOUNT": str(tmp_path / "mtmount-telemetry"),
     }
-    environment |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    if any("pip install" in block.text for block in blocks):
+        environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(request.getfixturevalue("packages"))}
     output = tmp_path / "output.txt"
     with output.open("w") as file:
         process = subprocess.Popen(
-            ["bash", "-c", make_script(page, blocks)],
+            [*own_network, "bash", "-c", make_script(page, blocks)],
             cwd=tmp_path,
             env=environment,
             stdin=subprocess.DEVNULL,

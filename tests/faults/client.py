@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,13 +23,6 @@ POLL_INTERVAL = 0.01
 
 #: How often the program reports its counters [s].
 REPORT_INTERVAL = 0.05
-
-
-def reserve_port() -> int:
-    """Find a port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 async def wait_until(is_true: Callable[[], bool], patience: float = PATIENCE) -> float:

@@ -21,9 +21,10 @@ from ..integration.kafka import (
     remove_permissions,
     set_permission,
 )
+from ..ports import find_free_port
 from ..tcp_proxy import TcpProxy
 from ..tma import ScriptedTma
-from .client import ClientProgram, reserve_port, wait_until
+from .client import ClientProgram, wait_until
 from .conftest import LeadTo
 from .frames import azimuth_frame
 from .outcome import RecordOutcome
@@ -192,7 +193,7 @@ async def test_advertised_address_that_is_not_there(
     tmp_path: Path,
     tma: ScriptedTma,
 ) -> None:
-    port = reserve_port()
+    port = find_free_port()
     cluster = await asyncio.to_thread(start_cluster, advertised_port=port)
     environment = lead_to(cluster)
     address = f"127.0.0.1:{port}"

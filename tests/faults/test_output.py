@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from ..ports import find_free_port
 from ..programs import PROGRAMS, find_program
 from ..tma import ScriptedTma
-from .client import ClientProgram, reserve_port, wait_until
+from .client import ClientProgram, wait_until
 from .frames import azimuth_frame
 from .outcome import RecordOutcome
 from .read_back import read_back
@@ -85,7 +86,7 @@ async def test_dead_letters_and_report_to_a_pipe_that_nobody_reads(
 
 @pytest.mark.slow
 async def test_simulator_whose_output_nobody_reads(full_pipe: int) -> None:
-    port = reserve_port()
+    port = find_free_port()
     process = await asyncio.create_subprocess_exec(
         *(find_program("run_mock_tma_telemetry"), f"--port={port}"),
         stdout=full_pipe,

@@ -11,9 +11,10 @@ from lsst.ts.mtmount import DropReason, FrameError
 from lsst.ts.mtmount.resilience import Backoff
 
 from ..kafka_reader import KafkaReader
+from ..ports import find_free_port
 from ..tcp_proxy import Faults, TcpProxy
 from ..tma import ScriptedTma
-from .client import ClientProgram, reserve_port, run_client, start_client, wait_until
+from .client import ClientProgram, run_client, start_client, wait_until
 from .frames import AZIMUTH, azimuth_frame
 from .outcome import RecordOutcome
 from .read_back import read_back
@@ -87,7 +88,7 @@ async def test_tma_that_is_not_there_yet(
     tma: ScriptedTma,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    port = reserve_port()
+    port = find_free_port()
     backoff = WatchedBackoff()
     async with start_client(port, reconnect=backoff) as client:
         await wait_until(lambda: len(backoff.delays) > 5)
@@ -177,7 +178,7 @@ async def test_refusals_are_logged_sparingly(
     embedded_environment: Environment, caplog: pytest.LogCaptureFixture
 ) -> None:
     backoff = WatchedBackoff()
-    async with start_client(reserve_port(), reconnect=backoff):
+    async with start_client(find_free_port(), reconnect=backoff):
         await wait_until(lambda: len(backoff.delays) > 20)
     messages = [record for record in caplog.records if "Could not connect" in record.getMessage()]
     # And one of how many there were more.
@@ -195,7 +196,7 @@ async def test_strict_ends_all_the_same(embedded_environment: Environment, tma: 
 async def test_signal_ends_the_program(
     embedded_environment: Environment, tmp_path: Path, tma: ScriptedTma, is_there: bool
 ) -> None:
-    port = tma.port if is_there else reserve_port()
+    port = tma.port if is_there else find_free_port()
     async with ClientProgram(embedded_environment, tmp_path, port) as program:
         if is_there:
             await tma.send(azimuth_frame())

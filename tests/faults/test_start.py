@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ..ports import find_free_port
 from ..tcp_proxy import TcpProxy
 from ..tma import ScriptedTma
-from .client import ClientProgram, reserve_port, start_client, wait_until
+from .client import ClientProgram, start_client, wait_until
 from .frames import AZIMUTH, azimuth_frame
 from .outcome import RecordOutcome
 from .read_back import read_back
@@ -79,7 +80,7 @@ async def see_failure(
 async def test_broker_absent(
     embedded_environment: Environment, record_outcome: RecordOutcome, tmp_path: Path, tma: ScriptedTma
 ) -> None:
-    address = f"127.0.0.1:{reserve_port()}"
+    address = f"127.0.0.1:{find_free_port()}"
     environment = embedded_environment | {"LSST_KAFKA_BROKER_ADDR": address}
     pattern = rf"Kafka at {re.escape(address)} did not answer within 10 s"
     seconds = await see_failure(environment, tmp_path, tma, pattern)
@@ -89,7 +90,7 @@ async def test_broker_absent(
 async def test_registry_absent(
     embedded_environment: Environment, record_outcome: RecordOutcome, tmp_path: Path, tma: ScriptedTma
 ) -> None:
-    url = f"http://127.0.0.1:{reserve_port()}"
+    url = f"http://127.0.0.1:{find_free_port()}"
     environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": url}
     seconds = await see_failure(environment, tmp_path, tma, rf"{url} cannot be reached: .*refused")
     record_outcome("registry down at start", "clear error; ends with 1", seconds=seconds)
@@ -151,7 +152,7 @@ async def test_waiting_for_kafka(
     tma: ScriptedTma,
     what: str,
 ) -> None:
-    port = reserve_port()
+    port = find_free_port()
     if what == "broker":
         server_port = int(embedded_environment["LSST_KAFKA_BROKER_ADDR"].rpartition(":")[2])
         monkeypatch.setenv("LSST_KAFKA_BROKER_ADDR", f"127.0.0.1:{port}")
@@ -196,7 +197,7 @@ async def test_waiting_for_a_registry_in_trouble(
 async def test_patience_has_an_end(
     embedded_environment: Environment, tmp_path: Path, tma: ScriptedTma
 ) -> None:
-    environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{reserve_port()}"}
+    environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{find_free_port()}"}
     options = ("--wait-for-kafka=1",)
     async with ClientProgram(environment, tmp_path, tma.port, *options) as program:
         await program.wait_output(WAITS)
@@ -289,7 +290,7 @@ async def test_registry_that_hangs(
 async def test_signal_ends_the_wait(
     embedded_environment: Environment, tmp_path: Path, tma: ScriptedTma
 ) -> None:
-    environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{reserve_port()}"}
+    environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{find_free_port()}"}
     async with ClientProgram(environment, tmp_path, tma.port, "--wait-for-kafka") as program:
         await program.wait_output(WAITS)
         program.send_signal(signal.SIGTERM)

@@ -16,10 +16,11 @@ from lsst.ts.mtmount.sal import KafkaSettings
 from lsst.ts.mtmount.tools.reader import RecordReader
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
+from ..ports import find_free_port
 from ..programs import find_program
 from ..tcp_proxy import Cut, Faults, TcpProxy
 from ..tma import ScriptedTma
-from .client import ClientProgram, reserve_port, run_client, wait_until
+from .client import ClientProgram, run_client, wait_until
 from .frames import AZIMUTH, azimuth_frame
 from .outcome import RecordOutcome
 from .read_back import read_back
@@ -154,7 +155,7 @@ async def test_never_a_terminator(
 async def test_refused_connection(
     embedded_environment: Environment, record_outcome: RecordOutcome, tmp_path: Path
 ) -> None:
-    port = reserve_port()
+    port = find_free_port()
     async with ClientProgram(embedded_environment, tmp_path, port, reconnect=False) as program:
         await program.wait_output(" starting")
         status, seconds = await program.wait_ended()

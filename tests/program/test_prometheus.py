@@ -19,7 +19,7 @@ import yaml
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
-from ..faults.client import reserve_port
+from ..ports import find_free_ports
 
 pytestmark = [
     pytest.mark.slow,
@@ -81,7 +81,7 @@ async def wait_until(is_true: Callable[[], bool]) -> None:
 async def test_an_alert_fires_when_the_broker_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    metrics_port, port = reserve_port(), reserve_port()
+    metrics_port, port = find_free_ports(2)
     configuration = tmp_path / "prometheus.yml"
     configuration.write_text(
         yaml.safe_dump(

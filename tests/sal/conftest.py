@@ -5,6 +5,8 @@ import pytest
 
 from lsst.ts.mtmount.sal import KafkaSettings
 
+from ..ports import find_free_port
+
 
 @pytest.fixture
 def settings(sal_environment: str) -> KafkaSettings:
@@ -22,6 +24,4 @@ def silent_port() -> Iterator[int]:
 @pytest.fixture
 def unused_port() -> int:
     """Port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    return find_free_port()

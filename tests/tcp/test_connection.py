@@ -11,6 +11,7 @@ import pytest
 from lsst.ts.mtmount import Client
 from lsst.ts.mtmount.tcp import client as client_module
 
+from ..ports import find_free_port
 from .peer import TIMEOUT, Peer, wait_until
 
 log = logging.getLogger("test")
@@ -120,9 +121,7 @@ async def test_it_connects_once() -> None:
 
 async def test_refused() -> None:
     reports = Reports()
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    client = Client("127.0.0.1", port, log, reports.note)
+    client = Client("127.0.0.1", find_free_port(), log, reports.note)
     with pytest.raises(ConnectionRefusedError):
         await client.start_task
     assert not client.connected

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -30,11 +29,6 @@ function collect(node) {
 collect(document.documentElement);
 return found;
 """
-
-
-def find_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from . import artifacts
 from ...ports import LOOPBACK
+from . import artifacts
 from .process import START_TIMEOUT, ServerError, ServerProcess
 from .security import CLIENT_LISTENER, Security
 

@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from ...ports import find_free_ports
 from . import artifacts
 from .broker import Broker, NodeAddress
-from ...ports import find_free_ports
 from .process import STOP_TIMEOUT, ServerError
 from .security import ClientConfiguration, Security, make_certificate
 from .small_disk import SmallDisk

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
+from ...ports import LOOPBACK, find_free_port
 from . import artifacts
-from ...ports import LOOPBACK, find_free_ports
 from .process import ServerProcess
 
 #: The part of Apicurio's address space that speaks as Confluent's registry does.
@@ -55,7 +55,7 @@ class ApicurioRegistry:
             If it cannot be fetched.
         """
         (runner,) = artifacts.fetch("registry").glob("*-runner.jar")
-        self._port = find_free_ports(1)[0]
+        self._port = find_free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="registry-"))
         settings = {
             "quarkus.http.host": LOOPBACK,

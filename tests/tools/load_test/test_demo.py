@@ -13,9 +13,10 @@ from selenium.webdriver import Chrome
 from lsst.ts.mtmount.commands.demo import main
 from lsst.ts.mtmount.tools.load_test.procfs import list_tree
 
+from ...ports import find_free_port
 from ...programs import find_program
 from ...tma_interface.new_software import write_new_file
-from ..browser import find_port, read_until
+from ..browser import read_until
 
 FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
 TIMEOUT = 60
@@ -137,7 +138,7 @@ async def test_interrupting_leaves_nothing_behind(tmp_path: Path, signum: signal
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 async def test_live_as_a_page_until_a_signal(tmp_path: Path, browser: Chrome, signum: signal.Signals) -> None:
-    port = find_port()
+    port = find_free_port()
     process = await start("--web", str(port), folder=tmp_path)
     assert process.stdout is not None
     try:
@@ -163,7 +164,7 @@ async def test_live_as_a_page_until_a_signal(tmp_path: Path, browser: Chrome, si
 
 @pytest.mark.slow
 async def test_checks_all_beside_a_page(tmp_path: Path) -> None:
-    status, output = await run("--web", str(find_port()), "--duration", "3", folder=tmp_path)
+    status, output = await run("--web", str(find_free_port()), "--duration", "3", folder=tmp_path)
     assert status == 0, output
     assert "655 frames sent; each was published, acknowledged and read" in output
 
@@ -171,7 +172,7 @@ async def test_checks_all_beside_a_page(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_a_page_that_ends_is_told(tmp_path: Path) -> None:
     async with asyncio.timeout(TIMEOUT):
-        process = await start("--web", str(find_port()), folder=tmp_path)
+        process = await start("--web", str(find_free_port()), folder=tmp_path)
         assert process.stdout is not None
         while b" frames  " not in await process.stdout.readline():
             pass

@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 from selenium.webdriver import ActionChains, Chrome
 
+from ...ports import find_free_port
 from ..browser import (
     Plot,
     act_until,
     find_element,
-    find_port,
     pick_field,
     read_plot,
     read_plot_until,
@@ -39,7 +39,7 @@ def has_points(plot: Plot, field: str) -> bool:
 
 @pytest.mark.slow
 async def test_a_picked_field_is_plotted(streaming: Streaming, browser: Chrome) -> None:
-    port = find_port()
+    port = find_free_port()
     async with streaming(), serving(port):
         await open_page(browser, port)
         before = await read_plot_until(browser, lambda plot: count_points(plot, "azimuth.actualPosition") > 2)
@@ -57,7 +57,7 @@ async def test_a_picked_field_is_plotted(streaming: Streaming, browser: Chrome) 
 
 @pytest.mark.slow
 async def test_updates_leave_the_zoom_alone(streaming: Streaming, browser: Chrome) -> None:
-    port = find_port()
+    port = find_free_port()
     field = "azimuth.actualPosition"
     async with streaming(), serving(port):
         await open_page(browser, port)
@@ -78,7 +78,7 @@ async def test_updates_leave_the_zoom_alone(streaming: Streaming, browser: Chrom
 
 @pytest.mark.slow
 async def test_each_page_has_its_own_fields(streaming: Streaming, browser: Chrome) -> None:
-    port = find_port()
+    port = find_free_port()
     async with streaming(), serving(port):
         windows = {}
         for field in (VELOCITY, CURRENT):

@@ -17,8 +17,9 @@ from tornado.websocket import websocket_connect
 from lsst.ts.mtmount.commands.monitor import main
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
+from ...ports import find_free_port
 from ...programs import find_program
-from ..browser import find_port, find_text, read_until
+from ..browser import find_text, read_until
 from ..conftest import Streaming
 from .serving import serving
 
@@ -28,7 +29,7 @@ EVIL = "<img src=x onerror=document.title=1>"
 
 @pytest.mark.slow
 async def test_page(streaming: Streaming, browser: Chrome) -> None:
-    port = find_port()
+    port = find_free_port()
     async with serving(port):
         async with streaming() as client:
             await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
@@ -49,7 +50,7 @@ async def test_page(streaming: Streaming, browser: Chrome) -> None:
 
 @pytest.mark.slow
 async def test_reconnects_by_itself(streaming: Streaming, browser: Chrome) -> None:
-    port = find_port()
+    port = find_free_port()
     async with streaming():
         async with serving(port, "azimuth"):
             await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
@@ -92,7 +93,7 @@ async def test_html_from_kafka_is_text(
         producer.produce(topics[-1], b"\0\0\0\0\1" + EVIL.encode(), b"", 0)
         assert producer.flush(TIMEOUT) == 0
 
-    port = find_port()
+    port = find_free_port()
     async with serving(port, "azimuth", "evt_logMessage", "evt_odd", "--fields", "azimuth.actualPosition"):
         await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
         await read_until(browser, lambda rows: "waiting" in rows.get("azimuth", [""])[0])
@@ -110,7 +111,7 @@ async def test_html_from_kafka_is_text(
 
 @pytest.mark.slow
 async def test_a_ninth_page_is_told_and_a_freed_place_is_taken(sal_environment: str, browser: Chrome) -> None:
-    port = find_port()
+    port = find_free_port()
     url = f"http://127.0.0.1:{port}/"
     async with serving(port, "azimuth"):
         sessions = [await asyncio.to_thread(pull_session, url=url) for _ in range(8)]
@@ -133,7 +134,7 @@ def is_told(session: ClientSession) -> bool:
 
 @pytest.mark.slow
 async def test_other_origins_are_refused(sal_environment: str) -> None:
-    port = find_port()
+    port = find_free_port()
     async with serving(port, "azimuth"):
         for origin in (f"http://localhost:{port}", "http://evil.example", f"http://127.0.0.1:{port + 1}"):
             request = HTTPRequest(f"ws://127.0.0.1:{port}/ws", headers={"Origin": origin})
