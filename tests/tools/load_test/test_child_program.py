@@ -63,11 +63,3 @@ async def test_says_why_a_line_did_not_come(tmp_path: Path) -> None:
     async with asyncio.timeout(TIMEOUT), make("input()", tmp_path) as program:
         with pytest.raises(LoadTestError, match=r"thing said nothing for 0\.05 s"):
             await program.expect_line(0.05)
-
-
-def test_must_be_started(tmp_path: Path) -> None:
-    program = make("", tmp_path)
-    with pytest.raises(RuntimeError, match="thing was not started"):
-        _ = program.process
-    with pytest.raises(RuntimeError, match="thing was not started"):
-        _ = program.meter

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from lsst.ts.mtmount.tools.load_test.html_report import STYLE
-from lsst.ts.mtmount.tools.load_test.svg_chart import Chart, Series, _choose_ticks, make_percentile_axis
+from lsst.ts.mtmount.tools.load_test.svg_chart import Chart, Line, _choose_ticks, make_percentile_axis
 
 
 def parse(chart: Chart) -> ElementTree.Element:
@@ -22,7 +22,7 @@ def list_points(figure: ElementTree.Element) -> list[list[tuple[float, float]]]:
 
 
 def test_places_points() -> None:
-    figure = parse(Chart("A & B", "time [s]", "<1/s>", [Series("one & two", [0, 1, 2], [0, 5, 10])]))
+    figure = parse(Chart("A & B", "time [s]", "<1/s>", [Line("one & two", [0, 1, 2], [0, 5, 10])]))
     ((first, middle, last),) = list_points(figure)
     assert first[0] < middle[0] < last[0]
     assert first[1] > middle[1] > last[1]
@@ -34,26 +34,26 @@ def test_places_points() -> None:
 
 
 def test_logarithmic_axis() -> None:
-    figure = parse(Chart("t", "x", "y", [Series("s", [0, 1, 2], [1, 10, 100])], log_y=True))
+    figure = parse(Chart("t", "x", "y", [Line("s", [0, 1, 2], [1, 10, 100])], log_y=True))
     ((first, middle, last),) = list_points(figure)
     assert first[1] - middle[1] == pytest.approx(middle[1] - last[1], abs=0.11)
     assert {"1", "10", "100"} <= {text.text for text in figure.iter("text")}
 
 
 def test_leaves_out_what_is_not_known() -> None:
-    series = Series("s", [0, 1, 2, None, 4], [1.0, None, math.nan, 3.0, 4.0])
-    (points,) = list_points(parse(Chart("t", "x", "y", [series, Series("empty", [], [])])))
+    series = Line("s", [0, 1, 2, None, 4], [1.0, None, math.nan, 3.0, 4.0])
+    (points,) = list_points(parse(Chart("t", "x", "y", [series, Line("empty", [], [])])))
     assert len(points) == 2
 
 
 def test_nothing_to_draw() -> None:
-    figure = parse(Chart("t", "x", "y", [Series("s", [0.0], [0.0])], log_y=True))
+    figure = parse(Chart("t", "x", "y", [Line("s", [0.0], [0.0])], log_y=True))
     assert "".join(figure.itertext()) == "t: no figures"
 
 
 @pytest.mark.parametrize("values", [[5.0], [5.0, 5.0], [0.0, 0.0]])
 def test_values_that_do_not_differ(values: list[float]) -> None:
-    figure = parse(Chart("t", "x", "y", [Series("s", list(range(len(values))), values)]))
+    figure = parse(Chart("t", "x", "y", [Line("s", list(range(len(values))), values)]))
     assert any(path.attrib["class"] == "line c0" for path in figure.iter("path"))
 
 
@@ -75,7 +75,7 @@ def test_each_nine_gets_the_same_room() -> None:
 def test_labels_fit() -> None:
     """No digit is much wider than 7 px of the 560 that the drawing has."""
     places, ticks = make_percentile_axis([0, 50, 99.999])
-    chart = Chart("t", "x", "y", [Series("s", places, [1.0, 2.0, 1_200_000.0])], x_ticks=ticks)
+    chart = Chart("t", "x", "y", [Line("s", places, [1.0, 2.0, 1_200_000.0])], x_ticks=ticks)
     texts = [text for text in parse(chart).iter("text") if "x" in text.attrib]
     assert {"99.999 %", "1,000,000"} <= {text.text for text in texts}
     for text in texts:

@@ -5,7 +5,7 @@ import pytest
 
 from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
-from lsst.ts.mtmount.tools.monitor import FieldName, MonitorState, Selection, Status
+from lsst.ts.mtmount.tools.monitor import FieldName, MonitorState, Selection, TopicStatus
 from lsst.ts.mtmount.tools.monitor.monitor_state import list_periods
 from lsst.ts.mtmount.tools.reader import BadMessage, MessageWithoutSchema
 
@@ -59,30 +59,30 @@ def test_topics_without_a_time_of_the_tma() -> None:
 def test_late_after_some_periods(topic: str, late_after: float) -> None:
     whole = make_state(topic)
     state = whole.topics[topic]
-    assert state.get_status(START + late_after) is Status.WAITING
+    assert state.get_status(START + late_after) is TopicStatus.WAITING
     # Also if there never was a record.
-    assert state.get_status(START + late_after + 0.1) is Status.LATE
+    assert state.get_status(START + late_after + 0.1) is TopicStatus.LATE
     whole.take([make_record(topic)], START + 20)
-    assert state.get_status(START + 20 + late_after) is Status.LIVE
-    assert state.get_status(START + 20 + late_after + 0.1) is Status.LATE
+    assert state.get_status(START + 20 + late_after) is TopicStatus.LIVE
+    assert state.get_status(START + 20 + late_after + 0.1) is TopicStatus.LATE
 
 
 def test_events_are_never_late() -> None:
     whole = make_state("logevent_clockOffset")
     state = whole.topics["logevent_clockOffset"]
-    assert state.get_status(START + 1e6) is Status.WAITING
+    assert state.get_status(START + 1e6) is TopicStatus.WAITING
     whole.take([make_record("logevent_clockOffset")], START)
-    assert state.get_status(START + 1e6) is Status.SEEN
+    assert state.get_status(START + 1e6) is TopicStatus.SEEN
 
 
 def test_bad_messages_until_a_good_one() -> None:
     whole = make_state("azimuth")
     state = whole.topics["azimuth"]
     whole.take([make_record("azimuth"), BadMessage(PREFIX + "azimuth", "odd")], START)
-    assert state.get_status(START) is Status.BAD
+    assert state.get_status(START) is TopicStatus.BAD
     assert (state.num_records, state.num_bad) == (1, 1)
     whole.take([make_record("azimuth")], START)
-    assert state.get_status(START) is Status.LIVE
+    assert state.get_status(START) is TopicStatus.LIVE
     assert (state.num_records, state.num_bad) == (2, 1)
 
 
@@ -90,10 +90,10 @@ def test_messages_without_schema() -> None:
     whole = make_state("azimuth")
     state = whole.topics["azimuth"]
     whole.take([make_record("azimuth"), MessageWithoutSchema(PREFIX + "azimuth", "down")], START)
-    assert state.get_status(START) is Status.NO_SCHEMA
+    assert state.get_status(START) is TopicStatus.NO_SCHEMA
     assert (state.num_records, state.num_bad, state.num_without_schema) == (1, 0, 1)
     whole.take([make_record("azimuth")], START)
-    assert state.get_status(START) is Status.LIVE
+    assert state.get_status(START) is TopicStatus.LIVE
 
 
 def test_an_earlier_event_tells_its_values_and_its_age() -> None:
@@ -104,7 +104,7 @@ def test_an_earlier_event_tells_its_values_and_its_age() -> None:
     whole.take([earlier], START)
     assert state.values == {"timestamp": earlier.record["timestamp"], "connected": False}
     assert state.get_age(START) == 60
-    assert state.get_status(START) is Status.SEEN
+    assert state.get_status(START) is TopicStatus.SEEN
     assert state.num_records == 0
     assert math.isnan(state.latencies.compute_mean(START, 10))
     whole.take([make_record(name, connected=True)], START + 1)
@@ -145,9 +145,10 @@ def test_publishers_of_a_flood_are_bounded() -> None:
 def test_missing_topics() -> None:
     whole = make_state("azimuth", "encoder")
     whole.mark_missing({PREFIX + "encoder"})
-    assert [state.get_status(START) for state in whole.topics.values()] == [Status.WAITING, Status.MISSING]
+    expected = [TopicStatus.WAITING, TopicStatus.MISSING]
+    assert [state.get_status(START) for state in whole.topics.values()] == expected
     whole.mark_missing(set())
-    assert whole.topics["encoder"].get_status(START) is Status.WAITING
+    assert whole.topics["encoder"].get_status(START) is TopicStatus.WAITING
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,9 @@ class MissingExtraError(ImportError):
 
 
 def import_extra(module: str, extra: str, needed_by: str) -> Any:
-    """Import a module of a package that an extra installs.
+    """Import a module of a package that an extra installs; `MissingExtraError` if that fails.
 
-    Parameters
-    ----------
-    module : `str`
-        Name of the module.
-    extra : `str`
-        The extra of this distribution that installs it.
-    needed_by : `str`
-        What needs it, such as ``--record``; for the error.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed, or cannot be imported.
+    The error names what needs it, such as ``--record``.
     """
     try:
         return importlib.import_module(module)

@@ -89,7 +89,7 @@ def parse_output_file(text: str) -> OutputFile:
     try:
         return OutputFile(text)
     except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+        raise argparse.ArgumentTypeError(describe_path_error(error, text)) from None
 
 
 def parse_recording(text: str) -> Path:
@@ -100,7 +100,7 @@ def parse_recording(text: str) -> Path:
         for file in find_files(text):
             file.open("rb").close()
     except OSError as error:
-        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+        raise argparse.ArgumentTypeError(describe_path_error(error, text)) from None
     except RecordingError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return Path(text)
@@ -138,10 +138,10 @@ def parse_output_folder(text: str) -> Path:
     try:
         return check_output_folder(text)
     except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+        raise argparse.ArgumentTypeError(describe_path_error(error, text)) from None
 
 
-def describe_error(error: Exception, path: str) -> str:
+def describe_path_error(error: Exception, path: str) -> str:
     """Return ``path: what is wrong``, and the folder above where that is wrong."""
     if not isinstance(error, OSError) or error.strerror is None:
         return f"{path}: {error}"

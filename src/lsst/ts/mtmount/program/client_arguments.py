@@ -18,7 +18,7 @@ from .arguments import (
     add_tma_interface_option,
     check_distinct,
     check_extra,
-    describe_error,
+    describe_path_error,
     parse_host,
     parse_log_level,
     parse_number,
@@ -172,7 +172,7 @@ def parse_arguments() -> argparse.Namespace:
         try:
             args.pid_file = PidFile(args.pid_file)
         except OSError as error:
-            parser.error(f"argument --pid-file: {describe_error(error, str(error.filename))}")
+            parser.error(f"argument --pid-file: {describe_path_error(error, str(error.filename))}")
     return args
 
 
@@ -212,7 +212,7 @@ def _parse_dead_letter(text: str) -> OutputFile:
     try:
         return DeadLetterFile.check(text)
     except OSError as error:
-        raise argparse.ArgumentTypeError(describe_error(error, text)) from None
+        raise argparse.ArgumentTypeError(describe_path_error(error, text)) from None
 
 
 def _parse_wait(text: str) -> float:

@@ -17,30 +17,15 @@ class SalBackend(Protocol):
     """What the telemetry client needs of SAL, whoever provides it.
 
     It starts when it is made, in a running event loop.
-
-    Attributes
-    ----------
-    controller : `Controller` or `lsst.ts.salobj.Controller`
-        For users: the logger, the life cycle, and the topics as ``tel_...``
-        and ``evt_...``.
-    log : `logging.Logger`
-        The controller's logger.
-    publisher : `KafkaPublisher`
-        Where telemetry goes.
-    clock : `TaiClock`
-        What time it is.
-    tma_interface : `TmaInterface`
-        What the TMA sends, its members in the fields of the SAL topics.
-    start_task : `asyncio.Task`
-        Done when messages can be published; it raises what prevents that.
     """
 
+    #: A `Controller`, or salobj's. For users: the life cycle, and the topics as ``tel_...`` and ``evt_...``.
     controller: Any
-    log: logging.Logger
-    publisher: KafkaPublisher
+    log: logging.Logger  #: The controller's logger
+    publisher: KafkaPublisher  #: Where telemetry goes
     clock: TaiClock
-    tma_interface: TmaInterface
-    start_task: asyncio.Task[None]
+    tma_interface: TmaInterface  #: What the TMA sends, its members in the fields of the SAL topics
+    start_task: asyncio.Task[None]  #: Done when messages can be published; it raises what prevents that
 
     async def write_event(self, name: str, **fields: Any) -> None:
         """Set an event's fields, by names without ``evt_``, and write it if a value changed.

@@ -21,15 +21,9 @@ def make_sal_backend(backend: str = "auto", tma_interface: TmaInterface | None =
     """Make one of `BACKENDS`; it starts at once. Raises as `Controller` does.
 
     salobj and what it imports take some 100 MB: it is looked for first, and
-    imported only to be used.
-
-    Raises
-    ------
-    ValueError
-        If there is no such backend.
-    SalobjError
-        If salobj is asked for by name and cannot be used. With ``auto``, the
-        built-in backend is used then, and a warning says why.
+    imported only to be used. `ValueError` if there is no such backend, `SalobjError` if
+    salobj is asked for by name and cannot be used. With ``auto``, the built-in backend
+    is used then, and a warning says why.
     """
     _check(backend)
     sent = load_packaged_tma_interface() if tma_interface is None else tma_interface

@@ -73,15 +73,8 @@ class BoundedConnection:
     """A connection to an HTTP server, made on demand and kept.
 
     The resolver of names has no time-out. Call this in a thread that nobody needs to wait for.
-
-    Parameters
-    ----------
-    port
-        None: that of the scheme.
-    timeout
-        Upper bound of connecting, and of each request with its whole answer [s].
-    max_bytes
-        Upper bound of an answer, head and framing included [bytes].
+    ``timeout`` bounds connecting, and each request with its whole answer [s]; ``max_bytes`` an
+    answer, head and framing included [bytes].
     """
 
     def __init__(self, host: str, port: int | None, *, is_tls: bool, timeout: float, max_bytes: int) -> None:
@@ -105,13 +98,9 @@ class BoundedConnection:
         """Send a request and return status and body of the answer.
 
         A request on a kept connection that the server has ended is sent once
-        more, so it must be one that may be repeated.
-
-        Raises
-        ------
-        OSError, ValueError, http.client.HTTPException
-            If there is no whole answer within the bounds, or a broken one.
-            The connection is closed then.
+        more, so it must be one that may be repeated. `OSError`, `ValueError` or
+        `http.client.HTTPException` if there is no whole answer within the bounds, or a
+        broken one; the connection is closed then.
         """
         bounds = Bounds(self._timeout, self._max_bytes)
         is_kept = self._connection.sock is not None

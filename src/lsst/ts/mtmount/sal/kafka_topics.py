@@ -21,7 +21,7 @@ from .settings import KafkaSettings
 if TYPE_CHECKING:
     from confluent_kafka.admin._metadata import ClusterMetadata
 
-__all__ = ["KafkaNotReadyError", "KafkaSetupError", "create_missing_topics", "describe_error"]
+__all__ = ["KafkaNotReadyError", "KafkaSetupError", "create_missing_topics", "describe_kafka_error"]
 
 #: How long one question to the brokers may block [s]; after each, it is
 #: looked whether to give up.
@@ -39,7 +39,7 @@ class KafkaNotReadyError(KafkaSetupError):
     """Kafka does not answer, or cannot yet do what it is asked for: later it may."""
 
 
-def describe_error(error: Exception) -> str:
+def describe_kafka_error(error: Exception) -> str:
     """Return the text of an error, Kafka's own without its code."""
     reason = error.args[0] if error.args else error
     return reason.str() if isinstance(reason, KafkaError) else str(reason)
@@ -64,19 +64,9 @@ def create_missing_topics(
     controller (such as librdkafka's mock cluster) cannot be asked to create
     topics; there, and only there, being asked about them has to do.
 
-    Parameters
-    ----------
-    timeout
-        How long to wait for Kafka [s].
-    stop
-        Set by another thread: give up.
-
-    Raises
-    ------
-    KafkaNotReadyError
-        If Kafka does not answer in time, or cannot create a topic yet.
-    KafkaSetupError
-        If it refuses the settings or to create a topic.
+    `KafkaNotReadyError` if Kafka does not answer within ``timeout`` [s], another thread
+    sets ``stop``, or Kafka cannot create a topic yet; `KafkaSetupError` if it refuses the
+    settings or to create a topic.
     """
     topics = list(topics)
     deadline = time.monotonic() + timeout
@@ -112,7 +102,7 @@ class _AdminConnection:
         try:
             self._client = AdminClient(configuration)
         except (KafkaException, TypeError, ValueError) as error:
-            reason = settings.redact(describe_error(error))
+            reason = settings.redact(describe_kafka_error(error))
             raise KafkaSetupError(f"The Kafka client settings are refused: {reason}") from None
 
     def _keep_error(self, error: KafkaError) -> None:

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from ..core import DeliveryCounter
 from ..resilience.daemon_thread import run_in_daemon_thread
 from .kafka_health import KafkaHealth, LibrdkafkaLog
-from .kafka_topics import KafkaSetupError, describe_error
+from .kafka_topics import KafkaSetupError, describe_kafka_error
 from .provisioning import Provisioning
 from .schema import TopicInfo
 from .schema_registry import RegisteredSchema
@@ -133,13 +133,8 @@ class KafkaPublisher:
     async def start(self, topics: Iterable[TopicInfo], *, is_exact: bool = False) -> None:
         """Create missing Kafka topics, get the schema ids and start the producer.
 
-        Raises
-        ------
-        KafkaSetupError
-            If Kafka does not answer in time, or refuses the settings or to
-            create a topic.
-        RegistryError
-            If the schema registry cannot be reached, or refuses a schema.
+        `KafkaSetupError` if Kafka does not answer in time, or refuses the settings or to
+        create a topic; `RegistryError` if the registry cannot be reached, or refuses a schema.
         """
         if self._producer is not None:
             raise RuntimeError("The publisher is started already")
@@ -164,7 +159,7 @@ class KafkaPublisher:
                 logger=LibrdkafkaLog(self.settings, self.health.limited_log),
             )
         except (KafkaException, TypeError, ValueError) as error:
-            reason = self.settings.redact(describe_error(error))
+            reason = self.settings.redact(describe_kafka_error(error))
             culprits = self.settings.explain_refusal(Producer)
             raise KafkaSetupError(f"The Kafka producer settings are refused: {culprits or reason}") from None
 

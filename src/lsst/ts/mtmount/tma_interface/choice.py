@@ -27,22 +27,11 @@ def choose_tma_interface(
     choice: TmaInterface | str | bytes | os.PathLike[str] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> TmaInterface:
-    """Choose the interface to use.
+    """Choose the interface to use: one that is made, or a file for `load_tma_interface`.
 
-    Parameters
-    ----------
-    choice : `TmaInterface`, path or `None`
-        An interface, or a file for `load_tma_interface`. None: the file that
-        ``MTMOUNT_TMA_INTERFACE`` names, or else the packaged interface.
-    environ : `Mapping` [`str`, `str`]
-        Environment variables.
-
-    Raises
-    ------
-    TmaInterfaceError
-        If the file cannot be used; the text names the variable where that chose it.
-    TypeError
-        If the choice is none of these.
+    None: the file that ``MTMOUNT_TMA_INTERFACE`` names, or else the packaged interface.
+    `TmaInterfaceError` if the file cannot be used; the text names the variable where that chose
+    it. `TypeError` if the choice is none of these.
     """
     if isinstance(choice, TmaInterface):
         return choice
@@ -58,12 +47,9 @@ def choose_tma_interface(
 
 
 def describe_choice(interface: TmaInterface) -> list[tuple[int, str]]:
-    """Describe which interface is used, and how it differs from the packaged one.
+    """Describe which interface is used, and how it differs from the packaged one: log levels and texts.
 
-    Returns
-    -------
-    lines : `list` [`tuple` [`int`, `str`]]
-        Log levels and texts: one line a topic at most.
+    There is one line a topic at most.
     """
     lines = [(logging.INFO, f"{escape(interface.source)} ({interface.describe_size()})")]
     lines += [(logging.WARNING, remark) for remark in interface.remarks[:MAX_TOLD]]

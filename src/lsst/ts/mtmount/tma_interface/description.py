@@ -57,31 +57,13 @@ class TmaInterfaceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TmaMember:
-    """One member of a topic's frames.
+    """One member of a topic's frames; `TmaInterfaceError` if a name or the type is none."""
 
-    Parameters
-    ----------
-    name : `str`
-        Name on the wire, such as ``current3Timestamp``.
-    field : `str`
-        The SAL field that it belongs to, such as ``currentTimestamp``.
-    index : `int`
-        Which of the field's elements it is, from 0.
-    sal_type : `str` or `None`
-        SAL type of the field, None if it is not known.
-    unit : `str` or `None`
-        Unit of the values, None if it is not known.
-
-    Raises
-    ------
-    TmaInterfaceError
-        If a name or the type is none.
-    """
-
-    name: str
-    field: str
-    index: int = 0
-    sal_type: str | None = None
+    name: str  #: Name on the wire, such as ``current3Timestamp``
+    field: str  #: The SAL field that it belongs to, such as ``currentTimestamp``
+    index: int = 0  #: Which of the field's elements it is
+    sal_type: str | None = None  #: SAL type of the field, None if it is not known
+    #: Unit of the values, None if it is not known.
     unit: str | None = dataclass_field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -108,28 +90,14 @@ class TmaMember:
 class TmaTopic:
     """One topic of the TMA.
 
-    Parameters
-    ----------
-    topic_id : `int`
-        The frames' ``topicID``.
-    sal_topic : `str`
-        SAL name, such as ``azimuth``.
-    period_ms : `int`
-        Time between two frames [ms].
-    members : `tuple` [`TmaMember`, ...]
-        Members of a frame besides ``topicID``; they are put into the order of
-        their fields' names and their indexes.
-
-    Raises
-    ------
-    TmaInterfaceError
-        If a value is out of its range, a name occurs twice, or the members of
-        a field are not numbered from 0 or not of one type.
+    `TmaInterfaceError` if a value is out of its range, a name occurs twice, or the members of
+    a field are not numbered from 0 or not of one type.
     """
 
-    topic_id: int
-    sal_topic: str
-    period_ms: int
+    topic_id: int  #: The frames' ``topicID``
+    sal_topic: str  #: SAL name, such as ``azimuth``
+    period_ms: int  #: Time between two frames [ms]
+    #: Members of a frame besides ``topicID``, put into the order of their fields' names and their indexes.
     members: tuple[TmaMember, ...]
 
     def __post_init__(self) -> None:
@@ -172,29 +140,14 @@ class TmaTopic:
 
 @dataclass(frozen=True)
 class TmaInterface:
-    """All that the TMA sends.
+    """All that the TMA sends; `TmaInterfaceError` if two topics have the same ID or SAL name.
 
-    Parameters
-    ----------
-    topics : `tuple` [`TmaTopic`, ...]
-        The topics; they are put into the order of their IDs.
-    source : `str`
-        Where the description is from, for people.
-    remarks : `tuple` [`str`, ...]
-        What the source had that a user should know.
-
-    Raises
-    ------
-    TmaInterfaceError
-        If two topics have the same ID or SAL name.
-
-    Notes
-    -----
     Two descriptions of the same topics are equal, whatever their sources.
     """
 
-    topics: tuple[TmaTopic, ...]
-    source: str = dataclass_field(default="", compare=False)
+    topics: tuple[TmaTopic, ...]  #: In the order of their IDs
+    source: str = dataclass_field(default="", compare=False)  #: Where the description is from, for people
+    #: What the source had that a user should know.
     remarks: tuple[str, ...] = dataclass_field(default=(), compare=False)
 
     def __post_init__(self) -> None:

@@ -29,17 +29,10 @@ def load_packaged_tma_interface() -> TmaInterface:
 def load_tma_interface(path: str | bytes | os.PathLike[str]) -> TmaInterface:
     """Load an interface from a file.
 
-    Parameters
-    ----------
-    path : `str`, `bytes` or path-like
-        The TMA's own file (``TelemetryTopicsConfiguration.ini``), or a table
-        that ``compare_mtmount_interfaces --export`` wrote.
-
-    Raises
-    ------
-    TmaInterfaceError
-        If it cannot be read, is not a regular file, is longer than 16 MiB, or
-        has a fault: the text tells where, and what was expected.
+    That is the TMA's own (``TelemetryTopicsConfiguration.ini``), or a table that
+    ``compare_mtmount_interfaces --export`` wrote. `TmaInterfaceError` if it cannot be read, is
+    not a regular file, is longer than 16 MiB, or has a fault: the text tells where, and what was
+    expected.
     """
     source = os.fsdecode(path)
     data = _read_file(source)

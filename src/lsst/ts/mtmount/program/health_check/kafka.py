@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 
 from ...sal.interface import Interface
-from ...sal.kafka_topics import describe_error
+from ...sal.kafka_topics import describe_kafka_error
+from ...sal.schema import TopicInfo
 from ...sal.settings import KafkaSettings
 from .finding import Finding, failed, ok, warning
 
@@ -25,8 +27,11 @@ CONNECT_TIMEOUT = 2.0
 #: How long it is watched whether somebody publishes [s].
 WATCH_TIME = 2.5
 
-#: In front of the private fields: a zero byte and the schema id; then four time stamps.
-STAMPS_END = 5 + 32
+#: In front of a record: a zero byte and the schema id [bytes].
+FRAMING_LENGTH = 5
+
+#: What every record begins with.
+RECORD_HEAD = TopicInfo("head", ()).avro_schema()
 
 
 def list_servers(settings: KafkaSettings) -> list[tuple[str, int]]:
@@ -50,7 +55,7 @@ def check_kafka(settings: KafkaSettings, interface: Interface) -> Iterator[Findi
         Producer(settings.producer_configuration() | {"error_cb": errors.append, "log_level": 0})
     except (KafkaException, TypeError, ValueError) as error:
         yield failed(
-            "Kafka settings", settings.redact(describe_error(error)), "correct the property it names"
+            "Kafka settings", settings.redact(describe_kafka_error(error)), "correct the property it names"
         )
         return
     where = settings.broker_addr
@@ -152,7 +157,7 @@ def _check_authorisations(
             ).result(ANSWER_TIMEOUT)
             may_create = AclOperation.CREATE in (cluster.authorized_operations or (AclOperation.CREATE,))
     except (KafkaException, TimeoutError) as error:
-        reason = settings.redact(describe_error(error)) or f"no answer in {ANSWER_TIMEOUT:g} s"
+        reason = settings.redact(describe_kafka_error(error)) or f"no answer in {ANSWER_TIMEOUT:g} s"
         yield warning(subject, f"Kafka does not tell them: {reason}", "the start will show")
         return
     # Empty: there is no authoriser, or the broker tells none.
@@ -207,7 +212,7 @@ def _watch_publishers(settings: KafkaSettings, topics: list[str]) -> Finding:
             elif (origin := _read_origin(value)) is not None:
                 origins.add(origin)
     except KafkaException as error:
-        failure = settings.redact(describe_error(error))
+        failure = settings.redact(describe_kafka_error(error))
     finally:
         consumer.close()
     if origins:
@@ -222,26 +227,11 @@ def _watch_publishers(settings: KafkaSettings, topics: list[str]) -> Finding:
 
 def _read_origin(value: bytes | None) -> int | None:
     """Read private_origin of a record; None if it is none."""
-    if value is None or len(value) <= STAMPS_END:
-        return None
+    # Imported only here: the client itself does without.
+    import fastavro
+
     try:
-        _, position = _read_varint(value, STAMPS_END)
-        for _ in ("private_revCode", "private_identity"):
-            length, position = _read_varint(value, position)
-            position += max(length, 0)
-        return _read_varint(value, position)[0]
-    except IndexError:
+        head: Any = fastavro.schemaless_reader(io.BytesIO((value or b"")[FRAMING_LENGTH:]), RECORD_HEAD, None)
+    except (EOFError, ValueError, IndexError, OverflowError, MemoryError):
         return None
-
-
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    """Read an Avro int; return it and the position behind it."""
-    number = shift = 0
-    while shift < 70:
-        byte = data[position]
-        position += 1
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    return (number >> 1) ^ -(number & 1), position
+    return int(head["private_origin"])

@@ -17,7 +17,7 @@ from ...tma_interface import TmaInterface, describe_choice
 from .finding import Finding, failed, ok, warning
 from .kafka import list_servers
 
-__all__ = ["check_clock", "check_files", "check_names", "describe_tma_interface", "read_interface"]
+__all__ = ["check_clock", "check_files", "check_names", "check_sal_interface", "describe_tma_interface"]
 
 #: More than clocks that are synchronised differ by [s].
 MAX_CLOCK_ERROR = 0.5
@@ -54,7 +54,7 @@ def describe_tma_interface(interface: TmaInterface) -> Iterator[Finding]:
     yield ok(subject, escape(source + unlike, MAX_LINE))
 
 
-def read_interface(tma_interface: TmaInterface) -> tuple[Interface, list[Finding]]:
+def check_sal_interface(tma_interface: TmaInterface) -> tuple[Interface, list[Finding]]:
     """Load the SAL interface; tell how it differs from what is expected."""
     log = logging.Logger("check")
     handler = _ListHandler()

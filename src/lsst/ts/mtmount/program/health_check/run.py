@@ -18,7 +18,7 @@ from ...tma_interface import TmaInterface
 from .finding import Finding, Status, failed, ok
 from .frames import FrameCheck
 from .kafka import check_kafka
-from .local import check_clock, check_files, check_names, describe_tma_interface, read_interface
+from .local import check_clock, check_files, check_names, check_sal_interface, describe_tma_interface
 from .registry import check_registry
 from .tma import check_tma
 
@@ -86,7 +86,7 @@ def find_all(
     yield from describe_tma_interface(tma_interface)
     interface: Interface | None = None
     try:
-        interface, findings = read_interface(tma_interface)
+        interface, findings = check_sal_interface(tma_interface)
     except InterfaceError as error:
         findings = [failed("SAL interface", str(error), "Kafka and registry are not checked without")]
     offsets: list[float] = []

@@ -44,9 +44,14 @@ class ChildProgram:
 
     Attributes
     ----------
-    status : `int` or `None`
-        Exit status; None while it runs.
+    process : `asyncio.subprocess.Process`
+        The process, once it was started.
+    meter : `ProcessMeter`
+        Tells what it uses.
     """
+
+    process: asyncio.subprocess.Process
+    meter: ProcessMeter
 
     def __init__(
         self,
@@ -62,13 +67,11 @@ class ChildProgram:
         self._environment = environment
         self._log_path = folder / f"{name}.log"
         self._read_output = read_output
-        self._process: asyncio.subprocess.Process | None = None
-        self._meter: ProcessMeter | None = None
 
     async def __aenter__(self) -> Self:
         with self._log_path.open("wb") as log:
             try:
-                self._process = await asyncio.create_subprocess_exec(
+                self.process = await asyncio.create_subprocess_exec(
                     *self._command,
                     env=dict(self._environment),
                     stdin=asyncio.subprocess.PIPE,
@@ -80,25 +83,11 @@ class ChildProgram:
                 )
             except OSError as error:
                 raise LoadTestError(f"{self.name} cannot be started: {escape(str(error))}") from None
-        self._meter = ProcessMeter(self._process.pid)
+        self.meter = ProcessMeter(self.process.pid)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.end()
-
-    @property
-    def process(self) -> asyncio.subprocess.Process:
-        """The process; `RuntimeError` if it was not started."""
-        if self._process is None:
-            raise RuntimeError(f"{self.name} was not started")
-        return self._process
-
-    @property
-    def meter(self) -> ProcessMeter:
-        """Tells what it uses."""
-        if self._meter is None:
-            raise RuntimeError(f"{self.name} was not started")
-        return self._meter
 
     @property
     def status(self) -> int | None:

@@ -8,7 +8,7 @@ from html import escape
 from itertools import pairwise
 
 from .run_result import PERCENTILES, ROLES, RunResult
-from .svg_chart import Chart, Series, make_percentile_axis
+from .svg_chart import Chart, Line, make_percentile_axis
 from .tables import LATENCY_NOTE, describe_unpublished, format_number
 
 __all__ = ["make_html_report"]
@@ -190,7 +190,7 @@ def _make_latency_chart(results: Sequence[RunResult]) -> Chart:
         "part of the records that is not slower",
         "latency [ms]",
         [
-            Series(
+            Line(
                 f"{result.client} {result.rate_name}",
                 # No further than the records go: the last of them is the maximum.
                 [place if 10**place <= result.latency.count else None for place in places],
@@ -227,14 +227,14 @@ def _make_run_section(result: RunResult) -> str:
             "Frames read by the client" if has_counters else "Records read back",
             "time [s]",
             "1/s",
-            [Series(result.client, times[1:], frames)],
+            [Line(result.client, times[1:], frames)],
         ),
         Chart(
             "CPU of all threads",
             "time [s]",
             "per cent of one core",
             [
-                Series(
+                Line(
                     role,
                     times[1:],
                     [
@@ -252,7 +252,7 @@ def _make_run_section(result: RunResult) -> str:
             "time [s]",
             "resident [MB]",
             [
-                Series(
+                Line(
                     role,
                     times,
                     [sample.usage[role].rss / 1e6 if role in sample.usage else None for sample in samples],
@@ -265,7 +265,7 @@ def _make_run_section(result: RunResult) -> str:
             "time [s]",
             "ms",
             [
-                Series(
+                Line(
                     name,
                     times,
                     [None if sample.latency is None else sample.latency[index] * 1e3 for sample in samples],
@@ -282,7 +282,7 @@ def _make_run_section(result: RunResult) -> str:
                 "Producer's queue",
                 "time [s]",
                 "records not confirmed",
-                [Series(result.client, times, depths)],
+                [Line(result.client, times, depths)],
             )
         )
     drawn = "".join(chart.draw() for chart in charts)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Chart", "Series", "make_percentile_axis"]
+__all__ = ["Chart", "Line", "make_percentile_axis"]
 
 #: Size of the drawing and of the margins around the plot [px]: right and left is room for half of "99.999 %"
 #: and for "1,000,000".
@@ -23,8 +23,8 @@ NUM_COLOURS = 8
 
 
 @dataclass(frozen=True)
-class Series:
-    """A line."""
+class Line:
+    """A line of a chart."""
 
     name: str  #: What it is, for the legend
     #: Its points; those that are not known, or not finite, are left out.
@@ -48,7 +48,7 @@ class Chart:
     #: What the axes are, with units.
     x_label: str
     y_label: str
-    series: Sequence[Series]
+    series: Sequence[Line]
     log_y: bool = False  #: Is the y axis logarithmic?
     #: Ticks of the x axis and their names; chosen by themselves by default.
     x_ticks: Sequence[tuple[float, str]] | None = None

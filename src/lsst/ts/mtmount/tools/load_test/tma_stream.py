@@ -151,13 +151,7 @@ class RecordedStream(TmaStream):
         self._sent: dict[int, SentFrames] = {}
 
     def check_rate(self, rate: float) -> None:
-        """Refuse a rate at which a client would end in the middle: nothing comes for too long.
-
-        Raises
-        ------
-        ValueError
-            If there is such a gap.
-        """
+        """Raise ValueError for a rate at which nothing comes for so long that a client ends."""
         if (gap := self._longest_gap / rate) >= TELEMETRY_TIMEOUT:
             raise ValueError(
                 f"{self._path}: expected no gap over {TELEMETRY_TIMEOUT} s, which ends a client, "

@@ -12,7 +12,7 @@ SAL names in the names of Kafka topics, and ``is_over`` whether the user has see
 from .check import Check, find_problems
 from .live_view import LiveView
 from .message_list import MessageList
-from .monitor_state import MonitorState, Status
+from .monitor_state import MonitorState, TopicStatus
 from .plain_lines import PlainLines
 from .selection import FieldName, Selection, SelectionError
 from .topic_list import list_field_names, list_fields
@@ -26,7 +26,7 @@ __all__ = [
     "PlainLines",
     "Selection",
     "SelectionError",
-    "Status",
+    "TopicStatus",
     "find_problems",
     "list_field_names",
     "list_fields",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from ..reader import Arrival
-from .monitor_state import MonitorState, Status
+from .monitor_state import MonitorState, TopicStatus
 
 __all__ = ["Check", "find_problems"]
 
@@ -15,7 +15,7 @@ __all__ = ["Check", "find_problems"]
 CONNECTED_EVENT, CONNECTED_FIELD = "logevent_telemetryConnected", "connected"
 
 #: What is wrong with an event, too: it need not come.
-EVENT_PROBLEMS = (Status.MISSING, Status.BAD, Status.NO_SCHEMA)
+EVENT_PROBLEMS = (TopicStatus.MISSING, TopicStatus.BAD, TopicStatus.NO_SCHEMA)
 
 
 def find_problems(state: MonitorState, trouble: str, now: float) -> list[str]:
@@ -26,7 +26,7 @@ def find_problems(state: MonitorState, trouble: str, now: float) -> list[str]:
         problems.append(f"expected one publisher, got {len(publishers)}: {', '.join(map(str, publishers))}")
     for topic in state.topics.values():
         status = topic.get_status(now)
-        if status in EVENT_PROBLEMS or (not topic.is_event and status is not Status.LIVE):
+        if status in EVENT_PROBLEMS or (not topic.is_event and status is not TopicStatus.LIVE):
             problems.append(f"{topic.label}: expected live, got {status}")
         if topic.name == CONNECTED_EVENT and topic.values.get(CONNECTED_FIELD) is False:
             problems.append(f"{topic.label}: expected {CONNECTED_FIELD}=true, got false")

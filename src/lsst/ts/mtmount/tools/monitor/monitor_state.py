@@ -15,7 +15,15 @@ from .publishers import Publishers
 from .selection import FieldName, Selection, to_short_name
 from .timeline import Timeline
 
-__all__ = ["PRIVATE_PREFIX", "SPAN", "FieldState", "MonitorState", "Status", "TopicState", "list_periods"]
+__all__ = [
+    "PRIVATE_PREFIX",
+    "SPAN",
+    "FieldState",
+    "MonitorState",
+    "TopicState",
+    "TopicStatus",
+    "list_periods",
+]
 
 #: Rates and latencies are those of the last this many seconds: two periods of
 #: the TMA's slowest topic.
@@ -34,7 +42,7 @@ LATE_PERIODS = 3
 MAX_SEQ_NUM = 2**31 - 1
 
 
-class Status(StrEnum):
+class TopicStatus(StrEnum):
     """How a topic is; the worst first."""
 
     #: The newest message is not a record.
@@ -105,7 +113,7 @@ class TopicState:
         self._start = now
         self._last_arrival: float | None = None
         # What is wrong with the newest message.
-        self._last_problem: Status | None = None
+        self._last_problem: TopicStatus | None = None
 
     @property
     def label(self) -> str:
@@ -140,29 +148,29 @@ class TopicState:
     def take_bad(self) -> None:
         """Take note of a message that is not a record."""
         self.num_bad += 1
-        self._last_problem = Status.BAD
+        self._last_problem = TopicStatus.BAD
 
     def take_without_schema(self) -> None:
         """Take note of a message whose schema the registry did not give."""
         self.num_without_schema += 1
-        self._last_problem = Status.NO_SCHEMA
+        self._last_problem = TopicStatus.NO_SCHEMA
 
     def get_age(self, now: float) -> float:
         """Return how long ago the last record came [s]; NaN if none did."""
         return math.nan if self._last_arrival is None else now - self._last_arrival
 
-    def get_status(self, now: float) -> Status:
+    def get_status(self, now: float) -> TopicStatus:
         """Tell how the topic is."""
         if self.is_missing:
-            return Status.MISSING
+            return TopicStatus.MISSING
         if self._last_problem is not None:
             return self._last_problem
         since = self._start if self._last_arrival is None else self._last_arrival
         if self._late_after is not None and now - since > self._late_after:
-            return Status.LATE
+            return TopicStatus.LATE
         if self._last_arrival is None:
-            return Status.WAITING
-        return Status.SEEN if self._late_after is None else Status.LIVE
+            return TopicStatus.WAITING
+        return TopicStatus.SEEN if self._late_after is None else TopicStatus.LIVE
 
     def _check_sequence(self, origin: Any, seq_num: Any) -> None:
         """Count the sequence numbers between the last record's and this one's."""

@@ -15,7 +15,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from ...resilience.escape import escape
-from .monitor_state import SPAN, FieldState, MonitorState, Status, TopicState
+from .monitor_state import SPAN, FieldState, MonitorState, TopicState, TopicStatus
 from .sparkline import LEVELS, draw_sparkline
 from .text import format_value, format_values
 
@@ -29,13 +29,13 @@ ALARM_STYLE = "bold red"
 TREND_STYLE = "cyan"
 
 STATUS_STYLES = {
-    Status.LIVE: "green",
-    Status.SEEN: "green",
-    Status.LATE: ALARM_STYLE,
-    Status.WAITING: "dim",
-    Status.MISSING: "yellow",
-    Status.NO_SCHEMA: "yellow",
-    Status.BAD: ALARM_STYLE,
+    TopicStatus.LIVE: "green",
+    TopicStatus.SEEN: "green",
+    TopicStatus.LATE: ALARM_STYLE,
+    TopicStatus.WAITING: "dim",
+    TopicStatus.MISSING: "yellow",
+    TopicStatus.NO_SCHEMA: "yellow",
+    TopicStatus.BAD: ALARM_STYLE,
 }
 
 
@@ -121,7 +121,7 @@ class Renderer:
         total.append(
             Text(", ").join(
                 Text(f"{counts[status]} {status}", STATUS_STYLES[status])
-                for status in Status
+                for status in TopicStatus
                 if counts[status]
             )
         )

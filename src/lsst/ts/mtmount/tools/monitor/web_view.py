@@ -30,7 +30,7 @@ from tornado.ioloop import IOLoop
 
 from ...resilience.escape import escape
 from ..reader import Arrival
-from .monitor_state import SPAN, FieldState, MonitorState, Status
+from .monitor_state import SPAN, FieldState, MonitorState, TopicStatus
 from .selection import EVENT_PREFIX, FieldName
 from .text import format_value, format_values
 from .timeline import LENGTH
@@ -55,18 +55,18 @@ START_TIMEOUT = 30.0
 TABLE = '<table style="text-align:left;margin-bottom:1em;border-spacing:1em 0">'
 
 COLORS = {
-    Status.BAD: "red",
-    Status.LATE: "red",
-    Status.MISSING: "red",
-    Status.NO_SCHEMA: "red",
-    Status.WAITING: "gray",
-    Status.SEEN: "green",
-    Status.LIVE: "green",
+    TopicStatus.BAD: "red",
+    TopicStatus.LATE: "red",
+    TopicStatus.MISSING: "red",
+    TopicStatus.NO_SCHEMA: "red",
+    TopicStatus.WAITING: "gray",
+    TopicStatus.SEEN: "green",
+    TopicStatus.LIVE: "green",
 }
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class PageContent:
     """What the pages show: made by the thread that reads, shown by the server's."""
 
     totals: str  #: Title, alarms and totals, as HTML
@@ -109,7 +109,7 @@ class WebView:
         self._pages: list[Page] = []
         self._next_update = -math.inf
         # A page may be opened, or come back, before anything is read.
-        self._snapshot = self.make_snapshot(state.start)
+        self._content = self.make_content(state.start)
         self._started: Future[tuple[Server, IOLoop]] = Future()
         self._thread = threading.Thread(target=self._serve, name="web page", daemon=True)
 
@@ -139,14 +139,14 @@ class WebView:
             return
         self._next_update = now + UPDATE_INTERVAL
         self._state.keep_fields(self._wanted, now)
-        self._snapshot = self.make_snapshot(now)
+        self._content = self.make_content(now)
 
     def show_summary(self, now: float) -> None:
         """Show nothing more: the pages turn gray."""
 
-    def make_snapshot(self, now: float) -> Snapshot:
+    def make_content(self, now: float) -> PageContent:
         """Make what the pages show."""
-        return Snapshot(
+        return PageContent(
             self._render_totals(now),
             self._render_fields() + self._render_topics(now),
             {field.name: _make_curve(field, now) for field in self._state.fields},
@@ -165,7 +165,7 @@ class WebView:
         counts = Counter(topic.get_status(now) for topic in self._state.topics.values())
         totals = ", ".join(
             f'<b style="color:{COLORS[status]}">{counts[status]} {status}</b>'
-            for status in Status
+            for status in TopicStatus
             if counts[status]
         )
         return "".join([*lines, f"<p>{len(self._state.topics)} topics: {totals}</p>"])
@@ -234,7 +234,7 @@ class WebView:
         if len(self._pages) >= MAX_SESSIONS:
             document.add_root(Div(text=f"expected up to {MAX_SESSIONS} pages at once: close another one"))
             return
-        page = Page(document, self._choices, self._first, self._get_snapshot, self._collect_fields)
+        page = Page(document, self._choices, self._first, self._get_content, self._collect_fields)
         self._pages.append(page)
 
         def end(session: Any) -> None:
@@ -243,8 +243,8 @@ class WebView:
 
         document.on_session_destroyed(end)
 
-    def _get_snapshot(self) -> Snapshot:
-        return self._snapshot
+    def _get_content(self) -> PageContent:
+        return self._content
 
     def _collect_fields(self) -> None:
         """Collect what is to be kept from now on; the number of pages bounds it."""
@@ -260,12 +260,12 @@ class Page:
         document: Document,
         choices: dict[str, FieldName],
         first: Iterable[FieldName],
-        get_snapshot: Callable[[], Snapshot],
+        get_content: Callable[[], PageContent],
         tell_picks: Callable[[], None],
     ) -> None:
         self.picks: list[FieldName] = []
         self._choices = choices
-        self._get_snapshot = get_snapshot
+        self._get_content = get_content
         self._tell_picks = tell_picks
         # All texts in it are escaped; formulas would be looked for in them.
         self._totals = Div(disable_math=True, sizing_mode="stretch_width")
@@ -312,11 +312,11 @@ class Page:
         self._update()
 
     def _update(self) -> None:
-        snapshot = self._get_snapshot()
-        self._totals.text = snapshot.totals
-        self._tables.text = snapshot.tables
+        content = self._get_content()
+        self._totals.text = content.totals
+        self._tables.text = content.tables
         for name, source in self._sources.items():
-            if (curve := snapshot.curves.get(self._choices[name])) is not None:
+            if (curve := content.curves.get(self._choices[name])) is not None:
                 source.data = curve
 
 

@@ -20,7 +20,7 @@ from confluent_kafka import (
 
 from ...resilience.escape import escape
 from ...resilience.rate_limited_log import RateLimitedLog
-from ...sal.kafka_topics import describe_error
+from ...sal.kafka_topics import describe_kafka_error
 from ...sal.settings import KafkaSettings
 from .consumer_configuration import PARTITION, make_consumer_configuration
 from .received_record import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
@@ -136,7 +136,7 @@ class LiveConsumer:
         try:
             self._consumer = Consumer(self._make_configuration(), logger=_LibrdkafkaLog(self))
         except (KafkaException, TypeError, ValueError) as error:
-            reason = escape(settings.redact(describe_error(error)))
+            reason = escape(settings.redact(describe_kafka_error(error)))
             raise SettingsRefusedError(f"The Kafka settings are refused: {reason}") from None
 
     def __enter__(self) -> Self:
@@ -212,7 +212,7 @@ class LiveConsumer:
                 # Any topic will do.
                 self._exists(next(iter(self._reading), ""))
         except KafkaException as error:
-            self._begin_trouble(describe_error(error))
+            self._begin_trouble(describe_kafka_error(error))
         else:
             self._end_trouble()
         self._next_check = time.monotonic() + CHECK_INTERVAL

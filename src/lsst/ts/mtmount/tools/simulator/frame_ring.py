@@ -72,14 +72,8 @@ def render_ring(
 ) -> FrameRing:
     """Render a ring of frames; `ValueError` if there are no topics, or their schedule is too long.
 
-    Parameters
-    ----------
-    topics : `Sequence` [`SimulatedTopic`]
-        In their order within a tick.
-    seed : `int`
-        What all values depend on; 0 or more.
-    min_ticks : `int`
-        Number of ticks, which is rounded up to whole cycles of the schedule.
+    Topics come in this order within a tick. The number of ticks is rounded up to whole cycles of
+    the schedule.
     """
     if not topics:
         raise ValueError("expected topics to simulate, got none")
@@ -127,7 +121,7 @@ def _render_frames(topic: SimulatedTopic, num_ticks: int, seed: int) -> list[str
         )
     ]
     members = "".join(
-        f', "{member.name}": {STAMP_HOLE if member.is_stamp else VALUE_FORMATS[member.sal_type]}'
+        f', "{member.name}": {STAMP_HOLE if member.is_stamp else VALUE_FORMATS[str(member.sal_type)]}'
         for member in topic.members
     )
     template = f'{{"topicID": {topic.topic_id}{members}}}{LINE_TERMINATOR.decode()}'

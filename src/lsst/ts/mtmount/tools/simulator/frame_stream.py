@@ -33,17 +33,8 @@ class StreamTotals:
 class FrameStream:
     """Frames of a ring, over and over, with current time stamps.
 
-    Any number of streams may share the ring and the totals.
-
-    Parameters
-    ----------
-    max_frames : `int`, optional
-        The stream ends after this many frames.
-
-    Attributes
-    ----------
-    next_tick : `int`
-        Number of the tick that comes next.
+    Any number of streams may share the ring and the totals. ``next_tick`` is the number of the
+    tick that comes next; the stream ends after ``max_frames``, if that is given.
     """
 
     def __init__(self, ring: FrameRing, totals: StreamTotals, max_frames: int | None = None) -> None:
@@ -68,13 +59,8 @@ class FrameStream:
     def prepare(self, num_ticks: int, tai: float) -> memoryview:
         """Prepare the frames of the next ticks: whole ones, valid until the next call.
 
-        Parameters
-        ----------
-        num_ticks : `int`
-            Fewer are prepared where it is more than `MAX_CHUNK_TICKS`, or at the
-            end of the ring or of the stream.
-        tai : `float`
-            Time of sending [TAI unix s].
+        Fewer are prepared where it is more than `MAX_CHUNK_TICKS`, or at the end of the ring or
+        of the stream. ``tai`` is the time of sending [TAI unix s].
         """
         ring = self._ring
         tick = self.next_tick % ring.num_ticks

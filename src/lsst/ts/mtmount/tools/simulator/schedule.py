@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...sal.interface import TopicInfo, load_packaged_interface
-from ...tma_interface import TICK_MS, TmaInterface, TmaTopic, load_packaged_tma_interface
+from ...tma_interface import TICK_MS, TmaInterface, TmaMember, TmaTopic, load_packaged_tma_interface
 
-__all__ = ["TICK_INTERVAL", "Member", "SimulatedTopic", "count_cycle_ticks", "select_topics"]
+__all__ = ["TICK_INTERVAL", "SimulatedTopic", "count_cycle_ticks", "select_topics"]
 
 #: Time between two ticks of the TMA at the full rate [s].
 TICK_INTERVAL = TICK_MS / 1000
@@ -20,49 +20,29 @@ MAX_CYCLE_TICKS = 12_000
 
 
 @dataclass(frozen=True)
-class Member:
-    """One member of a topic's frames."""
-
-    name: str  #: Name on the wire, such as ``current3``
-    field: str  #: Name of the SAL field that it belongs to, such as ``current``
-    sal_type: str
-    units: str
-
-    @property
-    def is_frame_stamp(self) -> bool:
-        """Whether this is the time when the frame is sent."""
-        return self.name == "timestamp"
-
-    @property
-    def is_stamp(self) -> bool:
-        """Whether this is a time stamp: the frame's, or that of another member."""
-        return self.is_frame_stamp or self.field.endswith("Timestamp")
-
-
-@dataclass(frozen=True)
 class SimulatedTopic:
     """One topic of the TMA."""
 
     topic_id: int  #: The frames' ``topicID``
     name: str  #: SAL name, such as ``azimuth``
     period: int  #: A frame is due in every tick whose number is a multiple of this [ticks]
-    members: tuple[Member, ...]  #: Members of a frame besides ``topicID``, in the order of the wire
+    #: Members of a frame besides ``topicID``, in the order of the wire; types and units are known.
+    members: tuple[TmaMember, ...]
 
     @cached_property
-    def values(self) -> tuple[Member, ...]:
+    def values(self) -> tuple[TmaMember, ...]:
         """The members that are no time stamps."""
         return tuple(member for member in self.members if not member.is_stamp)
 
 
 def _make_topic(topic: TmaTopic, sal_topics: Mapping[str, TopicInfo]) -> SimulatedTopic:
     info = sal_topics.get(f"tel_{topic.sal_topic}")
-    sal_fields = {} if info is None else {field.name: field for field in info.fields}
+    units = {} if info is None else {field.name: field.units for field in info.fields}
     members = tuple(
-        Member(
-            member.name,
-            member.field,
-            member.sal_type or "double",
-            member.unit or (sal_fields[member.field].units if member.field in sal_fields else "unitless"),
+        replace(
+            member,
+            sal_type=member.sal_type or "double",
+            unit=member.unit or units.get(member.field, "unitless"),
         )
         for member in topic.members
     )

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .schedule import Member, SimulatedTopic
+from ...tma_interface import TmaMember
+from .schedule import SimulatedTopic
 
 __all__ = ["INTEGER_TYPES", "make_signals"]
 
@@ -105,19 +106,8 @@ REFERENCE_MARKS = 50_000
 def make_signals(topic: SimulatedTopic, num_frames: int, duration: float, seed: int) -> list[list[Any]]:
     """Make the values of a topic's members for one ring: for each member one for each frame.
 
-    Parameters
-    ----------
-    num_frames : `int`
-        Number of frames of the topic in the ring.
-    duration : `float`
-        How long the ring is at the full rate [s].
-    seed : `int`
-        What all random choices depend on; 0 or more.
-
-    Returns
-    -------
-    signals : `list` [`list`]
-        `float`, or `int` or `bool` where the SAL type of the field is such.
+    The ring has ``num_frames`` of the topic, and is ``duration`` long at the full rate [s].
+    Values are `float`, or `int` or `bool` where the SAL type of the field is such.
     """
     phase = 2 * np.pi * np.arange(num_frames) / num_frames
     angular_rate = 2 * np.pi / duration
@@ -135,8 +125,8 @@ def make_signals(topic: SimulatedTopic, num_frames: int, duration: float, seed: 
     return signals
 
 
-def _drift(phase: Floats, member: Member, random: np.random.Generator) -> Floats:
-    level = LEVELS.get(member.units, LEVELS["unitless"])
+def _drift(phase: Floats, member: TmaMember, random: np.random.Generator) -> Floats:
+    level = LEVELS.get(member.unit or "", LEVELS["unitless"])
     cycles = random.integers(1, 4)
     slow = level.drift * np.sin(cycles * phase + random.uniform(0, 2 * np.pi))
     return random.uniform(level.low, level.high) + slow + random.normal(0, level.noise, len(phase))
@@ -155,7 +145,7 @@ def _pass_marks(phase: Floats, random: np.random.Generator, largest: int) -> lis
 
 
 def _find_axis_signal(
-    topic: SimulatedTopic, member: Member
+    topic: SimulatedTopic, member: TmaMember
 ) -> Callable[[Floats, float, np.random.Generator], Floats] | None:
     """Return what makes a member that follows one of the axes, else None."""
     names = topic.name + member.field
