@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from lsst.ts.mtmount import __version__
+
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "packaging" / "conda"
 
@@ -96,3 +98,15 @@ def test_shell_completions_are_up_to_date(tmp_path: Path) -> None:
     assert made
     there = {path.relative_to(committed): path.read_text() for path in committed.rglob("*") if path.is_file()}
     assert there == made, "run tools/make_completions"
+
+
+def test_the_news_can_become_a_section_of_this_version() -> None:
+    """Towncrier refuses a version whose section is there already."""
+    sections = re.findall(r"^## (\S+)", (ROOT / "doc" / "changelog.md").read_text(), re.MULTILINE)
+    fragments = sorted((ROOT / "doc" / "changes").glob("*.md"))
+    assert len(sections) == len(set(sections))
+    assert (__version__ in sections) == (not fragments), (
+        "either `towncrier build --version` of _version.py, or a new version"
+    )
+    for fragment in fragments:
+        assert fragment.read_text().endswith(".\n"), fragment.name

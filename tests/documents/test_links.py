@@ -27,7 +27,9 @@ def test_document(document: Path) -> None:
         if "://" in link:
             continue
         target, _, fragment = link.partition("#")
-        path = (document.parent / target).resolve() if target else document
+        # A fragment becomes a part of the changelog, one folder up.
+        folder = document.parent.parent if document.parent.name == "changes" else document.parent
+        path = (folder / target).resolve() if target else document
         assert path.exists(), link
         assert not fragment or fragment in find_anchors(path), link
 
