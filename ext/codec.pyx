@@ -9,6 +9,7 @@ has goes through the general decoder again. The oracle for both is `json.loads`.
 
 import json
 import sys
+from collections.abc import Collection
 
 from lsst.ts.mtmount.core.drop_reason import DropReason, FrameError
 
@@ -88,6 +89,8 @@ cdef class TopicCodec:
     members : `dict` [`str`, `tuple` [`str`, `int`]]
         SAL field and index in it (0 for a scalar) of each wire member that
         a frame must have. Other members are ignored.
+    ignored : `Collection` [`str`]
+        Of these, the ones that are no news: the TMA's interface has them.
 
     Attributes
     ----------
@@ -118,6 +121,7 @@ cdef class TopicCodec:
         kafka_topic: str,
         record: Record,
         members: dict[str, tuple[str, int]],
+        ignored: Collection[str] = (),
     ) -> None:
         cdef WireMember wire
         cdef bytes key
@@ -134,15 +138,17 @@ cdef class TopicCodec:
             kind, first, count = record.locate(field)
             if not 0 <= index < count:
                 raise ValueError(f"member {name!r}: expected an index below {count}, got {index}")
-            if not name.isascii() or len(name) > MAX_NAME:
-                raise ValueError(f"member {name!r}: expected an ASCII name of at most {MAX_NAME} characters")
             wire.slot = first + index
             wire.kind = kind
             wire.is_element = count > 1
             wire.is_missing = False
+            self._wire.push_back(wire)
+        # Those to be ignored have the numbers behind those of the members.
+        for name in (*members, *ignored):
+            if not name.isascii() or len(name) > MAX_NAME:
+                raise ValueError(f"member {name!r}: expected an ASCII name of at most {MAX_NAME} characters")
             key = name.encode()
             self._names.add(key, len(key))
-            self._wire.push_back(wire)
         self._found.resize(len(self.members))
 
     @property
@@ -152,8 +158,13 @@ cdef class TopicCodec:
 
     @property
     def unknown_members(self) -> tuple[str, ...]:
-        """Members on the wire that ``members`` lacks: the first 100, and 127 bytes of each name."""
+        """Members on the wire that the interface lacks: the first 100, and 127 bytes of each name."""
         return tuple(self._unknown.values())
+
+    @property
+    def num_with_unknown(self) -> int:
+        """Frames that had members that the interface lacks, dropped ones included."""
+        return self._templates.num_with_unknown() + self.loader._templates.num_with_unknown()
 
     def decode_frame(self, frame: bytes) -> None:
         """Take the values of one frame as the record's new state.
@@ -206,6 +217,7 @@ cdef class TopicCodec:
         """Make the dict of what `scan_frame` found; None where that is for json.loads to say."""
         self._find_members(scanner)
         self.num_general += 1
+        self.loader._templates.note_other(self._has_unknown)
         return self.loader.load_members(scanner, frame, length)
 
     def _scan(self, frame: bytes) -> None:
@@ -333,6 +345,7 @@ cdef class TopicCodec:
         cdef Member* member
         cdef int outcome
         self._find_members(scanner)
+        self._templates.note_other(self._has_unknown)
         for i in range(<Py_ssize_t>self._wire.size()):
             self._failed = i
             if self._found[i] < 0:
@@ -361,7 +374,9 @@ cdef class TopicCodec:
         cdef Member* member
         cdef char name[MAX_NAME]
         cdef Py_ssize_t name_length
+        cdef Py_ssize_t num_wanted = self._wire.size()
         self._found.assign(self._found.size(), -1)
+        self._has_unknown = False
         self._order.resize(num_members)
         for i in range(num_members):
             member = &scanner.members[i]
@@ -372,11 +387,13 @@ cdef class TopicCodec:
                 index = self._names.find(member.key, member.key_length)
             else:
                 index = -1
-            self._order[i] = index
-            if index >= 0:
+            self._order[i] = index if index < num_wanted else -1
+            if 0 <= index < num_wanted:
                 self._found[index] = i
-            elif len(self._unknown) < MAX_UNKNOWN and not is_topic_id(member[0]):
-                self._note_unknown(member.key[:min(member.key_length, MAX_UNKNOWN_NAME + 1)])
+            elif index < 0 and not is_topic_id(member[0]):
+                self._has_unknown = True
+                if len(self._unknown) < MAX_UNKNOWN:
+                    self._note_unknown(member.key[:min(member.key_length, MAX_UNKNOWN_NAME + 1)])
         return 0
 
     def _note_unknown(self, key: bytes) -> None:

@@ -43,6 +43,7 @@ class Template {
     std::vector<Step> steps;
     std::ptrdiff_t topic_id_position = 0;  // number of steps before the topic ID
     std::int64_t last_use = 0;
+    bool has_unknown = false;  // members that the interface lacks
 
     // Make room for so many steps, and frames of this length.
     void reserve(std::size_t num_steps, std::size_t length) {
@@ -101,11 +102,23 @@ class Templates {
 
     void note_use(std::size_t number) noexcept {
         templates_[number].last_use = ++num_uses_;
+        num_with_unknown_ += templates_[number].has_unknown;
         last_ = number;
     }
 
-    // Keep one more, or one in place of that used longest ago; returns its number.
+    // Say of a frame that none of them has whether it has members that the interface lacks.
+    void note_other(bool has_unknown) noexcept {
+        num_with_unknown_ += has_unknown;
+        has_unknown_ = has_unknown;
+    }
+
+    // Frames that had members that the interface lacks.
+    std::int64_t num_with_unknown() const noexcept { return num_with_unknown_; }
+
+    // Keep one of the frame that was noted last, maybe in place of that used longest ago; returns its
+    // number.
     std::size_t keep(Template&& made) {
+        made.has_unknown = has_unknown_;
         std::size_t number = templates_.size();
         if (number < MAX_TEMPLATES) {
             templates_.push_back(std::move(made));
@@ -128,6 +141,8 @@ class Templates {
     std::vector<Template> templates_;
     std::size_t last_ = 0;
     std::int64_t num_uses_ = 0;
+    std::int64_t num_with_unknown_ = 0;
+    bool has_unknown_ = false;
 };
 
 // Finds the index of a name among those that were added.

@@ -86,6 +86,7 @@ async def test_with_the_old_map(tma: ScriptedTma, kafka_reader: KafkaReader, new
     }
     assert len(drives["current"]) == 16
     assert elevation["windLoad"] == 0.0
+    assert counters.frames_with_unknown_members == {"azimuthDrives": 1, "elevation": 2}
 
 
 async def test_with_the_old_map_and_incomplete_frames(
@@ -136,11 +137,51 @@ async def test_each_new_member_is_told_and_what_goes_back_and_forth_is_rate_limi
     assert counters.incomplete == {"azimuth": 50}
     # Not as JSON escapes it.
     assert counters.unknown_members == {"azimuth": [*new, "windé", "a\\nb"]}
+    assert counters.frames_with_unknown_members == {"azimuth": 50}
     assert sum("azimuth: the TMA sends the member 'new" in message for message in caplog.messages) == 30
     told = [message for message in caplog.messages if "the member 'actualTorque'" in message]
     # Missing, back, and the one of this minute.
     assert len(told) == 3
     assert "missing member actualTorque of azimuth: suppressed 96 more messages like this" in caplog.messages
+
+
+class PreprocessingClient(TelemetryClient):
+    """Has a topic that takes the path by way of a dict."""
+
+    def _preprocess_elevation(self, data: dict[str, Any]) -> None:
+        del data["windLoad"]
+
+
+async def test_new_members_of_a_topic_with_a_preprocessor_are_counted(
+    tma: ScriptedTma, kafka_reader: KafkaReader, new_file: Path
+) -> None:
+    frame = make_frames(load_tma_interface(new_file))["elevation"][0]
+    client = PreprocessingClient("127.0.0.1", tma.port, sal_backend="builtin")
+    await client.start_task
+    await tma.send(*[frame] * 5)
+    await kafka_reader.read_count("elevation", 5)
+    await client.close()
+    assert client.counters.preprocessed == 5
+    assert client.counters.frames_with_unknown_members == {"elevation": 5}
+
+
+async def test_members_that_sal_lacks_are_no_news(
+    tma: ScriptedTma,
+    kafka_reader: KafkaReader,
+    new_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("LSST_SAL_INTERFACES_DIR", str(write_package(tmp_path / "old", packaged_fields())))
+    frame = make_frames(load_tma_interface(new_file))["elevation"][0]
+    async with running(tma, tma_interface=new_file) as client:
+        await tma.send(frame, frame.replace(b"{", b'{"newer": 1, ', 1))
+        await kafka_reader.read_count("elevation", 2)
+        counters = client.counters
+    assert counters.unknown_members == {"elevation": ["newer"]}
+    assert counters.frames_with_unknown_members == {"elevation": 1}
+    assert "which its interface lacks" not in caplog.text.replace("'newer', which its interface lacks", "")
 
 
 @pytest.mark.parametrize("by_variable", [False, True])

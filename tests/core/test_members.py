@@ -1,12 +1,13 @@
 """Members that a frame lacks, and members that the table lacks."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 
 from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, TopicCodec
 
-from .topics import MIXED_ID, mixed_codec, mixed_data, mixed_frame
+from .topics import MIXED_FIELDS, MIXED_ID, MIXED_WIRE, make_codec, mixed_data, mixed_frame
 
 TERMINATOR = b"\r\n"
 
@@ -26,7 +27,9 @@ def without(*names: str, **changes: Any) -> bytes:
 class Member:
     """A decoder of the mixed topic, and what it tells of members."""
 
-    def __init__(self, *, is_fused: bool = True, accept_incomplete: bool = False) -> None:
+    def __init__(
+        self, *, is_fused: bool = True, accept_incomplete: bool = False, ignored: Collection[str] = ()
+    ) -> None:
         self.news: list[tuple[Any, ...]] = []
         self.errors: list[BaseException] = []
         self.num_messages = 0
@@ -39,7 +42,7 @@ class Member:
             on_unknown_member=lambda *news: self.news.append(news),
             on_missing_member=lambda *news: self.news.append(news),
         )
-        self.codec: TopicCodec = mixed_codec()
+        self.codec: TopicCodec = make_codec(MIXED_ID, MIXED_FIELDS, MIXED_WIRE, ignored=ignored)
         self.codec.fused = is_fused
         self.codec.accept_incomplete = accept_incomplete
         self.decoder.add_topic(self.codec)
@@ -117,6 +120,52 @@ def test_unknown_member_is_told_once(is_fused: bool) -> None:
     # Renamed: the frame is dropped, and both names are told.
     assert topic.take(without("d", dRenamed=1)) == [(MIXED_ID, "dRenamed")]
     assert topic.decoder.dropped[DropReason.MISSING_FIELD] == 1
+
+
+@both_paths
+def test_frames_with_unknown_members_are_counted(is_fused: bool) -> None:
+    """By template and not, whole and dropped, with new names and known ones."""
+    topic = Member(is_fused=is_fused)
+    new, plain = mixed_frame(new=1), mixed_frame()
+    # More orders than templates are kept.
+    orders = [mixed_frame(**dict.fromkeys(names, 1)) for names in ("ab", "ba", "abc", "cab", "c")]
+    for frames, count in (
+        ([plain] * 3, 0),
+        ([new] * 3, 3),
+        ([plain, new] * 3, 6),
+        ([*orders, plain] * 3, 21),
+        # Bad, and without a member of the table.
+        ([mixed_frame(new=1, d='"x"')] * 2, 23),
+        ([without("d", new=1)] * 2, 25),
+        ([mixed_frame(**{f"other{i}": i for i in range(200)})] * 2, 27),
+        ([mixed_frame(**{f"member{i}": i}) for i in range(200)], 227),
+        ([plain] * 3, 227),
+    ):
+        topic.take(*frames)
+        assert topic.codec.num_with_unknown == count
+    assert topic.codec.num_by_template > 0
+    # Whichever path frames take, the sum stays.
+    topic.codec.fused = not is_fused
+    topic.take(plain, new, new)
+    assert topic.codec.num_with_unknown == 229
+
+
+@both_paths
+def test_frames_that_lack_members_are_counted_as_well(is_fused: bool) -> None:
+    topic = Member(is_fused=is_fused, accept_incomplete=True)
+    topic.take(*[without("d", new=1), mixed_frame(), without("d")] * 3)
+    assert (topic.codec.incomplete, topic.codec.num_with_unknown) == (6, 3)
+
+
+@both_paths
+def test_members_that_are_to_be_ignored_are_no_news(is_fused: bool) -> None:
+    topic = Member(is_fused=is_fused, ignored=[f"old{i}" for i in range(200)])
+    old = {f"old{i}": i for i in range(200)}
+    frames = [mixed_frame(**old), mixed_frame(**old, new=1)] * 3
+    assert topic.take(*frames) == [(MIXED_ID, "new")]
+    assert topic.codec.unknown_members == ("new",)
+    assert topic.codec.num_with_unknown == 3
+    assert topic.num_messages == len(frames)
 
 
 def test_unknown_members_are_bounded() -> None:

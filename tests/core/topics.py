@@ -1,7 +1,7 @@
 """Codecs, and their plain twins, of the packaged topics and of made-up ones."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,11 @@ MIXED_ID = 99
 
 
 def make_codec(
-    topic_id: int, fields: Fields, wire: Mapping[str, int], schema_id: int | None = None
+    topic_id: int,
+    fields: Fields,
+    wire: Mapping[str, int],
+    schema_id: int | None = None,
+    ignored: Collection[str] = (),
 ) -> TopicCodec:
     record = Record(fields, schema_id=schema_id, rev_code=REV_CODE, origin=ORIGIN)
     members = {
@@ -47,7 +51,7 @@ def make_codec(
         if name in record.field_names
         for index, member in enumerate(member_names(name, count))
     }
-    return TopicCodec(topic_id, f"lsst.test.MTMount.topic{topic_id}", record, members)
+    return TopicCodec(topic_id, f"lsst.test.MTMount.topic{topic_id}", record, members, ignored)
 
 
 @cache

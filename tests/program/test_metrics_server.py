@@ -47,7 +47,13 @@ def make_snapshot(**changes: float) -> Snapshot:
         ("frames", "bytes", "published", "acknowledged", "failed", "unsupported", "preprocessed", "handled"),
         0,
     )
-    counters = Counters(**figures, dropped=dict.fromkeys(DropReason, 0), pending=0)
+    counters = Counters(
+        **figures,
+        dropped=dict.fromkeys(DropReason, 0),
+        pending=0,
+        incomplete={"azimuth": 2},
+        frames_with_unknown_members={"azimuth": 3, "elevation": 4},
+    )
     values = {
         "connected": True,
         "last_frame_time": time.monotonic(),
@@ -95,6 +101,15 @@ async def test_a_loop_that_hangs_is_ill(server: MetricsServer, monkeypatch: pyte
     assert "the event loop has not run for" in result[0][1]
     for path in ("/", "/metrics/x", "/healthz/"):
         assert get(server.port, path)[0] == 404
+
+
+async def test_what_a_change_of_the_tma_does_is_served_by_topic(server: MetricsServer) -> None:
+    server.watch(make_snapshot)
+    await asyncio.sleep(0)
+    metrics = await asyncio.to_thread(read_metrics, server.port)
+    assert metrics["mtmount_incomplete_total{azimuth}"] == 2
+    assert metrics["mtmount_frames_with_unknown_members_total{azimuth}"] == 3
+    assert metrics["mtmount_frames_with_unknown_members_total{elevation}"] == 4
 
 
 async def test_a_running_client_serves_its_figures(kafka_reader: KafkaReader) -> None:

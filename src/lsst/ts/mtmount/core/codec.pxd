@@ -35,6 +35,7 @@ cdef class TopicCodec:
     cdef vector[Py_ssize_t] _order
     cdef Templates _templates
     cdef dict _unknown
+    cdef bint _has_unknown
     cdef Py_ssize_t _num_missing
     cdef Py_ssize_t _failed
     cdef JsonScanner _scanner

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from typing_extensions import disjoint_base
@@ -28,12 +28,15 @@ class TopicCodec:
     def missing_members(self) -> tuple[str, ...]: ...
     @property
     def unknown_members(self) -> tuple[str, ...]: ...
+    @property
+    def num_with_unknown(self) -> int: ...
     def __new__(
         cls,
         topic_id: int,
         kafka_topic: str,
         record: Record,
         members: Mapping[str, tuple[str, int]],
+        ignored: Collection[str] = (),
     ) -> Self: ...
     def decode_frame(self, frame: bytes) -> None: ...
     def load_frame(self, frame: bytes) -> dict[str, Any]: ...

@@ -28,6 +28,8 @@ cdef extern from "frame_template.hpp" namespace "mtmount" nogil:
         size_t place(size_t) const
         const Template& at(size_t) const
         void note_use(size_t)
+        void note_other(cpp_bool)
+        int64_t num_with_unknown() const
         size_t keep(Template&&) except +
 
     cppclass NameTable:

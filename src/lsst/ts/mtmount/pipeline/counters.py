@@ -48,6 +48,9 @@ class Counters:
     unknown_members : `dict` [`str`, `list` [`str`]]
         Members that came and that the TMA's interface lacks, by SAL topic:
         the first 100 of each.
+    frames_with_unknown_members : `dict` [`str`, `int`]
+        Frames that had such members, by SAL topic; published as they would
+        be without, or dropped for another reason.
     unsupported_by_topic : `dict` [`str`, `int`]
         Of ``unsupported``, by SAL topic, or by topic ID if the TMA's
         interface lacks it: the first 100, and ``others``.
@@ -72,6 +75,7 @@ class Counters:
     pending: int
     incomplete: dict[str, int] = dataclasses.field(default_factory=dict)
     unknown_members: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    frames_with_unknown_members: dict[str, int] = dataclasses.field(default_factory=dict)
     unsupported_by_topic: dict[str, int] = dataclasses.field(default_factory=dict)
     failed_by_reason: dict[str, int] = dataclasses.field(default_factory=dict)
     recorded_frames: int = 0

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..core import Record, TopicCodec
@@ -19,10 +18,7 @@ ELEMENT = re.compile(r"\d+(?=(Timestamp)?$)")
 @dataclass
 class _Topic:
     name: str
-    record: Record
     codec: TopicCodec
-    # Names that the TMA's interface has, also where SAL's has not.
-    known: Collection[str]
     unknown: list[str] = field(default_factory=list)
     # Members of the interface whose absence, or return, was logged.
     told: set[tuple[str, bool]] = field(default_factory=set)
@@ -40,9 +36,9 @@ class MemberReport:
         self.limited_log = RateLimitedLog(log, max_lines=1, interval=60.0)
         self._topics: dict[int, _Topic] = {}
 
-    def add_topic(self, name: str, record: Record, codec: TopicCodec, known: Collection[str]) -> None:
-        """Add a topic: its SAL name, and the members that the TMA's interface gives it."""
-        self._topics[codec.topic_id] = _Topic(name, record, codec, known)
+    def add_topic(self, name: str, codec: TopicCodec) -> None:
+        """Add a topic by its SAL name."""
+        self._topics[codec.topic_id] = _Topic(name, codec)
 
     @property
     def incomplete(self) -> dict[str, int]:
@@ -53,8 +49,14 @@ class MemberReport:
 
     @property
     def unknown_members(self) -> dict[str, list[str]]:
-        """Members that came and that no table knows, by SAL topic, where there are any."""
+        """Members that came and that the interface lacks, by SAL topic, where there are any."""
         return {topic.name: list(topic.unknown) for topic in self._topics.values() if topic.unknown}
+
+    @property
+    def frames_with_unknown(self) -> dict[str, int]:
+        """Frames that had such members, by SAL topic, where there are any."""
+        counts = {topic.name: topic.codec.num_with_unknown for topic in self._topics.values()}
+        return {name: count for name, count in counts.items() if count}
 
     def note_missing(self, topic_id: int, name: str, is_missing: bool) -> None:
         """Tell that frames have begun to lack a member, or have it again."""
@@ -82,12 +84,9 @@ class MemberReport:
     def note_unknown(self, topic_id: int, name: str) -> None:
         """Tell that a member came that the codec does not know."""
         topic = self._topics[topic_id]
-        if name in topic.known:
-            # SAL's interface lacks its field, which was told at the start.
-            return
         shown = escape(_unescape(name))
         topic.unknown.append(shown)
-        taker = self._find_field(topic.record, name)
+        taker = self._find_field(topic.codec.record, name)
         remedy = (
             f"the SAL field {taker} would take it, by way of --tma-interface"
             if taker

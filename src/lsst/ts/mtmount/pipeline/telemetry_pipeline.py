@@ -141,11 +141,10 @@ class TelemetryPipeline:
                 # Not in this SAL interface: its frames are unsupported.
                 continue
             fields = choose_fields(tma_topic, topic.record)
-            codec = make_codec(topic_id, topic.kafka_topic, topic.record, fields)
+            codec = make_codec(tma_topic, topic.kafka_topic, topic.record, fields)
             codec.reports_clock = sal_topic in CLOCK_OFFSET_TOPICS
             codec.accept_incomplete = accept_incomplete
-            known = {member.name for member in tma_topic.members}
-            self._members.add_topic(sal_topic, topic.record, codec, known)
+            self._members.add_topic(sal_topic, codec)
             self._decoder.add_topic(codec)
             handlers[topic_id] = TelemetryTopicHandler(topic, fields, preprocessors.get(sal_topic))
             self._standard[topic_id] = (topic, fields)
@@ -193,6 +192,7 @@ class TelemetryPipeline:
             pending=decoder.pending,
             incomplete=self._members.incomplete,
             unknown_members=self._members.unknown_members,
+            frames_with_unknown_members=self._members.frames_with_unknown,
             unsupported_by_topic=self._count_unsupported(),
             failed_by_reason=dict(self._deliveries.failed_by_reason),
             acknowledged_means_sent=self._acknowledged_means_sent,

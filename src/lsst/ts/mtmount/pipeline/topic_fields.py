@@ -18,11 +18,14 @@ def choose_fields(topic: TmaTopic, record: Record) -> dict[str, Functor]:
     }
 
 
-def make_codec(topic_id: int, kafka_topic: str, record: Record, fields: Mapping[str, Functor]) -> TopicCodec:
-    """Make the codec that sets these fields of a record."""
+def make_codec(
+    topic: TmaTopic, kafka_topic: str, record: Record, fields: Mapping[str, Functor]
+) -> TopicCodec:
+    """Make the codec that sets these fields of a record, and ignores the topic's other members."""
     members = {
         member: (name, index)
         for name, functor in fields.items()
         for index, member in enumerate(functor.members)
     }
-    return TopicCodec(topic_id, kafka_topic, record, members)
+    ignored = [member.name for member in topic.members if member.name not in members]
+    return TopicCodec(topic.topic_id, kafka_topic, record, members, ignored)

@@ -163,22 +163,28 @@ class MetricsServer:
             ),
         ):
             yield core.CounterMetricFamily(name, text, value)
-        failed = core.CounterMetricFamily(
-            "mtmount_failed_by_reason", "Frames given up by the producer", labels=["reason"]
+        by_label: tuple[tuple[str, str, str, Mapping[Any, int]], ...] = (
+            (
+                "mtmount_failed_by_reason",
+                "Frames given up by the producer",
+                "reason",
+                counters.failed_by_reason,
+            ),
+            ("mtmount_dropped", "Frames not published", "reason", counters.dropped),
+            ("mtmount_topic_frames", "Messages made of a topic's frames", "topic", snapshot.topic_frames),
+            ("mtmount_incomplete", "Published frames that lacked members", "topic", counters.incomplete),
+            (
+                "mtmount_frames_with_unknown_members",
+                "Frames with members that the TMA's interface lacks",
+                "topic",
+                counters.frames_with_unknown_members,
+            ),
         )
-        for name, count in counters.failed_by_reason.items():
-            failed.add_metric([name], count)
-        yield failed
-        dropped = core.CounterMetricFamily("mtmount_dropped", "Frames not published", labels=["reason"])
-        for reason, count in counters.dropped.items():
-            dropped.add_metric([str(reason)], count)
-        yield dropped
-        topics = core.CounterMetricFamily(
-            "mtmount_topic_frames", "Messages made of a topic's frames", labels=["topic"]
-        )
-        for topic, count in snapshot.topic_frames.items():
-            topics.add_metric([topic], count)
-        yield topics
+        for name, text, label, counts in by_label:
+            family = core.CounterMetricFamily(name, text, labels=[label])
+            for key, count in counts.items():
+                family.add_metric([str(key)], count)
+            yield family
         age = time.monotonic() - snapshot.last_frame_time if snapshot.last_frame_time else float("inf")
         for name, text, level in (
             ("mtmount_in_flight", "Messages that Kafka has not acknowledged yet", counters.in_flight),

@@ -30,7 +30,7 @@ class FrameCheck:
                 # What SAL lacks is unsupported.
                 continue
             record = Record(info.record_fields(), schema_id=None, rev_code="", origin=0)
-            codec = make_codec(topic_id, "", record, choose_fields(topic, record))
+            codec = make_codec(topic, "", record, choose_fields(topic, record))
             # All members that frames lack are to be told, and not the first one.
             codec.accept_incomplete = True
             self._codecs[topic_id] = codec
@@ -75,7 +75,7 @@ class FrameCheck:
                         found,
                         "they are dropped: give the TMA's file with --tma-interface, or --accept-incomplete",
                     )
-            if unknown := [name for name in codec.unknown_members if name not in topic.by_name]:
+            if unknown := codec.unknown_members:
                 is_well = False
                 yield warning(subject, f"also have {list_names(unknown)}", "these members are ignored")
         if is_well and self._num_frames:
