@@ -168,6 +168,59 @@ def test_a_gap_is_counted_and_shows_in_the_sequence(tmp_path: Path) -> None:
     assert sequence == [1, 2, 3, 3 + 7 + 1]
 
 
+def test_a_file_that_is_deleted_is_told_and_another_one_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Deleted to make room, by a person or another recorder: writing on would be for nobody."""
+    monkeypatch.setattr(recorder_module, "FLUSH_INTERVAL", 0.001)
+    monkeypatch.setattr(recorder_module, "RETRY_INTERVAL", 0.001)
+    recorder = Recorder(tmp_path, logging.getLogger("test"))
+    recorder.record(AZIMUTH + b"\r\n")
+    assert recorder._thread.wait_written(30)
+    (first,) = list_recordings(tmp_path)
+    first[0].unlink()
+    deadline = time.monotonic() + 30
+    while not list_recordings(tmp_path):
+        assert time.monotonic() < deadline
+        recorder.record(AZIMUTH + b"\r\n")
+        assert recorder._thread.wait_written(30)
+    assert recorder.close(timeout=30)
+    assert "the file was deleted; frames are not recorded" in caplog.text
+    assert recorder.num_dropped > 0
+    assert read_back(tmp_path)
+
+
+def test_what_a_disk_that_hangs_does_not_take_in_the_end_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(tmp_path, logging.getLogger("test"))
+    go_on = threading.Event()
+    recorder._thread._write = lambda item: go_on.wait(30)
+    for _ in range(3):
+        recorder.record(2 * (AZIMUTH + b"\r\n"))
+    assert not recorder.close(timeout=0.01)
+    go_on.set()
+    # All but what is being written.
+    assert recorder.num_dropped >= 4
+    assert "the recording could not be completed within 0.01 s" in caplog.text
+
+
+def test_several_recorders_stay_within_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "FLUSH_INTERVAL", 0.001)
+    recorder = Recorder(tmp_path, logging.getLogger("test"), limit=100_000)
+    recorder.record(AZIMUTH + b"\r\n")
+    assert recorder._thread.wait_written(30)
+    other = tmp_path / "tma_20200101T000000.000000Z_2.mcap"
+    other.write_bytes(bytes(100_000))
+    deadline = time.monotonic() + 30
+    while other.exists():
+        assert time.monotonic() < deadline
+        recorder.record(AZIMUTH + b"\r\n")
+        assert recorder._thread.wait_written(30)
+    assert recorder.close(timeout=30)
+    assert recorder.num_dropped == 0
+
+
 def test_recording_stops_where_the_disk_is_nearly_full_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,11 +1,11 @@
 import base64
-import itertools
 import json
 import logging
 import os
 import resource
+import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,15 +151,33 @@ def test_full_disk_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert [json.loads(line)["frame"] for line in lines] == ["good", "good again"]
 
 
-def test_file_that_was_taken_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("max_file_size", [10, 1000])
+@pytest.mark.parametrize("take", [Path.unlink, lambda path: path.rename(path.with_name("moved"))])
+def test_file_that_was_taken_away(tmp_path: Path, take: Callable[[Path], object], max_file_size: int) -> None:
+    """Deleted to make room on the disk, say, or put aside by logrotate: a new one is begun."""
     path = tmp_path / "dropped"
-    with opened(path, max_file_size=10) as dead_letter:
+    with opened(path, max_file_size=max_file_size) as dead_letter:
         drop(dead_letter, b"a")
         wait_written(dead_letter)
-        path.unlink()
+        take(path)
         drop(dead_letter, b"b")
     assert [line["frame"] for line in read_lines(path)] == ["b"]
-    assert [file.name for file in tmp_path.iterdir()] == ["dropped"]
+    assert {file.name for file in tmp_path.iterdir()} <= {"dropped", "moved"}
+
+
+def test_folder_that_was_taken_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "folder" / "dropped"
+    path.parent.mkdir()
+    with opened(path) as dead_letter:
+        path.unlink()
+        path.parent.rmdir()
+        drop(dead_letter, b"a")
+        wait_written(dead_letter)
+        path.parent.mkdir()
+        drop(dead_letter, b"b")
+    assert [line["frame"] for line in read_lines(path)] == ["b"]
+    assert f"{path}: cannot keep dropped frames: No such file or directory" in caplog.text
+    assert (dead_letter.num_written, dead_letter.num_failed) == (1, 1)
 
 
 def test_cannot_be_opened(tmp_path: Path) -> None:
@@ -239,11 +257,14 @@ def test_pipe_that_nobody_reads(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert [record.getMessage() for record in caplog.records] == [
         f"{link}: writing is too slow, or hangs; dropped frames are not kept there"
     ]
+    assert select.select([reader], [], [], 20)[0]
     assert not dead_letter.close(0.01)
+    # All but the one that is being written.
+    assert dead_letter.num_failed == num_frames - 1
+    assert "could not be written within 0.01 s" in caplog.text
     os.close(writer)
     with os.fdopen(reader) as lines:
-        frames = [json.loads(line) for line in itertools.islice(lines, num_frames - dead_letter.num_failed)]
-        assert all(line["frame"] for line in frames)
+        assert json.loads(lines.readline())["frame"]
         last = json.loads(lines.readline())
     assert (last["reason"], last["num_lines"]) == ("not kept", dead_letter.num_failed)
     assert dead_letter.close()

@@ -44,14 +44,19 @@ def list_recordings(folder: Path) -> list[tuple[Path, int]]:
     return sorted(found)
 
 
-def make_room(folder: Path, limit: int) -> list[Path]:
-    """Delete the oldest recordings until the others take no more than a limit [bytes]; return the deleted."""
+def make_room(folder: Path, limit: int, keep: Path | None = None) -> list[Path]:
+    """Delete the oldest recordings until all take no more than a limit [bytes]; return the deleted.
+
+    ``keep`` stays in any case.
+    """
     files = list_recordings(folder)
     total = sum(size for _, size in files)
     deleted = []
     for path, size in files:
         if total <= limit:
             break
+        if path == keep:
+            continue
         path.unlink(missing_ok=True)
         deleted.append(path)
         total -= size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import time
@@ -119,12 +120,14 @@ class RecordingFile:
     def flush(self) -> None:
         """Hand all frames to the operating system."""
         self._writer.flush()
+        self._check_name()
 
     def close(self) -> None:
         """Complete the file and close it; that is done also if it cannot be completed."""
         try:
             self._writer.finish()
             self._file.flush()
+            self._check_name()
         finally:
             self.discard()
 
@@ -132,6 +135,11 @@ class RecordingFile:
         """Close the file as it is; it can be read to its last whole chunk."""
         # Not the buffered close, which would try to write what was refused.
         self._file.raw.close()
+
+    def _check_name(self) -> None:
+        """Raise `OSError` if somebody has deleted the file: what is written to it is lost."""
+        if not os.fstat(self._file.fileno()).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "the file was deleted", str(self.path))
 
     def _add_channel(self, key: int | str) -> int:
         """Add the channel of a topic ID, or of a name."""

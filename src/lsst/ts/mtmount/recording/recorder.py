@@ -161,6 +161,13 @@ class Recorder:
         is_written = self._thread.close(timeout)
         if is_written:
             self._close_file()
+        else:
+            rest = self._thread.give_up()
+            self._num_refused += sum(data.count(LINE_TERMINATOR) for _, data in rest if data is not None)
+            self._lose_unflushed()
+            self._log.error(
+                f"{self._needed_by} {self._folder}: the recording could not be completed within {timeout:g} s"
+            )
         self._limited_log.flush(force=True)
         return is_written
 
@@ -232,6 +239,8 @@ class Recorder:
             if now - file.start >= self._max_file_age:
                 self._close_file()
             self._look_at_disk()
+            # Others may record to this folder, too.
+            self._make_room(self._limit)
         except OSError as error:
             self._give_up_file(error)
 
@@ -263,10 +272,13 @@ class Recorder:
         return self._file if self._has_room else None
 
     def _begin_file(self) -> None:
-        for path in make_room(self._folder, self._limit - self._max_file_size):
-            self._log.info(f"{self._needed_by}: deleted the oldest recording, {path}")
+        self._make_room(self._limit - self._max_file_size)
         self._file = RecordingFile(self._folder, self._source, self._needed_by, self._tma_interface)
         self._log.info(f"Recording to {self._file.path}")
+
+    def _make_room(self, limit: int) -> None:
+        for path in make_room(self._folder, limit, keep=None if self._file is None else self._file.path):
+            self._log.info(f"{self._needed_by}: deleted the oldest recording, {path}")
 
     def _close_file(self) -> None:
         file, self._file = self._file, None
@@ -277,19 +289,22 @@ class Recorder:
             file.close()
             self.num_recorded += self._num_unflushed
         except OSError as error:
-            self._num_lost += self._num_unflushed
+            self._lose_unflushed()
             self._report(error)
         self._num_unflushed = 0
 
     def _give_up_file(self, error: OSError) -> None:
         """Leave a file that cannot be written, and begin another one later."""
         file, self._file = self._file, None
-        self._num_lost += self._num_unflushed
-        self._num_unflushed = 0
+        self._lose_unflushed()
         self._next_attempt = time.monotonic() + RETRY_INTERVAL
         self._report(error)
         if file is not None:
             file.discard()
+
+    def _lose_unflushed(self) -> None:
+        self._num_lost += self._num_unflushed
+        self._num_unflushed = 0
 
     def _report(self, error: OSError) -> None:
         reason = error.strerror or errno.errorcode.get(error.errno or 0, str(error))

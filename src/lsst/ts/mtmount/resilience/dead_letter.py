@@ -140,7 +140,13 @@ class DeadLetterFile:
         say, and the rest is given up.
         """
         is_written = self._thread.close(timeout)
-        if is_written and self._file is not None:
+        if not is_written:
+            num_lines = len(self._thread.give_up())
+            self._log.error(
+                f"{self._path}: could not be written within {timeout:g} s; at least {num_lines} dropped "
+                "frames are not kept there"
+            )
+        elif self._file is not None:
             self._file.close()
             self._file = None
         return is_written
@@ -176,12 +182,13 @@ class DeadLetterFile:
         self._write_line({"time": self._clock().isoformat(), "reason": "not kept", "num_lines": num_dropped})
 
     def _write_line(self, line: dict[str, Any]) -> bool:
-        # A line that was not finished must not spoil the next one.
-        data = ("\n" if self._is_torn else "") + _encode(line) + "\n"
         try:
+            if self._is_regular:
+                self._follow_name()
             if self._is_regular and self._size >= self._max_file_size:
                 self._rotate()
-            self._append(data.encode())
+            # A line that was not finished must not spoil the next one.
+            self._append((("\n" if self._is_torn else "") + _encode(line) + "\n").encode())
         except OSError as failure:
             if str(failure) != self._last_error:
                 self._log.error(f"{self._path}: cannot keep dropped frames: {failure.strerror or failure}")
@@ -213,25 +220,37 @@ class DeadLetterFile:
         if self._is_torn:
             raise OSError("a line could not be finished")
 
+    def _follow_name(self) -> None:
+        """Begin a new file if somebody has deleted this one, or put it aside; look how long it is."""
+        assert self._file is not None
+        info = os.fstat(self._file.fileno())
+        try:
+            if os.path.samestat(self._target.stat(), info):
+                self._size = info.st_size
+                return
+        except FileNotFoundError:
+            pass
+        old = self._file
+        self._open(mode=stat.S_IMODE(info.st_mode))
+        old.close()
+
     def _rotate(self) -> None:
         """Put the file aside, and begin a new one."""
         full = self._file
         assert full is not None
-        # Somebody may have taken it away meanwhile.
-        if self._target.exists():
-            names = self.list_files(self._target, self._num_kept)
-            try:
-                for younger, older in reversed(list(itertools.pairwise(names))):
-                    if younger.exists():
-                        younger.replace(older)
-            except OSError as error:
-                # In a folder that cannot be written; the bound holds all the same.
-                self._log.warning(
-                    f"{self._path}: begun anew in place, as it cannot be put aside: {error.strerror}"
-                )
-                full.truncate(0)
-                self._size = 0
-                return
+        names = self.list_files(self._target, self._num_kept)
+        try:
+            for younger, older in reversed(list(itertools.pairwise(names))):
+                if younger.exists():
+                    younger.replace(older)
+        except OSError as error:
+            # In a folder that cannot be written; the bound holds all the same.
+            self._log.warning(
+                f"{self._path}: begun anew in place, as it cannot be put aside: {error.strerror}"
+            )
+            full.truncate(0)
+            self._size = 0
+            return
         self._open(mode=stat.S_IMODE(os.fstat(full.fileno()).st_mode))
         full.close()
 

@@ -86,6 +86,13 @@ class OutputFile:
         writable, or if it has other names (hard links). After an `OSError`, a file that could
         not be replaced is as it was.
         """
+        try:
+            self._replace(data)
+        except OSError as error:
+            # Not the name of the draft.
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
+
+    def _replace(self, data: bytes) -> None:
         info = self._stat() if self._descriptor is None else None
         if self.is_replaceable and (info is None or info.st_nlink == 1):
             try:

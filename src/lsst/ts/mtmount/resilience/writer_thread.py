@@ -93,6 +93,16 @@ class WriterThread(Generic[Item]):
                 return True
             return self._changed.wait_for(lambda: self._is_closed, timeout)
 
+    def give_up(self) -> list[Item]:
+        """Drop what waits, and return it."""
+        with self._changed:
+            rest = [item for item, _, _ in self._items]
+            self._num_bytes -= sum(size for _, size, _ in self._items)
+            self._num_unreported += len(rest) + sum(num_dropped for _, _, num_dropped in self._items)
+            self.num_dropped += len(rest)
+            self._items.clear()
+        return rest
+
     def wait_written(self, timeout: float) -> bool:
         """Wait until nothing waits to be written; return whether it came to that."""
         with self._changed:
