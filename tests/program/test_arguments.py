@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,3 +101,22 @@ def test_errors_do_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         ArgumentParser("prog", description=None).parse_args(["\x1b[2J\u202e"])
     assert r"\x1b[2J\u202e" in capsys.readouterr().err
+
+
+def test_a_file_system_that_hangs_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lsst.ts.mtmount.program.arguments.SLOW_PARSING", 0.01)
+    told = threading.Event()
+
+    class Stderr(io.StringIO):
+        def flush(self) -> None:
+            told.set()
+
+    monkeypatch.setattr(sys, "stderr", stderr := Stderr())
+    parser = ArgumentParser("program", description=None)
+    parser.add_argument("--file", type=lambda text: told.wait(60))
+    assert parser.parse_args(["--file=x"]).file
+    assert (
+        "program: the arguments are not checked after 0.01 s; does a file system hang?" in stderr.getvalue()
+    )

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,52 @@ def test_file_that_another_program_has_taken_over_stays(tmp_path: Path) -> None:
     with PidFile(OutputFile(path)):
         path.write_text("1\n")
     assert path.read_text() == "1\n"
+
+
+@pytest.mark.parametrize("what", ["a folder", "a FIFO", "no folder"])
+def test_what_happens_to_its_folder_changes_no_end(
+    tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "folder" / "pid"
+    path.parent.mkdir()
+    with PidFile(OutputFile(path)):
+        path.unlink()
+        if what == "a folder":
+            path.mkdir()
+        elif what == "a FIFO":
+            os.mkfifo(path)
+        else:
+            path.parent.rmdir()
+            path.parent.touch()
+    assert f"{path}: cannot be removed: " in caplog.text
+
+
+def test_file_system_that_hangs_stops_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr("lsst.ts.mtmount.program.pid_file.REMOVE_TIMEOUT", 0.01)
+    with PidFile(OutputFile(tmp_path / "pid")):
+        monkeypatch.setattr("lsst.ts.mtmount.program.pid_file.read_file", lambda *_: answers.wait(60) and b"")
+    answers.set()
+    assert "could not be removed within 0.01 s" in caplog.text
+
+
+def test_full_disk_names_option_and_file(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    code = f"""
+import resource, signal
+from lsst.ts.mtmount.program.pid_file import OutputFile, PidFile
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+with PidFile(OutputFile({str(path)!r})):
+    pass
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.stderr.endswith(f"File too large: '--pid-file {path}'\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_links_are_followed(tmp_path: Path) -> None:

@@ -15,19 +15,16 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..program.arguments import print_error
-from ..program.event_loop import ProgramEventLoop, SignalRelay
+from ..program.event_loop import END_SIGNALS, SIGNAL_STATUS, ProgramEventLoop, SignalRelay
 from ..program.output import OutputError, QueuedOutput, wait_printed
 from ..program.shutdown_watchdog import ShutdownWatchdog
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["SIGNAL_STATUS", "SignalReceivedError", "run_to_end", "run_until_signal", "wait_for_signal"]
+__all__ = ["SignalReceivedError", "run_to_end", "run_until_signal", "wait_for_signal"]
 
 T = TypeVar("T")
-
-#: Exit status of a program that a signal has ended, as shells have it: this plus its number.
-SIGNAL_STATUS = 128
 
 #: How long saying why a program ends by force may take to be printed [seconds].
 PRINT_TIMEOUT = 1.0
@@ -150,7 +147,8 @@ async def wait_for_signal(work: Coroutine[Any, Any, T]) -> T:
             task.cancel()
         received.append(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    # Under nohup, SIGHUP stays ignored.
+    numbers = [number for number in END_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     for number in numbers:
         loop.add_signal_handler(number, interrupt, number)
     try:
@@ -177,7 +175,7 @@ def _run_interruptible(main: Callable[..., int]) -> int:
         # What was begun is undone on the way.
         sys.exit(SIGNAL_STATUS + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in END_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end)
     return main()

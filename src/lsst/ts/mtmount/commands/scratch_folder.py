@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from ..program.event_loop import SignalRelay
-from .runner import SIGNAL_STATUS, SignalReceivedError, run_until_signal, wait_for_signal
+from ..program.event_loop import SIGNAL_STATUS, SignalRelay
+from .runner import SignalReceivedError, run_until_signal, wait_for_signal
 
 __all__ = ["run_in_scratch_folder"]
 

@@ -8,9 +8,10 @@ import logging
 import math
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .._version import __version__
 from ..extras import MissingExtraError, import_extra
@@ -57,6 +58,9 @@ MAX_LOG_LEVEL = 2**31 - 1
 #: An argument may be of any length; what is told of it is cut [characters].
 MAX_ERROR_LENGTH = 1000
 
+#: Checking arguments, and the files that they name, takes no time; after this it is told [s].
+SLOW_PARSING = 5.0
+
 
 class ArgumentParser(argparse.ArgumentParser):
     """A parser with the option ``--version``, and errors that control no terminal."""
@@ -69,6 +73,19 @@ class ArgumentParser(argparse.ArgumentParser):
             version=f"{prog} {__version__}",
             help="show the version, and exit",
         )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments, as the base class; tell if that takes long, as where a file system hangs."""
+        text = (
+            f"{self.prog}: the arguments are not checked after {SLOW_PARSING:g} s; does a file system hang?"
+        )
+        notice = threading.Timer(SLOW_PARSING, lambda: print(text, file=sys.stderr, flush=True))
+        notice.daemon = True
+        notice.start()
+        try:
+            return super().parse_known_args(args, namespace)
+        finally:
+            notice.cancel()
 
     def error(self, message: str) -> NoReturn:
         """Print an error, and end with status 2."""

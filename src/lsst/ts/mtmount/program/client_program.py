@@ -25,7 +25,7 @@ from ..resilience.signal_handlers import SharedSignalHandlers
 from ..sal import SalobjError
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from .client_arguments import parse_arguments
-from .event_loop import END_SIGNALS, ProgramEventLoop
+from .event_loop import END_SIGNALS, SIGNAL_STATUS, ProgramEventLoop
 from .health_check import run_health_check
 from .health_check.finding import failed
 from .metrics_server import MetricsServer, Snapshot
@@ -46,6 +46,9 @@ LOG = logging.getLogger(LOGGER_NAME).getChild("program")
 #: How long the end may take besides the client's ``flush_timeout`` [seconds].
 #: salobj's part needs 2 s, and 12 s if Kafka does not answer.
 SHUTDOWN_MARGIN = 15.0
+
+#: How long the end may take while the arguments are checked [seconds].
+ARGUMENTS_LIMIT = 5.0
 
 #: How long the end may take before there is a client [seconds].
 EARLY_LIMIT = 25.0
@@ -89,7 +92,35 @@ async def run_program(make_client: Callable[..., RunnableClient]) -> int:
 
     ``make_client`` is `TelemetryClient`, or a subclass.
     """
-    args = parse_arguments()
+    loop = asyncio.get_running_loop()
+    with ShutdownWatchdog(ARGUMENTS_LIMIT, _report_forced_end) as watchdog:
+        if isinstance(loop, ProgramEventLoop):
+            loop.relay.subscribe(watchdog.arm_on_signal)
+        # Files that options name may be on a file system that hangs.
+        args = parse_arguments()
+        watchdog.limit = EARLY_LIMIT
+        if args.which or args.check:
+            if isinstance(loop, ProgramEventLoop):
+                loop.relay.subscribe(_leave)
+            return await _answer(make_client, args)
+        with QueuedOutput():
+            if not isinstance(loop, ProgramEventLoop):
+                with _take_signals(watchdog) as received:
+                    return await _run(make_client, args, watchdog, lambda: bool(received))
+            status = await _run(make_client, args, watchdog, lambda: loop.relay.must_end)
+    # From here on nothing is lost that the watchdog could tell of.
+    exit_within(EXIT_TIMEOUT, status)
+    return status
+
+
+def _leave(number: int) -> None:
+    """End the process at a signal: nothing was begun."""
+    if number in END_SIGNALS:
+        os._exit(SIGNAL_STATUS + number)
+
+
+async def _answer(make_client: Callable[..., RunnableClient], args: argparse.Namespace) -> int:
+    """Do what ``--which`` or ``--check`` asks for; return the exit status."""
     if args.which:
         try:
             print(describe_program(args.sal_backend))
@@ -97,26 +128,13 @@ async def run_program(make_client: Callable[..., RunnableClient]) -> int:
             print(f"SAL backend: {error}")
             return 1
         return 0
-    if args.check:
-        try:
-            tma_interface = choose_tma_interface(args.tma_interface)
-        except TmaInterfaceError as error:
-            print(failed("TMA interface", str(error)))
-            return 1
-        preprocessed = [name for name in tma_interface.by_name if hasattr(make_client, f"_preprocess_{name}")]
-        return await run_in_daemon_thread(
-            functools.partial(run_health_check, args, tma_interface, preprocessed)
-        )
-    loop = asyncio.get_running_loop()
-    with QueuedOutput(), ShutdownWatchdog(EARLY_LIMIT, _report_forced_end) as watchdog:
-        if not isinstance(loop, ProgramEventLoop):
-            with _take_signals(watchdog) as received:
-                return await _run(make_client, args, watchdog, lambda: bool(received))
-        loop.relay.subscribe(watchdog.arm_on_signal)
-        status = await _run(make_client, args, watchdog, lambda: loop.relay.must_end)
-    # From here on nothing is lost that the watchdog could tell of.
-    exit_within(EXIT_TIMEOUT, status)
-    return status
+    try:
+        tma_interface = choose_tma_interface(args.tma_interface)
+    except TmaInterfaceError as error:
+        print(failed("TMA interface", str(error)))
+        return 1
+    preprocessed = [name for name in tma_interface.by_name if hasattr(make_client, f"_preprocess_{name}")]
+    return await run_in_daemon_thread(functools.partial(run_health_check, args, tma_interface, preprocessed))
 
 
 @contextlib.contextmanager

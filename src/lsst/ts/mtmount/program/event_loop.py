@@ -13,10 +13,13 @@ from typing import Any
 
 from .bootstrap import HELD_SIGNALS
 
-__all__ = ["ProgramEventLoop", "SignalRelay"]
+__all__ = ["END_SIGNALS", "SIGNAL_STATUS", "ProgramEventLoop", "SignalRelay"]
 
 #: Signals that ask the program to end.
 END_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+#: Exit status of a program that a signal has ended, as shells have it: this plus its number.
+SIGNAL_STATUS = 128
 
 
 class SignalRelay:
@@ -60,7 +63,7 @@ class ProgramEventLoop(asyncio.SelectorEventLoop):
     """An event loop whose signals come from a relay, from the first instruction to the last.
 
     asyncio's own lets signals kill the process as soon as a handler is removed. A signal without a
-    handler waits for one here. SIGHUP is taken for SIGTERM.
+    handler waits for one here. SIGHUP is taken for SIGTERM, unless it has a handler of its own.
 
     Parameters
     ----------
@@ -81,9 +84,10 @@ class ProgramEventLoop(asyncio.SelectorEventLoop):
         if sig not in HELD_SIGNALS:
             raise ValueError(f"expected one of {[number.name for number in HELD_SIGNALS]}, got {sig!r}")
         self._callbacks[sig] = lambda: callback(*args)
-        if sig in self._waiting:
-            self._waiting.remove(sig)
-            self.call_soon(self._deliver, sig)
+        waiting, self._waiting = self._waiting, set()
+        for number in waiting:
+            # To wait again, if it is none of these.
+            self.call_soon(self._deliver, number)
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Forget what `add_signal_handler` was told; return whether there was anything."""
@@ -92,10 +96,12 @@ class ProgramEventLoop(asyncio.SelectorEventLoop):
     def _take_signal(self, number: int) -> None:
         # The loop may have been closed: there is nothing left to end.
         with contextlib.suppress(RuntimeError):
-            self.call_soon_threadsafe(self._deliver, signal.SIGTERM if number == signal.SIGHUP else number)
+            self.call_soon_threadsafe(self._deliver, number)
 
     def _deliver(self, number: int) -> None:
         callback = self._callbacks.get(number)
+        if callback is None and number == signal.SIGHUP:
+            callback = self._callbacks.get(signal.SIGTERM)
         if callback is None:
             self._waiting.add(number)
         else:

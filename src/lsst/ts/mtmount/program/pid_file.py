@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import threading
 from typing import Self
 
+from ..constants import LOGGER_NAME
+from ..resilience.input_file import read_file
 from ..resilience.output_file import OutputFile
 
 __all__ = ["PidFile"]
 
+#: Its messages reach SAL, as the client's do.
+LOG = logging.getLogger(LOGGER_NAME).getChild("program")
+
 #: No process ID has more digits, and a newline.
 MAX_LENGTH = 12
+
+#: What is read of a file that may be another one [bytes].
+MAX_SIZE = 1 << 16
+
+#: How long removing the file may take [seconds].
+REMOVE_TIMEOUT = 1.0
 
 
 class PidFile:
@@ -43,18 +56,33 @@ class PidFile:
             raise OSError(errno.EEXIST, f"the process {pid} of this file still runs", str(output.path))
 
     def __enter__(self) -> Self:
-        self.output.replace(self._text.encode())
+        try:
+            self.output.replace(self._text.encode())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"--pid-file {self.output.path}") from None
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        # Another program may have taken it over.
-        if self._read() == self._text:
-            self.output.target.unlink(missing_ok=True)
+        # What has become of its folder meanwhile must not change how the program ends.
+        remover = threading.Thread(target=self._remove, name="PID file", daemon=True)
+        remover.start()
+        remover.join(REMOVE_TIMEOUT)
+        if remover.is_alive():
+            LOG.error(f"{self.output.path}: could not be removed within {REMOVE_TIMEOUT:g} s")
+
+    def _remove(self) -> None:
+        try:
+            # Another program may have taken it over.
+            if self._read() == self._text:
+                self.output.target.unlink(missing_ok=True)
+        except OSError as error:
+            LOG.error(f"{self.output.path}: cannot be removed: {error.strerror}")
 
     def _read(self) -> str | None:
         try:
-            with self.output.target.open("rb") as file:
-                return file.read(MAX_LENGTH).decode("ascii", "backslashreplace")
+            return read_file(str(self.output.target), MAX_SIZE)[:MAX_LENGTH].decode(
+                "ascii", "backslashreplace"
+            )
         except FileNotFoundError:
             return None
 
