@@ -7,6 +7,7 @@ until the client leaves.
 
 import socket
 import sys
+from contextlib import suppress
 
 from .mix import MIX, find_workload
 
@@ -20,7 +21,8 @@ def main() -> None:
         print(listener.getsockname()[1], flush=True)
         for line in sys.stdin:
             client, _ = listener.accept()
-            with client:
+            # Where a client leaves before it has read all, the connection is reset.
+            with client, suppress(ConnectionError):
                 for _ in range(int(line)):
                     client.sendall(data)
                 # Nothing is sent by a client: this waits for the end.

@@ -29,6 +29,9 @@ LIBRARIES = (
     "pytest-benchmark",
 )
 
+#: Those of the observatory need not be there.
+OPTIONAL_LIBRARIES = ("ts_salobj", "ts_xml")
+
 
 @dataclass(frozen=True)
 class Result:
@@ -136,4 +139,9 @@ def describe_machine() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         **{name: environment[name] for name in ("compiler", "libc", "libstdc++")},
         **{library: importlib.metadata.version(library) for library in LIBRARIES},
+        **{
+            library: found.version
+            for library in OPTIONAL_LIBRARIES
+            for found in importlib.metadata.distributions(name=library)
+        },
     }

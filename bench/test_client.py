@@ -30,7 +30,7 @@ from .contenders import OURS, Contender, Run
 from .mix import MIX, find_workload
 from .plain import ProducingPipeline, decode_message, make_plain_topic
 from .producing import make_messages, produce_one_by_one
-from .services import EMBEDDED, Services, list_kafkas, report_failure, run_services
+from .services import APACHE, EMBEDDED, Services, list_kafkas, report_failure, run_services
 
 STAGE = "client"
 
@@ -253,20 +253,23 @@ def use_salobj(services: Services) -> Run:
 #: Workloads: the mix into each Kafka that can be run here.
 KAFKAS = {name_workload(kafka): kafka for kafka in list_kafkas()}
 
-CONTENDERS = dict.fromkeys(
-    KAFKAS,
-    (
+#: salobj creates topics, which the embedded broker cannot.
+SALOBJ_KAFKAS = [APACHE] if find_spec("lsst.ts.salobj") else []
+
+CONTENDERS = {
+    workload: (
         Contender(OURS, lambda services: OurClient(services).make_run()),
         Contender(
             ONE_PREPROCESSOR,
             lambda services: OurClient(services, client_class=PreprocessingClient).make_run(),
         ),
-        *([Contender(f"{OURS}, salobj", use_salobj)] if find_spec("lsst.ts.salobj") else []),
+        *([Contender(f"{OURS}, salobj", use_salobj)] if kafka in SALOBJ_KAFKAS else []),
         Contender(BARE_PRODUCER, lambda services: BareProducer(services).make_run()),
         Contender(TIGHT_PRODUCER, lambda services: TightProducer(services).make_run()),
         Contender("StreamReader, json, fastavro", lambda services: StreamReaderClient(services).make_run()),
-    ),
-)
+    )
+    for workload, kafka in KAFKAS.items()
+}
 
 
 @pytest.fixture(scope="module")

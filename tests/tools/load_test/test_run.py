@@ -2,13 +2,20 @@
 
 import math
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.child_program import LoadTestError
-from lsst.ts.mtmount.tools.load_test.client_command import OURS, PLAIN, ClientCommand, parse_client_command
+from lsst.ts.mtmount.tools.load_test.client_command import (
+    OURS,
+    PLAIN,
+    ClientCommand,
+    make_own_command,
+    parse_client_command,
+)
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from lsst.ts.mtmount.tools.load_test.run import SAMPLED_TOPIC, ReadMode, RunPlan, run_load
 from lsst.ts.mtmount.tools.load_test.run_result import ROLES, RunResult
@@ -16,6 +23,15 @@ from lsst.ts.mtmount.tools.load_test.samples import Sample
 from lsst.ts.mtmount.tools.load_test.tma_stream import count_due_frames
 
 from ..simulator.helpers import count_due
+
+#: A program that runs another, and stays when that has ended, until SIGTERM.
+STAY = """
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+subprocess.run(sys.argv[1:])
+while True:
+    signal.pause()
+"""
 
 
 async def run(plan: RunPlan, folder: Path, target: TargetChoice = EMBEDDED) -> RunResult:
@@ -100,6 +116,25 @@ async def test_client_that_does_not_keep_up(tmp_path: Path) -> None:
     assert result.was_cut
     assert result.verdict == "behind"
     assert 0 < result.account.total_sent < count_due_frames(2000.0, 1.0)
+
+
+@pytest.mark.slow
+async def test_client_that_stays_when_the_tma_has_gone(tmp_path: Path) -> None:
+    """It is ended when no more records come; nothing is wrong with that."""
+    words = (
+        sys.executable,
+        "-c",
+        STAY,
+        *make_own_command("run_client"),
+        "--host",
+        "{host}",
+        "--port",
+        "{port}",
+    )
+    result = await run(RunPlan(ClientCommand("stayer", words), 1.0, 1.0, interval=0.1), tmp_path)
+    assert result.problems == []
+    assert not result.was_cut
+    assert result.account.total_written == count_due_frames(1.0, 1.0)
 
 
 @pytest.mark.slow

@@ -47,6 +47,10 @@ GRACE = 5.0
 #: How long the client may then take for what is in its buffers [s].
 DRAIN_TIMEOUT = 120.0
 
+#: A client that tells no counters may stay when the TMA has gone, as the observatory's does. It is ended
+#: when it has published nothing for this long [s].
+IDLE_TIME = 3.0
+
 #: The simulator may be through, or may never have had a client, when the client has ended so early
 #: that none of its records was seen [s].
 EARLY_GRACE = 1.0
@@ -228,19 +232,35 @@ class _Run:
 
     async def _end_by_close(self) -> None:
         """Wait until the TMA has closed the connection and the client has ended."""
+        is_own = self._plan.client.has_counters
         status = await self._client.wait(self._duration + GRACE)
+        if status is None and not is_own:
+            status = await self._end_when_idle(0.0)
         if status is None:
             self._was_cut = True
             # A recording is sent to its end: what it was cut to could not be told exactly.
             if not isinstance(self._plan.stream, RecordedStream):
                 self._simulator.send_signal(signal.SIGTERM)
-            status = await self._client.wait(DRAIN_TIMEOUT)
+            waiting = self._client.wait if is_own else self._end_when_idle
+            status = await waiting(DRAIN_TIMEOUT)
         if status is None:
             self._problems.append(f"the client did not end within {DRAIN_TIMEOUT:g} s of the stream's end")
             await self._client.end()
         # A client that lost its TMA may call that a failure.
         elif status not in (0, 1) and not self._ended_early:
             self._problems.append(f"the client ended with status {status}\n{self._client.describe()}")
+
+    async def _end_when_idle(self, time_limit: float) -> int | None:
+        """Send SIGTERM to the client when no more records come; None if they come beyond the limit [s]."""
+        deadline = time.monotonic() + time_limit
+        ends = await self._target.find_ends(self._topics)
+        while (status := await self._client.wait(IDLE_TIME)) is None:
+            last, ends = ends, await self._target.find_ends(self._topics)
+            if ends == last:
+                return await self._client.end()
+            if time.monotonic() > deadline:
+                return None
+        return status
 
     async def _end_by_signal(self) -> None:
         """Send SIGTERM to the client when every frame has been read back; it must end well."""
