@@ -1,6 +1,7 @@
 """A telemetry client with a fault of its own: this project's, behind something that spoils one frame.
 
-Run it with ``--host``, ``--port`` and ``--fault``: ``drop``, ``alter``, ``repeat`` or ``none``.
+Run it with ``--host``, ``--port`` and ``--fault``: ``drop``, ``alter``, ``repeat``, ``leave`` (end at
+that frame), ``lag`` (hold up each one from there) or ``none``.
 """
 
 import argparse
@@ -11,11 +12,16 @@ import sys
 #: Number of the frame that is spoiled.
 SPOILED = 100
 
+#: How long a frame is held up [s]: at the full rate, they come faster.
+LAG = 0.015
+
 TERMINATOR = b"\r\n"
 CLIENT = "import sys, mtmount_telemetry_launcher as launcher; sys.exit(launcher.run_client())"
 
 
 def spoil(frame: bytes, fault: str) -> bytes:
+    if fault in ("lag", "none"):
+        return frame
     if fault == "drop":
         return b""
     if fault == "repeat":
@@ -31,7 +37,12 @@ async def relay(host: str, port: int, client: asyncio.StreamWriter, fault: str) 
     try:
         while frame := await tma.readuntil(TERMINATOR):
             number += 1
-            client.write(spoil(frame, fault) if number == SPOILED and fault != "none" else frame)
+            if number == SPOILED and fault == "leave":
+                signal.raise_signal(signal.SIGTERM)
+                return
+            if number >= SPOILED and fault == "lag":
+                await asyncio.sleep(LAG)
+            client.write(spoil(frame, fault) if number == SPOILED else frame)
             await client.drain()
     finally:
         writer.close()

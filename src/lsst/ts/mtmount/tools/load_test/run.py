@@ -41,7 +41,7 @@ SAMPLED_TOPIC = "mainPowerSupply"
 START_TIMEOUT = 30.0
 
 #: A client that is not through with the stream this long after its end [s] does
-#: not keep up: the stream is cut.
+#: not keep up: the stream is cut, or the client gets the signal to end.
 GRACE = 5.0
 
 #: How long the client may then take for what is in its buffers [s].
@@ -57,10 +57,6 @@ EARLY_GRACE = 1.0
 
 #: The reader tells how far it is at least so often [s].
 MAX_PROGRESS_INTERVAL = 0.2
-
-#: A client that is to be ended by a signal gets it this long after the last frame
-#: at the latest [s]. It would end by itself without telemetry for 1 s.
-SIGNAL_DELAY = 0.6
 
 
 class ReadMode(StrEnum):
@@ -274,7 +270,8 @@ class _Run:
             self._reader.wait_for(lambda progress: progress.total_decoded >= num_due)
         )
         # If a frame is lost, this never comes true: the account will tell.
-        time_limit = begin + self._plan.duration + SIGNAL_DELAY - time.time()
+        stream_end = begin + self._plan.duration
+        time_limit = stream_end + GRACE - time.time()
         _, left = await asyncio.wait(
             [ending, reading],
             timeout=None if is_endless else max(time_limit, 0),
@@ -282,10 +279,14 @@ class _Run:
         )
         for task in left:
             task.cancel()
-        ended_before = self._client.status is not None
+        when, accepted = "after SIGTERM", {0}
+        if self._client.status is not None:
+            when = "before it got a signal"
+            # After the stream it may miss the telemetry, and call that a failure, though the reader,
+            # on a busy computer, is not yet through.
+            accepted = {0, 1} if time.time() >= stream_end else set()
         status = await self._client.end()
-        if (ended_before or status) and not self._ended_early:
-            when = "before it got a signal" if ended_before else "after SIGTERM"
+        if status not in accepted and not self._ended_early:
             self._problems.append(f"the client ended with status {status} {when}\n{self._client.describe()}")
 
     async def _end_simulator(self) -> dict[str, Any]:
