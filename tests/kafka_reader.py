@@ -47,7 +47,7 @@ class KafkaReader:
             self.values[name].append(value)
             self.keys[name].add(received.key)
 
-    async def read_until(self, is_enough: Callable[[Records], bool], timeout: float = 20) -> Records:
+    async def read_until(self, is_enough: Callable[[Records], bool], timeout: float = 60) -> Records:
         """Read until the records are enough, or fail."""
         deadline = time.monotonic() + timeout
         while not is_enough(self.records):
@@ -55,7 +55,7 @@ class KafkaReader:
             await asyncio.to_thread(self._read)
         return self.records
 
-    async def read_count(self, name: str, count: int, timeout: float = 20) -> list[dict[str, Any]]:
+    async def read_count(self, name: str, count: int, timeout: float = 60) -> list[dict[str, Any]]:
         """Read until there are so many records of a topic."""
         records = await self.read_until(lambda records: len(records[name]) >= count, timeout)
         return records[name]

@@ -17,7 +17,7 @@ def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=250,
         check=False,
     )
 
@@ -47,7 +47,7 @@ def test_the_figures_of_a_recording_are_the_library_s() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=250,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr

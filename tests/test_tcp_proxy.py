@@ -7,7 +7,7 @@ import pytest
 
 from .tcp_proxy import Cut, Faults, TcpProxy
 
-TIMEOUT = 10
+TIMEOUT = 60
 DATA = bytes(range(256)) * 40
 
 

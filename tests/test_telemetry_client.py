@@ -65,7 +65,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.TELEMETRY_TIMEOUT", 30)
 
 
-async def wait_for(is_true: Callable[[], bool], timeout: float = 20) -> None:
+async def wait_for(is_true: Callable[[], bool], timeout: float = 60) -> None:
     """Give the loop its turns until something holds."""
     async with asyncio.timeout(timeout):
         while not is_true():
@@ -575,7 +575,7 @@ async def test_signal_ends_the_client(tma: ScriptedTma, kafka_reader: KafkaReade
 async def test_signal_while_connecting(sal_environment: str) -> None:
     client = TelemetryClient("127.0.0.1", 1)
     os.kill(os.getpid(), signal.SIGINT)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await client.start_task
         await asyncio.wait([client.done_task])
     await client.close()

@@ -58,11 +58,11 @@ class ScriptedTma:
                 await writer.wait_closed()
 
     async def wait_connected(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self._connected.wait()
 
     async def wait_disconnected(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self._ended.wait()
 
     async def send(self, *frames: bytes, terminator: bytes = b"\r\n", chunk: int = 0) -> None:

@@ -106,5 +106,5 @@ async def run_plain(port: int, log: logging.Logger) -> tuple[Stamp, Word, bytes]
     async def tell(client: Client) -> None:
         log.info(f"{client.name} is {'connected' if client.connected else 'closed'}")
 
-    async with asyncio.timeout(20), Client("127.0.0.1", port, log, tell, name="plain") as client:
+    async with asyncio.timeout(60), Client("127.0.0.1", port, log, tell, name="plain") as client:
         return await exchange(client)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -214,7 +215,7 @@ def make_frame(**changes: Any) -> bytes:
         (b"\xff\r\n" * 3, "3 frames could not be understood"),
         (b"[" * 100_000 + b"\r\n", "1 frame could not be understood"),
         (b'{"topicID": 0}\r\n', "1 frame could not be understood"),
-        (b"", "the TMA closed the connection after 0.0 s of 10 s"),
+        (b"", r"the TMA closed the connection after \d+\.\d s of 10 s"),
     ],
 )
 async def test_live_without_frames(capsys: pytest.CaptureFixture[str], line: bytes, reason: str) -> None:
@@ -223,8 +224,8 @@ async def test_live_without_frames(capsys: pytest.CaptureFixture[str], line: byt
     assert status == 2
     output = capsys.readouterr()
     assert "expected frames of topics, got none" in output.err
-    assert reason in output.err
-    assert reason in json.loads(output.out)["error"]
+    assert re.search(reason, output.err)
+    assert re.search(reason, json.loads(output.out)["error"])
     assert "within" not in output.err
 
 
@@ -273,7 +274,7 @@ async def test_live_remarks(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     async with serve(make_frame(), make_frame(topicID=7), b"x\r\n") as live:
         await asyncio.to_thread(main, [live, "tma:packaged"])
     errors = capsys.readouterr().err
-    assert "the TMA closed the connection after 0.0 s of 10 s" in errors
+    assert re.search(r"the TMA closed the connection after \d+\.\d s of 10 s", errors)
     assert "1 frame could not be understood" in errors
     assert "frames of topics beyond the first 1 were left out: 1" in errors
 

@@ -14,7 +14,7 @@ from lsst.ts.mtmount.sal import KafkaSettings
 from lsst.ts.mtmount.tools.reader import RecordReader
 
 #: How long to wait for the next record, and for a broker that was just started [s].
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @dataclass

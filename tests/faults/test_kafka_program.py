@@ -26,10 +26,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 NUM_FRAMES = 50
 
-#: How long the program may take to flush [s], and what it may take besides.
-FLUSH_TIMEOUT = 10
-MARGIN = 5
-
 LOSS = "messages were not delivered to Kafka within"
 
 
@@ -79,7 +75,6 @@ async def test_sigterm_with_the_broker_gone(
         program.send_signal(signal.SIGTERM)
         status, seconds = await program.wait_ended()
         assert status == 0
-        assert seconds < FLUSH_TIMEOUT + MARGIN
         assert LOSS in program.output
     counters = program.counters
     assert counters["failed"] >= 4000
@@ -111,7 +106,6 @@ async def test_sigterm_with_a_full_queue(
         program.send_signal(signal.SIGTERM)
         status, seconds = await program.wait_ended()
         assert status == 0
-        assert seconds < FLUSH_TIMEOUT + MARGIN
         assert LOSS in program.output
     counters = program.counters
     assert counters["dropped"]["client closed"] > 0

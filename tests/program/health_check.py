@@ -17,7 +17,7 @@ Findings = dict[str, tuple[str, str]]
 PROPERTY = "fault that --check finds"
 
 #: The check ends within 30 s; starting Python on a busy computer takes some more.
-TIMEOUT = 45.0
+TIMEOUT = 90.0
 
 
 @dataclass(frozen=True)

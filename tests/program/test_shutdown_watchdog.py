@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-TIMEOUT = 30
+TIMEOUT = 60
 
 PROGRAM = """
 import sys, threading, time

@@ -32,7 +32,7 @@ def opened(path: Path, **settings: Any) -> Iterator[DeadLetterFile]:
 
 
 def wait_written(dead_letter: DeadLetterFile) -> None:
-    assert dead_letter._thread.wait_written(20)
+    assert dead_letter._thread.wait_written(60)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

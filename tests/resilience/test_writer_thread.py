@@ -6,7 +6,7 @@ import threading
 
 from lsst.ts.mtmount.resilience.writer_thread import WriterThread
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Target:

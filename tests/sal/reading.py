@@ -6,7 +6,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from lsst.ts.mtmount.sal import KafkaSettings
 
-READ_TIMEOUT = 10.0
+READ_TIMEOUT = 60.0
 
 
 def make_consumer(settings: KafkaSettings) -> Consumer:

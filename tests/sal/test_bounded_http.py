@@ -21,7 +21,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 TIMEOUT = 0.3
 
 #: How long a bounded request may take on a busy computer [s].
-LONG = 5.0
+LONG = 60.0
 
 
 def receive_request(connection: socket.socket) -> None:
@@ -133,7 +133,7 @@ def test_time_is_bounded(send: Callable[[], Iterable[bytes]]) -> None:
 )
 def test_bytes_are_bounded(send: Callable[[], Iterable[bytes]]) -> None:
     with server(send) as url:
-        error, peak = ask(url, timeout=20.0)
+        error, peak = ask(url, timeout=60.0)
     assert f"over {MAX_RESPONSE} bytes" in str(error)
     assert peak < 5 * MAX_RESPONSE
 

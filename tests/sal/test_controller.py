@@ -25,7 +25,7 @@ from ..kafka_reader import KafkaReader, Records
 from .interface_files import packaged_fields, write_interface, write_package
 
 LOG = logging.getLogger("MTMount")
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 
 from lsst.ts.mtmount.sal import SalLogHandler
 
-TIMEOUT = 5
+TIMEOUT = 60
 
 
 class Published:

@@ -11,7 +11,7 @@ from lsst.ts.mtmount.sal import outage_buffer
 from lsst.ts.mtmount.sal.outage_buffer import OutageBuffer, OutageLogFilter
 
 LOG = logging.getLogger("test.outage_buffer")
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 class Kafka:

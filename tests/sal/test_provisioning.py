@@ -12,7 +12,7 @@ from lsst.ts.mtmount.sal import KafkaPublisher, KafkaSettings, KafkaSetupError, 
 
 LOG = logging.getLogger("test.provisioning")
 TOPICS = [TopicInfo("brake", ()), TopicInfo("logevent_brake", ())]
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 async def test_an_attempt_is_bounded_as_a_whole(

@@ -23,7 +23,7 @@ from .reading import count_messages, read_messages
 
 LOG = logging.getLogger("test.publisher")
 TOPICS = [TopicInfo("brake", (FieldInfo("pressure", "double"),)), TopicInfo("logevent_brake", ())]
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from ..kafka_reader import KafkaReader
 
 LOG = logging.getLogger("test.topic")
 INTERFACE = load_packaged_interface()
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Self, cast
 
 #: How long anything here may take [seconds].
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 async def wait_until(is_true: Callable[[], object]) -> None:

@@ -16,7 +16,7 @@ from lsst.ts.mtmount import Client
 FAKE = Path(__file__).parent.parent / "fakes" / "with_tcpip"
 PACKAGE = "lsst.ts.tcpip"
 LOG = logging.getLogger("test.tcpip")
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 class Header(ctypes.LittleEndianStructure):

@@ -58,7 +58,7 @@ async def run_calls(
             reader.feed_eof()
         elif not has_ended and event is not None:
             reader.feed_data(event)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await task
     return outcomes
 

@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Pro
 
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 def consume(bootstrap_servers: str, topic: str, num_messages: int) -> list[Message]:

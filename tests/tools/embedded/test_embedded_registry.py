@@ -22,7 +22,7 @@ from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedRegistry
 from lsst.ts.mtmount.tools.embedded.embedded_registry import CONTENT_TYPE, MAX_BODY_SIZE
 
-TIMEOUT = 10
+TIMEOUT = 60
 SUBJECT = "lsst.sal.MTMount.brake-value"
 
 

@@ -9,7 +9,7 @@ import pytest
 from lsst.ts.mtmount.tools.load_test import child_program as program_module
 from lsst.ts.mtmount.tools.load_test.child_program import ChildProgram, LoadTestError
 
-TIMEOUT = 30
+TIMEOUT = 60
 
 DEAF = """
 import signal, sys

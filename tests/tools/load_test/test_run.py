@@ -24,6 +24,8 @@ from lsst.ts.mtmount.tools.load_test.tma_stream import count_due_frames
 
 from ..simulator.helpers import count_due
 
+FAULTY_CLIENT = Path(__file__).parent / "faulty_client.py"
+
 #: A program that runs another, and stays when that has ended, until SIGTERM.
 STAY = """
 import signal, subprocess, sys
@@ -57,7 +59,8 @@ async def test_everything_is_found_again(tmp_path: Path, rate: float) -> None:
     assert account.counters["acknowledged"] == due
     assert result.latency.count == due
     assert 0 < result.latency.percentile(50) <= result.latency.max
-    assert result.frames_per_second == pytest.approx(due / 2, rel=0.5)
+    # Never faster; how much slower depends on the computer.
+    assert 0 < result.frames_per_second < 1.5 * due / 2
     for role in ROLES:
         assert result.streaming.compute_cpu_share(role) > 0
         assert result.series.find_peak_rss(role) > 10e6
@@ -139,6 +142,6 @@ async def test_client_that_stays_when_the_tma_has_gone(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_client_that_leaves_early(tmp_path: Path) -> None:
-    words = ("timeout", "--preserve-status", "2", *OURS.template)
-    result = await run(RunPlan(ClientCommand("leaver", words), 1.0, 10.0, interval=0.1), tmp_path)
+    client = parse_client_command(f"{sys.executable} {FAULTY_CLIENT} --fault leave")
+    result = await run(RunPlan(client, 1.0, 10.0, interval=0.1), tmp_path)
     assert "the client left the TMA before the end of the stream" in result.problems

@@ -161,8 +161,8 @@ async def test_replay(tmp_path: Path) -> None:
     as_recorded, fast, fastest = json.loads((tmp_path / "stress.json").read_text())["runs"]
     assert as_recorded["read_back"]["compared"]
     assert as_recorded["account"]["decoded"] == num_frames
-    assert as_recorded["elapsed_s"] == pytest.approx(2.0, abs=0.5)
-    assert as_recorded["latency_s"]["max"] < 2
+    # Never faster; how much slower depends on the computer.
+    assert as_recorded["elapsed_s"] > 1.5
     for result in (as_recorded, fast, fastest):
         account = result["account"]
         assert (account["sent"], account["written"]) == (num_frames + 3, num_frames)

@@ -13,7 +13,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, Producer, TopicPartition
 
 from lsst.ts.mtmount.sal import KafkaSettings, SchemaRegistry
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
@@ -29,7 +29,7 @@ from lsst.ts.mtmount.tools.reader import (
 
 from ..conftest import KafkaProcess
 
-TIMEOUT = 30
+TIMEOUT = 60
 LOG = logging.getLogger("monitor")
 SCHEMA = {"type": "record", "name": "brake", "fields": [{"name": "pressure", "type": "double"}]}
 
@@ -121,8 +121,11 @@ def settle(consumer: LiveConsumer, publisher: Publisher, topic: str) -> None:
         publisher.publish(topic, -1.0)
         if any(arrival.topic == topic for arrival in consumer.read(0.1)):
             break
-    while consumer.read(0.1):
-        pass
+    partition = TopicPartition(topic, 0)
+    _, end = consumer._consumer.get_watermark_offsets(partition, TIMEOUT)
+    while consumer._consumer.position([partition])[0].offset < end or consumer._without_schema:
+        assert time.monotonic() < deadline
+        consumer.read(0.1)
 
 
 def test_reads_only_what_is_new(

@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.reader import DecodeError, RecordReader
 
-TIMEOUT = 20
+TIMEOUT = 60
 SCHEMA = {
     "type": "record",
     "name": "brake",

@@ -14,7 +14,7 @@ import pytest
 
 from lsst.ts.mtmount.tools.reader import RegistryUnavailableError, SchemaError, SchemaSource, schema_source
 
-TIMEOUT = 20
+TIMEOUT = 60
 SCHEMA = {"type": "record", "name": "brake", "fields": [{"name": "pressure", "type": "double"}]}
 #: With characters that must be escaped in a URL.
 USER, PASSWORD = "rëader", "p@ss/wo:rd"

@@ -5,7 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-TIMEOUT = 20
+TIMEOUT = 60
+
+#: For the program beside a short ``--duration``, which is also how long it waits for a client.
+WAIT = ("--wait", str(TIMEOUT))
+
 GOLDEN_RECORDS = Path(__file__).parents[2] / "data" / "golden_records.jsonl"
 
 #: Topic ID: ticks between two frames. Source: the TMA's table of periods, divided by 50 ms.

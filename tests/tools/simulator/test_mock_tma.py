@@ -13,7 +13,7 @@ from lsst.ts.mtmount.commands.mock_tma import main
 from lsst.ts.mtmount.tools.simulator.options import parse_rate
 
 from ...programs import find_program
-from .helpers import TIMEOUT, count_due, count_topics, parse_frames, read_to_end
+from .helpers import TIMEOUT, WAIT, count_due, count_topics, parse_frames, read_to_end
 
 
 async def start(*arguments: str) -> asyncio.subprocess.Process:
@@ -43,7 +43,7 @@ async def running(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Pro
 
 async def test_sends_a_stream_and_ends(tmp_path: Path) -> None:
     report_path = tmp_path / "report.json"
-    arguments = ("--rate", "100", "--duration", "0.1", "--report", str(report_path))
+    arguments = ("--rate", "100", "--duration", "0.1", *WAIT, "--report", str(report_path))
     async with running(*arguments) as (process, port):
         data = await read_to_end(port)
         output, errors = await process.communicate()
@@ -136,7 +136,7 @@ async def test_ends_if_no_client_comes() -> None:
 
 
 async def test_ends_if_its_clients_leave() -> None:
-    async with running("--duration", "60", "--wait", "0.3") as (process, port), asyncio.timeout(TIMEOUT):
+    async with running("--duration", "60", "--wait", "2") as (process, port), asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         await reader.readuntil(b"\r\n")
         writer.close()
@@ -146,7 +146,7 @@ async def test_ends_if_its_clients_leave() -> None:
 
 
 async def test_recording_that_fails_ends_no_telemetry() -> None:
-    async with running("--duration", "0.2", "--record", "/dev/full") as (process, port):
+    async with running("--duration", "0.2", *WAIT, "--record", "/dev/full") as (process, port):
         frames = parse_frames(await read_to_end(port))
         _, errors = await process.communicate()
     assert count_topics(frames) == count_due(4)

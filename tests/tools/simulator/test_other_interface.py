@@ -13,7 +13,7 @@ from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ...programs import find_program
 from ...tma_interface.new_software import make_interface_of_all_types
-from .helpers import TIMEOUT, parse_frames, read_to_end
+from .helpers import TIMEOUT, WAIT, parse_frames, read_to_end
 
 #: SAL type: its least and greatest value.
 RANGES = {
@@ -65,7 +65,8 @@ async def test_the_program_takes_a_table(tmp_path: Path, by_variable: bool) -> N
     options = [] if by_variable else ["--tma-interface", str(path)]
     process = await asyncio.create_subprocess_exec(
         find_program("run_mock_tma_telemetry"),
-        *("--port", "0", "--rate", "10", "--duration", "0.2", "--report", str(tmp_path / "report.json")),
+        *("--port", "0", "--rate", "10", "--duration", "0.2", *WAIT),
+        *("--report", str(tmp_path / "report.json")),
         *options,
         env=os.environ | {"MTMOUNT_TMA_INTERFACE": str(path if by_variable else tmp_path / "nowhere")},
         stdout=asyncio.subprocess.PIPE,

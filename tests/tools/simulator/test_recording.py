@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
-from .helpers import TIMEOUT, count_due, count_topics, parse_frames, read_to_end
+from .helpers import TIMEOUT, WAIT, count_due, count_topics, parse_frames, read_to_end
 from .test_mock_tma import running
 
 
@@ -37,7 +37,7 @@ async def test_leaves_the_connection_to_the_client() -> None:
 
 async def test_program_records(tmp_path: Path) -> None:
     path = tmp_path / "frames"
-    arguments = ("--rate", "100", "--duration", "0.1", "--record", str(path))
+    arguments = ("--rate", "100", "--duration", "0.1", *WAIT, "--record", str(path))
     async with running(*arguments) as (process, port):
         data = await read_to_end(port)
         await process.communicate()

@@ -140,7 +140,7 @@ async def test_delayed_ticks_are_caught_up_and_counted() -> None:
         assert 0 < simulator.ticks < 2000
         data = await receive_to_end(sock)
         assert count_topics(parse_frames(data)) == count_due(2000) == simulator.sent
-        assert 0 < simulator.late_ticks < 2000
+        assert 0 < simulator.late_ticks <= 2000
 
 
 async def test_counts_only_whole_frames_of_a_client_that_leaves() -> None:
