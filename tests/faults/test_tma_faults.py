@@ -17,9 +17,10 @@ from lsst.ts.mtmount.tools.reader import RecordReader
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..ports import find_free_port
-from ..programs import find_program
 from ..tcp_proxy import Cut, Faults, TcpProxy
 from ..tma import ScriptedTma
+from ..tools.simulator.helpers import WAIT
+from ..tools.simulator.test_mock_tma import running
 from .client import ClientProgram, run_client, wait_until
 from .frames import AZIMUTH, azimuth_frame
 from .outcome import RecordOutcome
@@ -172,23 +173,17 @@ async def test_stalled_event_loop(
 ) -> None:
     """The TMA is another process, which goes on while this one stands still."""
     report = tmp_path / "tma.json"
-    program = await asyncio.create_subprocess_exec(
-        *(find_program("run_mock_tma_telemetry"), "--port=0", "--duration=4.5"),
-        f"--report={report}",
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert program.stdout is not None
-    port = int((await program.stdout.readline()).split(b"port=")[1].split(b";")[0])
-    async with run_client(port) as client:
-        await wait_until(lambda: client.counters.published > 0)
-        num_before = client.counters.frames
-        time.sleep(3)  # noqa: ASYNC251
-        # More than three seconds' worth arrives at once.
-        seconds = await wait_until(lambda: client.counters.frames > num_before + 600)
-        assert client.connected
-        await client.done_task
-        assert isinstance(client.failure, ConnectionError)
-    await program.communicate()
+    async with running("--duration", "6", *WAIT, "--report", str(report)) as (program, port):
+        async with run_client(port) as client:
+            await wait_until(lambda: client.counters.published > 0)
+            num_before = client.counters.frames
+            time.sleep(3)  # noqa: ASYNC251
+            # More than three seconds' worth arrives at once.
+            seconds = await wait_until(lambda: client.counters.frames > num_before + 600)
+            assert client.connected
+            await client.done_task
+            assert isinstance(client.failure, ConnectionError)
+        await program.communicate()
     sent = json.loads(report.read_text())["frames"]
     found = await asyncio.to_thread(read_back, embedded_environment)
     assert found.num_unique == client.counters.frames == sent
