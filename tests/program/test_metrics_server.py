@@ -1,10 +1,12 @@
 """``--metrics-port``: metrics, health and readiness of a running client."""
 
 import asyncio
+import contextlib
 import http.client
 import math
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -16,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lsst.ts.mtmount.core import DropReason
 from lsst.ts.mtmount.pipeline.counters import Counters
-from lsst.ts.mtmount.program.metrics_server import MetricsServer, Snapshot
+from lsst.ts.mtmount.program.metrics_server import MAX_CONNECTIONS, MetricsServer, Snapshot
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..kafka_reader import KafkaReader
@@ -159,3 +161,53 @@ def test_a_port_in_use_is_an_error() -> None:
         port = listener.getsockname()[1]
         with pytest.raises(OSError, match="Address already in use"):
             MetricsServer("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_both_families_of_addresses(host: str) -> None:
+    server = MetricsServer(host, 0)
+    try:
+        with socket.create_connection((host, server.port), 10) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            assert connection.makefile("rb").readline() == b"HTTP/1.0 200 OK\r\n"
+    finally:
+        server.close()
+
+
+def test_a_host_that_cannot_be_is_named() -> None:
+    with pytest.raises(OSError, match="Name or service not known") as caught:
+        MetricsServer("no.such.host.invalid", 80)
+    assert caught.value.filename == "--metrics-host no.such.host.invalid, --metrics-port 80"
+
+
+def test_clients_that_never_finish_are_bounded(
+    server: MetricsServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each takes a descriptor and a thread, which the telemetry needs, too; and is no news."""
+    with contextlib.ExitStack() as stack:
+
+        def connect() -> socket.socket:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+            connection.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+            return connection
+
+        slow = [connect() for _ in range(MAX_CONNECTIONS)]
+        # One more is closed at once, whatever it has sent.
+        with contextlib.suppress(ConnectionError):
+            assert connect().recv(1) == b""
+        monkeypatch.setattr("lsst.ts.mtmount.program.metrics_server.REQUEST_TIMEOUT", 0.1)
+        for connection in slow:
+            # With an answer of the library's, or none.
+            with contextlib.suppress(ConnectionError):
+                while connection.recv(1000):
+                    connection.sendall(b"x")
+    while True:
+        with contextlib.suppress(ConnectionError):
+            assert get(server.port, "/healthz")[0] == 200
+            break
+    # One that hangs up before its answer.
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+    assert get(server.port, "/healthz")[0] == 200
+    assert capfd.readouterr().err == ""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import socket
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from .._version import __version__
+from ..constants import LOGGER_NAME
 from ..extras import import_extra
 from ..pipeline.counters import Counters
+from ..resilience.escape import describe_error
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 __all__ = ["MetricsServer", "Snapshot"]
+
+#: Its messages reach SAL, as the client's do.
+LOG = logging.getLogger(LOGGER_NAME).getChild("metrics")
 
 #: How often the figures are read, on the event loop [s].
 INTERVAL = 0.25
@@ -32,8 +41,11 @@ MAX_FRAME_AGE = 1.0
 #: Kafka that has acknowledged nothing for this long, while messages wait, does not take them [s].
 MAX_STALL = 5.0
 
-#: How long a scraper may take to send its request [s].
+#: How long a request and its answer may take as a whole [s].
 REQUEST_TIMEOUT = 5.0
+
+#: Connections beyond this are closed at once: each takes a descriptor and a thread.
+MAX_CONNECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,8 @@ class MetricsServer:
         try:
             self._server = _Server((host, port), _Handler)
         except OSError as error:
-            raise OSError(error.errno, error.strerror, f"--metrics-port {port}") from None
+            where = f"--metrics-host {host}, --metrics-port {port}"
+            raise OSError(error.errno, error.strerror, where) from None
         self.port: int = self._server.server_address[1]
         self._server.set_app(self._answer)
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
@@ -201,12 +214,45 @@ class MetricsServer:
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """Looks up no name of its own, and waits for no thread at the end."""
+    """Looks up no name of its own, waits for no thread at the end, and bears any client."""
 
     daemon_threads = True
     block_on_close = False
     # A port in use is an error, also if the other listens on other addresses.
     allow_reuse_port = False
+
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        # When each connection that is open was accepted, by `time.monotonic` [s].
+        self._accepted: dict[Any, float] = {}
+        self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a request in a thread."""
+        if len(self._accepted) >= MAX_CONNECTIONS:
+            self.shutdown_request(request)
+            return
+        self._accepted[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        self._accepted.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """End connections that take too long; called twice a second."""
+        for request, accepted in list(self._accepted.items()):
+            if time.monotonic() - accepted >= REQUEST_TIMEOUT:
+                # Its thread may have ended it meanwhile.
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Be silent about clients that hang up or are too slow; tell of our own errors."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            LOG.error(f"A request for metrics failed: {describe_error(error or Exception())}")
 
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)
