@@ -1,32 +1,18 @@
 """The client benchmark on a recording."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from .programs import run_module
 from .recording.frames import make_stream, record
-
-ROOT = Path(__file__).parents[1]
-
-
-def run_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
 
 
 @pytest.mark.slow
 def test_the_frames_are_the_recording_s(tmp_path: Path) -> None:
     stream = make_stream(100)
     record(tmp_path, stream, b'no JSON\r\n{"topicID": 99}\r\n{"topicID": 6}\r\n')
-    result = run_bench("--quick", "--recording", str(tmp_path))
+    result = run_module("bench", "--quick", "--recording", str(tmp_path))
     num_frames = stream.count(b"\r\n")
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{tmp_path}: {num_frames} frames of 26 topics" in result.stdout
@@ -35,21 +21,14 @@ def test_the_frames_are_the_recording_s(tmp_path: Path) -> None:
 
 def test_a_path_without_a_recording_is_told(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the benchmarks' packages are not installed")
-    result = run_bench("--quick", "--recording", str(tmp_path))
+    result = run_module("bench", "--quick", "--recording", str(tmp_path))
     assert result.returncode == 2
     assert f"argument --recording: {tmp_path}: expected recordings" in result.stderr
 
 
 @pytest.mark.slow
 def test_the_figures_of_a_recording_are_the_library_s() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "bench.recording", "--duration", "3"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
+    result = run_module("bench.recording", "--duration", "3")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "tma/azimuth " in result.stdout
     assert "this package records" in result.stdout

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from .kafka_reader import KafkaReader, Records
 from .sal.interface_files import packaged_fields, write_package
+from .test_telemetry_client import run_to_end
 from .tma import ScriptedTma
 from .tma_interface.new_software import (
     CHANGES,
@@ -59,14 +60,8 @@ async def tma() -> AsyncIterator[ScriptedTma]:
         yield server
 
 
-@asynccontextmanager
-async def running(tma: ScriptedTma, **options: Any) -> AsyncIterator[TelemetryClient]:
-    client = TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin", **options)
-    try:
-        await client.start_task
-        yield client
-    finally:
-        await client.close()
+def running(tma: ScriptedTma, **options: Any) -> AbstractAsyncContextManager[TelemetryClient]:
+    return run_to_end(TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin", **options))
 
 
 async def test_with_the_old_map(tma: ScriptedTma, kafka_reader: KafkaReader, new_file: Path) -> None:

@@ -1,10 +1,9 @@
 """The telemetry client with older and newer SAL interfaces than the packaged one, end to end."""
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from lsst.ts.mtmount.sal import FieldInfo, Interface, load_interface
 from .core.topics import golden_records
 from .kafka_reader import KafkaReader
 from .sal.interface_files import change_field, packaged_count, packaged_fields, write_interface, write_package
+from .test_telemetry_client import run_to_end
 from .tma import ScriptedTma
 
 Topics = dict[str, list[FieldInfo]]
@@ -28,15 +28,8 @@ async def tma() -> AsyncIterator[ScriptedTma]:
         yield server
 
 
-@asynccontextmanager
-async def running(tma: ScriptedTma) -> AsyncIterator[TelemetryClient]:
-    client = TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin")
-    try:
-        async with asyncio.timeout(60):
-            await client.start_task
-            yield client
-    finally:
-        await client.close()
+def running(tma: ScriptedTma, **options: Any) -> AbstractAsyncContextManager[TelemetryClient]:
+    return run_to_end(TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin", **options))
 
 
 def golden(sal_topic: str) -> tuple[bytes, dict[str, Any]]:

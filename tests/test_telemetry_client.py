@@ -40,7 +40,7 @@ def frame_of(sal_topic: str, **changes: Any) -> bytes:
 
 
 @asynccontextmanager
-async def running(client: TelemetryClient) -> AsyncIterator[TelemetryClient]:
+async def run_to_end(client: TelemetryClient) -> AsyncIterator[TelemetryClient]:
     """Run a client to the end, and see that every frame is accounted for."""
     try:
         async with asyncio.timeout(60):
@@ -78,7 +78,7 @@ async def test_every_topic_becomes_its_record(
     tma: ScriptedTma, kafka_reader: KafkaReader, case: str, chunk: int
 ) -> None:
     vectors = [vector for vector in golden_records() if vector["case"] == case]
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         start = time.time()
         await tma.send(*(vector["line"].encode() for vector in vectors), chunk=chunk)
         await tma.send(*(vector["line"].encode() for vector in vectors))
@@ -120,7 +120,7 @@ async def test_counters_tell_of_now(
 ) -> None:
     """Acknowledgements are collected when somebody asks, not only by the publisher's slow timer."""
     monkeypatch.setattr("lsst.ts.mtmount.sal.publisher.SERVE_INTERVAL", 1000)
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         await tma.send(golden_frame("azimuth"))
         await kafka_reader.read_count("azimuth", 1)
         await wait_for(lambda: client.counters.acknowledged == 1)
@@ -131,7 +131,7 @@ async def test_start_and_end_are_published(tma: ScriptedTma, kafka_reader: Kafka
     client = TelemetryClient("127.0.0.1", tma.port)
     client.heartbeat_interval = 0.05
     assert not client.connected
-    async with running(client):
+    async with run_to_end(client):
         assert client.connected
         assert client.should_be_connected
         assert client.controller.isopen
@@ -160,7 +160,7 @@ async def test_clock_offset(
     tma: ScriptedTma, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lsst.ts.mtmount.pipeline.clock_offset.CLOCK_OFFSET_EVENT_INTERVAL", 0.2)
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         tai = time.time() + TAI_MINUS_UTC
         # A topic that does not tell the clock, and frames whose clock cannot be used.
         await tma.send(
@@ -215,7 +215,7 @@ async def test_a_bad_frame_costs_one_frame(
     drops: list[tuple[BaseException, bytes]] = []
     client = TelemetryClient("127.0.0.1", tma.port, on_drop=lambda *drop: drops.append(drop))
     good = frame_of("mainPowerSupply")
-    async with running(client):
+    async with run_to_end(client):
         await tma.send(good, bad, good)
         records = await kafka_reader.read_count("mainPowerSupply", 2)
         assert client.connected
@@ -259,7 +259,7 @@ async def test_odd_values_are_converted(
     expected: dict[str, Any],
 ) -> None:
     base = BASE_VALUES[sal_topic]
-    async with running(TelemetryClient("127.0.0.1", tma.port)):
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)):
         await tma.send(
             frame_of(sal_topic, **base), frame_of(sal_topic, **base | changes), frame_of(sal_topic, **base)
         )
@@ -273,7 +273,7 @@ async def test_odd_values_are_converted(
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 2**63, None, "1"])
 async def test_bad_integer_is_dropped(tma: ScriptedTma, kafka_reader: KafkaReader, value: Any) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         good = frame_of("encoder")
         await tma.send(good, frame_of("encoder", encoderHeadReadReferenceAZ2=value), good)
         await kafka_reader.read_count("encoder", 2)
@@ -283,7 +283,7 @@ async def test_bad_integer_is_dropped(tma: ScriptedTma, kafka_reader: KafkaReade
 async def test_unknown_topics_are_reported_once(
     tma: ScriptedTma, kafka_reader: KafkaReader, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         await tma.send(*[b'{"topicID": 1234}', b'{"topicID": 20, "x": 1}', b'{"topicID": 1e3}'] * 3)
         await tma.send(golden_frame("azimuth"))
         await kafka_reader.read_count("azimuth", 1)
@@ -299,7 +299,7 @@ async def test_unknown_topics_are_reported_once(
 async def test_unknown_topics_of_a_hostile_sender_are_bounded(
     tma: ScriptedTma, kafka_reader: KafkaReader, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         # Two that only differ where they are cut; then more than are kept.
         await tma.send(*[b'{"topicID": %d}' % (10**4000 + number) for number in (1, 2)])
         await tma.send(*[b'{"topicID": %d}' % number for number in range(1000, 3000)] * 2)
@@ -323,7 +323,7 @@ async def test_unknown_topics_of_a_hostile_sender_are_bounded(
 async def test_a_topic_whose_handler_was_removed_is_named(
     tma: ScriptedTma, kafka_reader: KafkaReader, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         del client.topic_handlers[6]
         await tma.send(golden_frame("azimuth"), golden_frame("elevation"))
         await kafka_reader.read_count("elevation", 1)
@@ -335,7 +335,7 @@ async def test_strict_ends_at_the_first_undecodable_frame(
     tma: ScriptedTma, kafka_reader: KafkaReader
 ) -> None:
     client = TelemetryClient("127.0.0.1", tma.port, strict=True)
-    async with running(client):
+    async with run_to_end(client):
         good = golden_frame("azimuth")
         await tma.send(good, b'{"topicID": 6}', good, b"garbage", good)
         with pytest.raises(FrameError, match="not JSON"):
@@ -359,7 +359,7 @@ async def test_preprocessor(tma: ScriptedTma, kafka_reader: KafkaReader) -> None
     assert client.get_preprocessor("azimuthDrives") == client._preprocess_azimuthDrives
     assert client.get_preprocessor("tel_azimuth") is None
     names = [name for name, _ in RAW_TELEMETRY_MAP.values() if name != "lockingPins"]
-    async with running(client):
+    async with run_to_end(client):
         for _ in range(5):
             await tma.send(*(golden_frame(name) for name in names))
         await tma.send(golden_frame("lockingPins"))
@@ -381,7 +381,7 @@ async def test_preprocessor(tma: ScriptedTma, kafka_reader: KafkaReader) -> None
 
 async def test_bad_input_of_a_preprocessed_topic(tma: ScriptedTma, kafka_reader: KafkaReader) -> None:
     good = golden_frame("azimuthDrives")
-    async with running(ScalingClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(ScalingClient("127.0.0.1", tma.port)) as client:
         await tma.send(
             good,
             good[:-1] + b', "x": ' + b"[" * 600 + b"]" * 600 + b"}",
@@ -413,7 +413,7 @@ async def test_replaced_handler_is_called(tma: ScriptedTma, kafka_reader: KafkaR
 
     original = client.topic_handlers[6]
     assert isinstance(original, TelemetryTopicHandler)
-    async with running(client):
+    async with run_to_end(client):
         client.topic_handlers[6] = handle
         elevation = golden_frame("elevation")
         azimuth = golden_frame("azimuth")
@@ -447,7 +447,7 @@ async def test_replaced_handler_is_called(tma: ScriptedTma, kafka_reader: KafkaR
 async def test_topic_data_and_write_share_the_fused_state(
     tma: ScriptedTma, kafka_reader: KafkaReader
 ) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         topic = client.controller.tel_topEndChiller
         topic.set(airCompressedValveStatus=True)
         await tma.send(golden_frame("topEndChiller"))
@@ -468,7 +468,7 @@ async def test_no_telemetry_ends_the_client(
     tma: ScriptedTma, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.TELEMETRY_TIMEOUT", 0.5)
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         # Dropped frames count; bytes that make no frame do not.
         for _ in range(4):
             await tma.send(b"garbage")
@@ -491,7 +491,7 @@ async def test_stalled_loop_is_no_timeout(
     tma: ScriptedTma, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.TELEMETRY_TIMEOUT", 1)
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         await tma.send(golden_frame("azimuth"))
         await kafka_reader.read_count("azimuth", 1)
         await tma.send(golden_frame("azimuth"))
@@ -503,7 +503,7 @@ async def test_stalled_loop_is_no_timeout(
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_lost_connection_ends_the_client(tma: ScriptedTma, kafka_reader: KafkaReader, how: str) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         await tma.send(golden_frame("azimuth"), golden_frame("azimuth"))
         await tma.send(golden_frame("azimuth"), terminator=b"")
         await kafka_reader.read_count("azimuth", 2)
@@ -519,7 +519,7 @@ async def test_lost_connection_ends_the_client(tma: ScriptedTma, kafka_reader: K
 
 
 async def test_useless_producer_ends_the_client(tma: ScriptedTma, kafka_reader: KafkaReader) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         client.heartbeat_interval = 0.01
         client.controller.publisher.health.report_error(
             KafkaError(KafkaError._FATAL, "it is over", fatal=True)
@@ -560,7 +560,7 @@ async def test_late_connection(sal_environment: str) -> None:
 
 
 async def test_signal_ends_the_client(tma: ScriptedTma, kafka_reader: KafkaReader) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         await tma.send(*[golden_frame("azimuth")] * 100)
         await wait_for(lambda: client.counters.published == 100)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -584,7 +584,7 @@ async def test_signal_while_connecting(sal_environment: str) -> None:
 async def test_counters_are_logged_on_sigusr1(
     tma: ScriptedTma, kafka_reader: KafkaReader, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)):
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)):
         await tma.send(golden_frame("azimuth"), b"garbage")
         await kafka_reader.read_count("azimuth", 1)
         os.kill(os.getpid(), signal.SIGUSR1)
@@ -595,7 +595,7 @@ async def test_counters_are_logged_on_sigusr1(
 
 
 async def test_log_messages_are_published(tma: ScriptedTma, kafka_reader: KafkaReader) -> None:
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         assert client.log.name == "MTMount.TelemetryClient.TelemetryClient(TelemetryClient)"
         client.log.warning("one \u2126 warning")
         records = await kafka_reader.read_until(
@@ -620,7 +620,7 @@ async def test_full_queue_pauses_the_socket(
     monkeypatch.setenv("LSST_KAFKA_PRODUCER_CONFIGURATION", str(settings))
     monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.TELEMETRY_TIMEOUT", 1)
     frames = [frame_of("azimuth", demandPosition=float(i)) for i in range(3000)]
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         send = asyncio.create_task(tma.send(*frames))
         records = await kafka_reader.read_count("azimuth", len(frames), timeout=60)
         await send

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .programs import run_module
 from .test_telemetry_client import golden_frame, wait_for
 from .tma import ScriptedTma
 from .typed_client import OffsetClient, describe_topic, run_plain, run_telemetry
@@ -33,14 +34,7 @@ async def misuse(client: TelemetryClient) -> None:
 
 
 def run_checker(name: str, program: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *CHECKERS[name], str(program)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
+    return run_module(*CHECKERS[name], str(program))
 
 
 @pytest.mark.slow

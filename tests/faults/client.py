@@ -16,7 +16,7 @@ from lsst.ts.mtmount import TelemetryClient
 from .outcome import check_sums
 
 #: Longest time for a state to come about that does in a moment [s].
-PATIENCE = 60.0
+TIME_LIMIT = 60.0
 
 #: How often it is looked whether it has [s].
 POLL_INTERVAL = 0.01
@@ -25,10 +25,10 @@ POLL_INTERVAL = 0.01
 REPORT_INTERVAL = 0.05
 
 
-async def wait_until(is_true: Callable[[], bool], patience: float = PATIENCE) -> float:
+async def wait_until(is_true: Callable[[], bool], time_limit: float = TIME_LIMIT) -> float:
     """Wait for a state that nobody announces; return how long that took [s]."""
     start = time.monotonic()
-    async with asyncio.timeout(patience):
+    async with asyncio.timeout(time_limit):
         while not is_true():
             await asyncio.sleep(POLL_INTERVAL)
     return time.monotonic() - start
@@ -41,7 +41,7 @@ async def start_client(port: int, **options: Any) -> AsyncIterator[TelemetryClie
     try:
         yield client
     finally:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_LIMIT):
             await client.close()
         check_sums(client.counters)
 
@@ -50,7 +50,7 @@ async def start_client(port: int, **options: Any) -> AsyncIterator[TelemetryClie
 async def run_client(port: int, **options: Any) -> AsyncIterator[TelemetryClient]:
     """Start a client as `start_client` does, and wait until it has started."""
     async with start_client(port, **options) as client:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_LIMIT):
             await client.start_task
         yield client
 
@@ -140,13 +140,13 @@ class ClientProgram:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def wait_output(self, text: str, patience: float = PATIENCE) -> None:
+    async def wait_output(self, text: str, time_limit: float = TIME_LIMIT) -> None:
         """Wait until it has printed a text."""
-        async with asyncio.timeout(patience), self._news:
+        async with asyncio.timeout(time_limit), self._news:
             await self._news.wait_for(lambda: text in self.output or self._has_ended)
         assert text in self.output, self.output
 
-    async def wait_ended(self, patience: float = PATIENCE) -> tuple[int, float]:
+    async def wait_ended(self, time_limit: float = TIME_LIMIT) -> tuple[int, float]:
         """Wait until it has ended; return exit status and how long that took [s].
 
         Its counters must account for every frame.
@@ -154,7 +154,7 @@ class ClientProgram:
         assert self._process is not None
         assert self._reader is not None
         start = time.monotonic()
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(time_limit):
             status = await self._process.wait()
             seconds = time.monotonic() - start
             await self._reader

@@ -14,7 +14,7 @@ from lsst.ts.mtmount.sal import KafkaSettings
 from lsst.ts.mtmount.tools.reader import RecordReader
 
 #: How long to wait for the next record, and for a broker that was just started [s].
-PATIENCE = 60.0
+TIME_LIMIT = 60.0
 
 
 @dataclass
@@ -66,7 +66,7 @@ def read_back(environment: Mapping[str, str]) -> ReadBack:
     ) as reader:
         num_left = count_records(reader)
         while num_left > 0:
-            received = reader.read(PATIENCE)
+            received = reader.read(TIME_LIMIT)
             assert received, f"{num_left} records did not come"
             num_left -= len(received)
             for record in received:
@@ -85,7 +85,7 @@ def read_back(environment: Mapping[str, str]) -> ReadBack:
 
 def count_records(reader: RecordReader) -> int:
     """Ask how many records there are; a broker that was just started may not know at once."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIME_LIMIT
     while True:
         try:
             return sum(reader.find_ends().values())

@@ -215,7 +215,7 @@ def find_stalls(output: str) -> list[tuple[int, float, int]]:
     ]
 
 
-async def test_outage_beyond_the_producers_patience(
+async def test_outage_beyond_the_message_timeout(
     broker: KafkaCluster,
     lead_to: LeadTo,
     record_outcome: RecordOutcome,

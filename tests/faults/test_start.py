@@ -194,7 +194,7 @@ async def test_waiting_for_a_registry_in_trouble(
             assert not client.start_task.done()
 
 
-async def test_patience_has_an_end(
+async def test_waiting_for_kafka_has_an_end(
     embedded_environment: Environment, tmp_path: Path, tma: ScriptedTma
 ) -> None:
     environment = embedded_environment | {"LSST_SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{find_free_port()}"}

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import logging
 import socket
-import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from lsst.ts.mtmount import Client, TelemetryClient
 
 from ..test_telemetry_client import golden_frame, wait_for
+from ..thread_server import serve
 from ..tma import ScriptedTma
 from .ends import CancelledAt, assert_ended, assert_nothing_runs, end_of, prepare_amain, tasks_beside
 
@@ -157,28 +157,18 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         super()._run_once()  # type: ignore[misc]
 
 
-def serve_frames(server: socket.socket) -> None:
-    """Send a frame to each client, one after the other, until the server is shut down."""
-    while True:
-        try:
-            connection, _ = server.accept()
-        except OSError:
-            return
-        with connection, contextlib.suppress(ConnectionError):
-            connection.sendall(golden_frame("azimuth") + b"\r\n")
-            while connection.recv(1000):
-                pass
+def send_frame(connection: socket.socket) -> None:
+    """Send a frame, and wait until the client has gone."""
+    connection.sendall(golden_frame("azimuth") + b"\r\n")
+    while connection.recv(1000):
+        pass
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
     """Port of a TMA that no end of an event loop concerns."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve_frames, args=(server,))
-        thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    with serve(send_frame) as port:
+        yield port
 
 
 async def live(port: int, made: list[TelemetryClient], *, is_closed: bool) -> None:

@@ -1,6 +1,5 @@
 """Servers that send too slowly, too much, too little, or something else."""
 
-import contextlib
 import gzip
 import itertools
 import re
@@ -15,6 +14,8 @@ import pytest
 
 from lsst.ts.mtmount.sal import RegistryError, SchemaRegistry
 from lsst.ts.mtmount.sal.schema_registry import MAX_RESPONSE, RegistryNotReadyError
+
+from ..thread_server import serve
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -42,29 +43,19 @@ def server(send: Callable[[], Iterable[bytes]]) -> Iterator[str]:
     """Serve one connection at a time with pieces of an answer; then close it. Gives the URL."""
     ended = threading.Event()
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
+    def answer(connection: socket.socket) -> None:
+        connection.settimeout(LONG)
+        receive_request(connection)
+        for piece in send():
+            connection.sendall(piece)
+            if ended.is_set():
                 return
-            with connection, contextlib.suppress(OSError):
-                connection.settimeout(LONG)
-                receive_request(connection)
-                for piece in send():
-                    connection.sendall(piece)
-                    if ended.is_set():
-                        return
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+    with serve(answer) as port:
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"http://127.0.0.1:{port}"
         finally:
             ended.set()
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(LONG)
 
 
 def trickle(text: bytes) -> Iterator[bytes]:

@@ -10,6 +10,8 @@ import pytest
 
 from lsst.ts.mtmount.sal import KafkaPublisher, KafkaSettings, KafkaSetupError, TopicInfo, provisioning
 
+from ..thread_server import serve
+
 LOG = logging.getLogger("test.provisioning")
 TOPICS = [TopicInfo("brake", ()), TopicInfo("logevent_brake", ())]
 TIMEOUT = 60
@@ -74,20 +76,12 @@ async def test_a_name_that_hangs(settings: KafkaSettings, monkeypatch: pytest.Mo
 async def test_something_else_in_the_place_of_kafka(
     settings: KafkaSettings, answer: bytes, protocol: str
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    def receive_and_answer(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(answer)
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(1000)
-                    connection.sendall(answer)
-
-        threading.Thread(target=serve, daemon=True).start()
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    with serve(receive_and_answer) as port:
+        address = f"127.0.0.1:{port}"
         publisher = KafkaPublisher(KafkaSettings(settings.subname, address), LOG)
         async with asyncio.timeout(TIMEOUT):
             with pytest.raises(
@@ -95,4 +89,3 @@ async def test_something_else_in_the_place_of_kafka(
                 match=f"expected Kafka at {address}, got {protocol}: is LSST_KAFKA_BROKER_ADDR",
             ):
                 await publisher.start(TOPICS)
-        listener.shutdown(socket.SHUT_RDWR)

@@ -29,8 +29,8 @@ from lsst.ts.mtmount.sal.salobj_backend import SalobjBackend, SalobjTelemetryTop
 from lsst.ts.mtmount.tma_interface import load_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
-from ..core.topics import golden_records
 from ..kafka_reader import KafkaReader
+from ..test_telemetry_client import golden_frame, run_to_end
 from ..tma import ScriptedTma
 from ..tma_interface.new_software import make_frames, make_new_sal, write_new_file
 from .interface_files import change_field, packaged_fields, write_package
@@ -72,22 +72,6 @@ async def running_backend(name: str = "auto") -> AsyncIterator[Any]:
             yield backend
     finally:
         await backend.close(10)
-
-
-@asynccontextmanager
-async def running(client: TelemetryClient) -> AsyncIterator[TelemetryClient]:
-    try:
-        async with asyncio.timeout(60):
-            await client.start_task
-            yield client
-    finally:
-        await client.close()
-        assert client.counters.is_closed()
-
-
-def golden_frame(sal_topic: str) -> bytes:
-    (vector,) = (v for v in golden_records() if (v["sal_topic"], v["case"]) == (sal_topic, "six"))
-    return str(vector["line"]).encode()
 
 
 def fetch(url: str) -> bytes:
@@ -192,7 +176,7 @@ async def test_telemetry_and_events_end_to_end(
     LOG.info("before the start")
     client = TelemetryClient("127.0.0.1", tma.port)
     client.heartbeat_interval = 0.05
-    async with running(client):
+    async with run_to_end(client):
         controller: Any = client.controller
         await tma.send(golden_frame("azimuth"), golden_frame("azimuthDrives"))
         await kafka_reader.read_count("azimuth", 1)
@@ -250,7 +234,7 @@ async def test_the_end_does_not_wait_for_salobjs_pause(
     """What was given to salobj is published all the same."""
     package: Any = __import__(PACKAGE, fromlist=["SHUTDOWN_DELAY"])
     monkeypatch.setattr(package, "SHUTDOWN_DELAY", 3600)
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         await tma.wait_connected()
         client.controller.log.warning("the last words")
     connected = await kafka_reader.read_count("logevent_telemetryConnected", 3)
@@ -274,7 +258,7 @@ async def test_another_interface(
     for sal_name in ("telemetryClientHeartbeat", "logevent_clockOffset", "mainPowerSupply"):
         del topics[sal_name]
     monkeypatch.setenv("LSST_SAL_INTERFACES_DIR", str(write_package(tmp_path, topics)))
-    async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
         assert not hasattr(client.controller, "tel_mainPowerSupply")
         await tma.send(
             golden_frame("azimuth"), golden_frame("azimuthDrives"), golden_frame("mainPowerSupply")
@@ -313,7 +297,7 @@ async def test_a_new_topic_of_the_tma(
     reader = KafkaReader(
         embedded_kafka.bootstrap_servers, embedded_kafka.registry_url, sal_environment, names
     )
-    async with running(TelemetryClient("127.0.0.1", tma.port, tma_interface=file)) as client:
+    async with run_to_end(TelemetryClient("127.0.0.1", tma.port, tma_interface=file)) as client:
         controller: Any = client.controller
         assert isinstance(controller.tel_encoderHeads, SalobjTelemetryTopic)
         assert not hasattr(controller, "tel_unknownToSal")
@@ -488,7 +472,7 @@ async def test_reading_goes_on_while_kafka_stalls(
         names,
     )
     try:
-        async with running(TelemetryClient("127.0.0.1", tma.port)) as client:
+        async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
             await tma.send(golden_frame("azimuth"))
             await reader.read_count("azimuth", 1)
             await reader.read_count("logevent_clockOffset", 1)
@@ -530,7 +514,7 @@ async def test_the_end_is_bounded_while_kafka_stalls(
 ) -> None:
     monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.TELEMETRY_TIMEOUT", 30)
     client = TelemetryClient("127.0.0.1", tma.port, flush_timeout=2)
-    async with running(client):
+    async with run_to_end(client):
         await tma.send(golden_frame("azimuth"))
         async with asyncio.timeout(60):
             while client.counters.acknowledged == 0 or not is_quiet(client):

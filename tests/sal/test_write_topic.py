@@ -20,6 +20,7 @@ from lsst.ts.mtmount.sal import (
 )
 
 from ..kafka_reader import KafkaReader
+from .interface_files import PRIVATE_NAMES
 
 LOG = logging.getLogger("test.topic")
 INTERFACE = load_packaged_interface()
@@ -97,14 +98,7 @@ async def test_bad_set_changes_nothing(
 async def test_data_type_has_all_fields_and_zero_values(publisher: KafkaPublisher) -> None:
     topic = make_topic(publisher, FieldInfo("a", "boolean", 2), FieldInfo("s", "string"))
     assert [field.name for field in dataclasses.fields(topic.DataType)] == [
-        "private_sndStamp",
-        "private_rcvStamp",
-        "private_efdStamp",
-        "private_kafkaStamp",
-        "private_seqNum",
-        "private_revCode",
-        "private_identity",
-        "private_origin",
+        *PRIVATE_NAMES,
         "a",
         "s",
     ]

@@ -24,7 +24,7 @@ class KafkaCluster:
     """Brokers that listen on the loopback interface; a context manager.
 
     Each is a controller too. Data, settings and logs are in a temporary folder that `stop` removes.
-    All methods block; an asynchronous test calls them in a thread.
+    All methods block; an asynchronous test calls them in a thread. A ``broker_id`` is one of `broker_ids`.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class KafkaCluster:
         disk_size: str | None = None,
     ) -> None:
         if num_brokers not in (1, 3):
-            raise ValueError(f"num_brokers={num_brokers} must be 1 or 3")
+            raise ValueError(f"expected 1 or 3 for num_brokers, got {num_brokers}")
         self.num_brokers = num_brokers
         self._sasl = sasl
         self._tls = tls
@@ -158,93 +158,38 @@ class KafkaCluster:
         self._disk = None
 
     def kill(self, broker_id: int) -> None:
-        """End a broker at once (SIGKILL), as a crash would.
-
-        Parameters
-        ----------
-        broker_id : `int`
-            One of `broker_ids`.
-        """
+        """End a broker at once (SIGKILL), as a crash would."""
         self._brokers[broker_id].process.kill()
 
     def terminate(self, broker_id: int) -> None:
-        """Shut a broker down in an orderly way: it hands its partitions over first.
-
-        Parameters
-        ----------
-        broker_id : `int`
-            One of `broker_ids`.
-        """
+        """Shut a broker down in an orderly way: it hands its partitions over first."""
         self._brokers[broker_id].process.terminate()
 
     def restart(self, broker_id: int) -> None:
-        """Start a broker with the data it had, after an orderly end if it runs; wait until it serves clients.
-
-        Parameters
-        ----------
-        broker_id : `int`
-            One of `broker_ids`.
-        """
+        """Start a broker with its data, after an orderly end if it runs; wait until it serves clients."""
         broker = self._brokers[broker_id]
         broker.process.terminate()
         broker.process.start()
         broker.wait_ready()
 
     def is_running(self, broker_id: int) -> bool:
-        """Is the process of a broker there?
-
-        Parameters
-        ----------
-        broker_id : `int`
-            One of `broker_ids`.
-        """
+        """Is the process of a broker there?"""
         return self._brokers[broker_id].process.running
 
     def suspend(self, broker_id: int) -> None:
-        """Freeze a broker (SIGSTOP): connections stay open, but nothing answers.
-
-        Parameters
-        ----------
-        broker_id : `int`
-            One of `broker_ids`.
-        """
+        """Freeze a broker (SIGSTOP): connections stay open, but nothing answers."""
         self._brokers[broker_id].process.suspend()
 
     def resume(self, broker_id: int) -> None:
-        """Let a frozen broker go on.
-
-        Parameters
-        ----------
-        broker_id : `int`
-            One of `broker_ids`.
-        """
+        """Let a frozen broker go on."""
         self._brokers[broker_id].process.resume()
 
     def wait_ended(self, broker_id: int, timeout: float = STOP_TIMEOUT) -> None:
-        """Wait until a broker ends by itself, as one does whose disk is full.
-
-        Parameters
-        ----------
-        broker_id : `int`
-            One of `broker_ids`.
-        timeout : `float`
-            Longest time [s].
-
-        Raises
-        ------
-        ServerError
-            If it goes on.
-        """
+        """Wait until a broker ends by itself, as one does whose disk is full; `ServerError` if it goes on."""
         self._brokers[broker_id].process.wait_ended(timeout)
 
     def read_log(self, broker_id: int) -> str:
-        """Return what a broker has written about itself.
-
-        Parameters
-        ----------
-        broker_id : `int`
-            One of `broker_ids`.
-        """
+        """Return what a broker has written about itself."""
         return self._brokers[broker_id].process.log_path.read_text()
 
     def _make_brokers(self, stack: ExitStack) -> None:

@@ -60,41 +60,19 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """Process id.
-
-        Raises
-        ------
-        ServerError
-            If the process was not started.
-        """
+        """Process id; `ServerError` if it was not started."""
         return self._started().pid
 
     def start(self) -> None:
-        """Start the process.
-
-        Raises
-        ------
-        ServerError
-            If it runs already.
-        """
+        """Start the process; `ServerError` if it runs already."""
         if self.running:
             raise ServerError(f"{self.name} runs already")
         self._process = _LAUNCHER.submit(self._launch).result()
 
     def wait_ready(self, is_ready: Callable[[], bool], timeout: float = START_TIMEOUT) -> None:
-        """Poll until the server answers.
+        """Poll until the server answers; the question may block for a second or so.
 
-        Parameters
-        ----------
-        is_ready : `Callable` [[], `bool`]
-            The question; may block for a second or so.
-        timeout : `float`
-            Longest time [s].
-
-        Raises
-        ------
-        ServerError
-            If the process ends or the time is up, with the end of the log.
+        `ServerError`, with the end of the log, if the process ends or the time-out [s] is over.
         """
         deadline = time.monotonic() + timeout
         while not is_ready():
@@ -107,15 +85,7 @@ class ServerProcess:
     def terminate(self, timeout: float = STOP_TIMEOUT) -> None:
         """End the process in an orderly way (SIGTERM); do nothing if it does not run.
 
-        Parameters
-        ----------
-        timeout : `float`
-            Longest time [s].
-
-        Raises
-        ------
-        ServerError
-            If it took longer; it is then killed.
+        After the time-out [s] it is killed, and `ServerError` raised.
         """
         if not self.running:
             return
@@ -127,18 +97,7 @@ class ServerProcess:
             raise
 
     def wait_ended(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Wait until the process has ended.
-
-        Parameters
-        ----------
-        timeout : `float`
-            Longest time [s].
-
-        Raises
-        ------
-        ServerError
-            If it took longer.
-        """
+        """Wait until the process has ended; `ServerError` if it takes longer than the time-out [s]."""
         try:
             self._started().wait(timeout)
         except subprocess.TimeoutExpired as error:

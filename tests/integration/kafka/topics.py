@@ -17,17 +17,7 @@ REQUEST_TIMEOUT = 30.0
 
 
 def create_topic(cluster: KafkaCluster, topic: str, configuration: Mapping[str, str] | None = None) -> None:
-    """Create a topic with one partition and a replica on each broker, and wait until it has a leader.
-
-    Parameters
-    ----------
-    cluster : `KafkaCluster`
-        Where.
-    topic : `str`
-        Name.
-    configuration : `Mapping` [`str`, `str`] or `None`
-        Settings of the topic.
-    """
+    """Create a topic with one partition and a replica on each broker, and wait until it has a leader."""
     new_topic = NewTopic(topic, 1, cluster.num_brokers, config=dict(configuration or {}))
     admin = AdminClient(cluster.client_configuration())
     admin.create_topics([new_topic], request_timeout=REQUEST_TIMEOUT)[topic].result()
@@ -37,28 +27,9 @@ def create_topic(cluster: KafkaCluster, topic: str, configuration: Mapping[str, 
 def find_leader(
     cluster: KafkaCluster, topic: str, *, other_than: int | None = None, timeout: float = REQUEST_TIMEOUT
 ) -> int:
-    """Find the broker that leads the only partition of a topic.
+    """Return the broker id of who leads the only partition of a topic; wait until it is not ``other_than``.
 
-    Parameters
-    ----------
-    cluster : `KafkaCluster`
-        Where.
-    topic : `str`
-        Name.
-    other_than : `int` or `None`
-        Wait until it is not this broker.
-    timeout : `float`
-        Longest time [s].
-
-    Returns
-    -------
-    int
-        Broker id.
-
-    Raises
-    ------
-    TimeoutError
-        If there is none in time.
+    `TimeoutError` if there is none within the time-out [s].
     """
     admin = AdminClient(cluster.client_configuration() | {"log_level": 0})
     deadline = time.monotonic() + timeout
@@ -75,26 +46,9 @@ def find_leader(
 
 
 def read_topic(cluster: KafkaCluster, topic: str, *, timeout: float = REQUEST_TIMEOUT) -> list[Message]:
-    """Read all messages that the only partition of a topic holds now.
+    """Read all messages that the only partition of a topic holds now, in its order.
 
-    Parameters
-    ----------
-    cluster : `KafkaCluster`
-        Where.
-    topic : `str`
-        Name.
-    timeout : `float`
-        Longest time [s].
-
-    Returns
-    -------
-    list [confluent_kafka.Message]
-        In the order of the partition.
-
-    Raises
-    ------
-    TimeoutError
-        If not all came in time.
+    `TimeoutError` if not all come within the time-out [s].
     """
     configuration = {"group.id": "reader", "enable.auto.commit": False, "auto.offset.reset": "error"}
     consumer = Consumer(cluster.client_configuration() | configuration)

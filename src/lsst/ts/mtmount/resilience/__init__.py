@@ -1,4 +1,4 @@
-"""Opt-in help against faults: patience between attempts, and a file of what was dropped."""
+"""Opt-in help against faults: back-off between attempts, and a file of what was dropped."""
 
 from .backoff import Backoff
 from .dead_letter import DeadLetterFile
