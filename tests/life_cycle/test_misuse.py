@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import logging
+import math
 import multiprocessing
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -411,7 +413,33 @@ async def test_a_signal_to_a_forked_child_is_the_childs(tma: ScriptedTma, sal_en
     assert_ended(client)
 
 
-async def test_a_word_is_no_choice_about_incomplete_frames(sal_environment: str) -> None:
-    # As a condition, "no" is true.
-    with pytest.raises(TypeError, match="expected a bool for accept_incomplete, got 'no'"):
-        TelemetryClient("127.0.0.1", accept_incomplete="no")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("argument", "value", "expected"),
+    [
+        ("tma_interface", 7, "a TmaInterface or a path"),
+        ("tma_interface", {}, "a TmaInterface or a path"),
+        ("tma_interface", False, "a TmaInterface or a path"),
+        # As a condition, "no" is true.
+        ("accept_incomplete", "no", "a bool"),
+        ("strict", "no", "a bool"),
+        ("handle_signals", None, "a bool"),
+        ("reconnect", 7, "a bool or a Backoff"),
+        ("connection_timeout", "soon", "a number of seconds"),
+        ("flush_timeout", None, "a number of seconds"),
+        ("wait_for_kafka", math.nan, "a number of seconds"),
+        ("on_drop", 7, "a callable"),
+        ("dead_letter", 7, "a path"),
+        ("record", 7, "a path"),
+        ("record", "", "a path"),
+        ("dead_letter", b"", "a path"),
+        ("record_limit", "1 GiB", "a number of bytes"),
+    ],
+)
+async def test_the_error_names_the_argument(
+    sal_environment: str, argument: str, value: Any, expected: str
+) -> None:
+    with pytest.raises(
+        ValueError if value in ("", b"") else TypeError,
+        match=re.escape(f"{argument}: expected {expected}, got {value!r}"),
+    ):
+        TelemetryClient("127.0.0.1", **{argument: value})

@@ -24,6 +24,7 @@ from .program.client_program import run_program
 from .program.metrics_server import Snapshot
 from .recording import DEFAULT_LIMIT, Recorder
 from .resilience import Backoff, DeadLetterFile
+from .resilience.argument_types import check_bool, check_path, check_seconds
 from .resilience.cancellation import ends_us
 from .resilience.daemon_thread import run_in_daemon_thread
 from .resilience.escape import describe_error
@@ -183,14 +184,21 @@ class TelemetryClient(Client):
         interface = choose_tma_interface(tma_interface)
         preprocessors = self._find_preprocessors(interface)
         if dead_letter is not None:
-            dead_letter = os.fspath(dead_letter)
+            dead_letter = check_path("dead_letter", dead_letter)
+        if record is not None:
+            record = check_path("record", record)
+        if not isinstance(record_limit, int):
+            raise TypeError(f"record_limit: expected a number of bytes, got {record_limit!r}")
+        if on_drop is not None and not callable(on_drop):
+            raise TypeError(f"on_drop: expected a callable, got {on_drop!r}")
         if reconnect and not isinstance(reconnect, Backoff | bool):
-            raise TypeError(f"expected a bool or a Backoff for reconnect, got {reconnect!r}")
-        if not isinstance(accept_incomplete, bool):
-            raise TypeError(f"expected a bool for accept_incomplete, got {accept_incomplete!r}")
-        self.connection_timeout = float(connection_timeout)
-        self.flush_timeout = float(flush_timeout)
-        wait_for_kafka = float(wait_for_kafka)
+            raise TypeError(f"reconnect: expected a bool or a Backoff, got {reconnect!r}")
+        strict = check_bool("strict", strict)
+        handle_signals = check_bool("handle_signals", handle_signals)
+        accept_incomplete = check_bool("accept_incomplete", accept_incomplete)
+        self.connection_timeout = check_seconds("connection_timeout", connection_timeout)
+        self.flush_timeout = check_seconds("flush_timeout", flush_timeout)
+        wait_for_kafka = check_seconds("wait_for_kafka", wait_for_kafka)
         self.heartbeat_interval = 1.0
         self.failure: Exception | None = None
         self.on_end: Callable[[], object] | None = None

@@ -35,6 +35,8 @@ def choose_tma_interface(
     """
     if isinstance(choice, TmaInterface):
         return choice
+    if choice is not None and not isinstance(choice, str | bytes | os.PathLike):
+        raise TypeError(f"tma_interface: expected a TmaInterface or a path, got {choice!r}")
     if choice:
         return load_tma_interface(choice)
     path = environ.get(TMA_INTERFACE_VARIABLE)
