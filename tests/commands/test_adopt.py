@@ -8,7 +8,7 @@ import pytest
 
 from lsst.ts import mtmount
 from lsst.ts.mtmount.commands.adopt import LAUNCHER, AdoptionError, main, make_program_folder
-from lsst.ts.mtmount.program.client_arguments import FILE_OPTIONS, make_parser
+from lsst.ts.mtmount.program.client_arguments import FILE_OPTIONS, FILE_VARIABLES, make_parser
 
 from ..decoys import BETRAYAL, make_decoy
 from ..tma_interface.configuration import SMALL_FILE
@@ -177,6 +177,29 @@ def test_paths_of_options_are_made_absolute(
 def test_no_option_for_a_file_is_forgotten() -> None:
     options = re.findall(r"(--[a-z-]+) (?:FILE|FOLDER)\b", make_parser().format_help())
     assert sorted(set(options)) == list(FILE_OPTIONS)
+
+
+@pytest.mark.parametrize("variable", FILE_VARIABLES)
+def test_relative_paths_of_variables_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, "small.ini")
+    with pytest.raises(
+        AdoptionError, match=rf"expected an absolute path in {variable}, .*, got 'small\.ini'"
+    ):
+        make_program_folder(tmp_path / "program")
+    assert not (tmp_path / "program").exists()
+    for value in (str(tmp_path / "small.ini"), ""):
+        monkeypatch.setenv(variable, value)
+        make_program_folder(tmp_path / "program")
+
+
+def test_no_variable_for_a_file_is_forgotten() -> None:
+    document = Path(__file__).parents[2] / "doc" / "reference" / "environment.md"
+    rows = re.findall(r"\| `(\w+)` \|.*\| (.*) \|", document.read_text(encoding="utf-8"))
+    found = [name for name, meaning in rows if re.search(r"\b(file|folder)\b|tma-interface", meaning)]
+    assert sorted(found) == sorted(FILE_VARIABLES)
 
 
 def test_a_bad_file_is_told_without_the_usage(

@@ -11,11 +11,11 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..program.arguments import ArgumentParser, parse_output_folder, print_error
-from ..program.client_arguments import make_paths_absolute
+from ..program.client_arguments import FILE_VARIABLES, make_paths_absolute
 from ..resilience.escape import escape
 from ..resilience.output_file import make_output_folder
 
@@ -58,6 +58,7 @@ def make_program_folder(
     *,
     python: str = sys.executable,
     launcher: Path = LAUNCHER,
+    environ: Mapping[str, str] = os.environ,
 ) -> str:
     """Make a folder for the PATH that holds only the telemetry client's program.
 
@@ -72,6 +73,9 @@ def make_program_folder(
         The Python that runs it.
     launcher : `pathlib.Path`
         The module ``mtmount_telemetry_launcher``.
+    environ : `Mapping` [`str`, `str`]
+        Environment variables. The program reads those that the CSC has;
+        a relative path here would be another one there.
 
     Returns
     -------
@@ -82,10 +86,17 @@ def make_program_folder(
     ------
     AdoptionError
         If there is anything else in the folder, or it cannot be written, or
-        the program does not run. A program that was there stays as it was.
+        a variable has a relative path, or the program does not run. A program that was there stays as it was.
     """
     if not launcher.is_file():
         raise AdoptionError(f"{launcher} is missing: ts-mtmount-telemetry is not installed as a whole")
+    for variable in FILE_VARIABLES:
+        path = environ.get(variable)
+        if path and not os.path.isabs(path):  # noqa: PTH117
+            raise AdoptionError(
+                f"expected an absolute path in {variable}, as the CSC starts the program from another folder "
+                f"and with its own environment, got {path!r}"
+            )
     program = folder / PROGRAM
     draft: Path | None = None
     is_new = not folder.exists()

@@ -13,6 +13,9 @@ from ..recording import DEFAULT_LIMIT
 from ..resilience import DeadLetterFile
 from ..resilience.output_file import OutputFile
 from ..sal import BACKENDS
+from ..sal.interface import FOLDER_VARIABLE
+from ..sal.settings import CLIENT_FILE_VARIABLE, PRODUCER_FILE_VARIABLE
+from ..tma_interface import TMA_INTERFACE_VARIABLE
 from .arguments import (
     ArgumentParser,
     add_tma_interface_option,
@@ -31,10 +34,13 @@ from .arguments import (
 )
 from .pid_file import PidFile
 
-__all__ = ["FILE_OPTIONS", "make_parser", "make_paths_absolute", "parse_arguments"]
+__all__ = ["FILE_OPTIONS", "FILE_VARIABLES", "make_parser", "make_paths_absolute", "parse_arguments"]
 
 #: Options whose values are files or folders.
 FILE_OPTIONS = ("--dead-letter", "--pid-file", "--record", "--report", "--tma-interface")
+
+#: Environment variables whose values are files or folders.
+FILE_VARIABLES = (CLIENT_FILE_VARIABLE, PRODUCER_FILE_VARIABLE, FOLDER_VARIABLE, TMA_INTERFACE_VARIABLE)
 
 
 def make_parser() -> ArgumentParser:

@@ -28,6 +28,7 @@ from .interface_xml import (
 from .schema import TopicInfo
 
 __all__ = [
+    "FOLDER_VARIABLE",
     "FieldInfo",
     "Interface",
     "InterfaceError",
@@ -36,6 +37,7 @@ __all__ = [
     "load_packaged_interface",
 ]
 
+#: Names the folder with the interface files.
 FOLDER_VARIABLE = "LSST_SAL_INTERFACES_DIR"
 PACKAGED_TABLE = Path(__file__).parent / "sal_topics.csv"
 

@@ -19,7 +19,11 @@ from ..resilience.escape import escape
 from ..resilience.input_file import read_file
 from .registry_url import RegistryUrl
 
-__all__ = ["KafkaSettings", "SettingsError"]
+__all__ = ["CLIENT_FILE_VARIABLE", "PRODUCER_FILE_VARIABLE", "KafkaSettings", "SettingsError"]
+
+#: Name YAML files of further properties: the producer's, and all clients'.
+PRODUCER_FILE_VARIABLE = "LSST_KAFKA_PRODUCER_CONFIGURATION"
+CLIENT_FILE_VARIABLE = "LSST_KAFKA_BROKER_CLIENT_CONFIGURATION"
 
 Configuration = dict[str, Any]
 
@@ -143,10 +147,10 @@ class KafkaSettings:
             password=environ.get("LSST_KAFKA_SECURITY_PASSWORD") or None,
             security_protocol=get("LSST_KAFKA_SECURITY_PROTOCOL", DEFAULT_SECURITY_PROTOCOL),
             security_mechanism=get("LSST_KAFKA_SECURITY_MECHANISM", DEFAULT_SECURITY_MECHANISM),
-            producer_overrides=_read_yaml(environ, "LSST_KAFKA_PRODUCER_CONFIGURATION"),
-            client_overrides=_read_yaml(environ, "LSST_KAFKA_BROKER_CLIENT_CONFIGURATION"),
-            producer_file=environ.get("LSST_KAFKA_PRODUCER_CONFIGURATION", ""),
-            client_file=environ.get("LSST_KAFKA_BROKER_CLIENT_CONFIGURATION", ""),
+            producer_overrides=_read_yaml(environ, PRODUCER_FILE_VARIABLE),
+            client_overrides=_read_yaml(environ, CLIENT_FILE_VARIABLE),
+            producer_file=environ.get(PRODUCER_FILE_VARIABLE, ""),
+            client_file=environ.get(CLIENT_FILE_VARIABLE, ""),
         )
 
     def client_configuration(self) -> Configuration:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from ...resilience.escape import describe_error
 from ...sal import InterfaceError
 from ...sal.interface import Interface
-from ...sal.settings import KafkaSettings, SettingsError
+from ...sal.settings import CLIENT_FILE_VARIABLE, PRODUCER_FILE_VARIABLE, KafkaSettings, SettingsError
 from ...tma_interface import TmaInterface
 from .finding import Finding, Status, failed, ok
 from .frames import FrameCheck
@@ -26,8 +26,6 @@ __all__ = ["run_health_check"]
 
 #: All checks end within this [s].
 TIME_LIMIT = 28.0
-
-YAML_VARIABLES = ("LSST_KAFKA_PRODUCER_CONFIGURATION", "LSST_KAFKA_BROKER_CLIENT_CONFIGURATION")
 
 
 class _Group:
@@ -104,7 +102,7 @@ def find_all(
         yield from findings
     else:
         yield ok("settings", f"{settings.broker_addr}, {settings.subname}")
-        for variable in YAML_VARIABLES:
+        for variable in (PRODUCER_FILE_VARIABLE, CLIENT_FILE_VARIABLE):
             if path := os.environ.get(variable):
                 yield ok(variable, f"{path} is read")
         yield from findings
