@@ -346,6 +346,27 @@ def test_a_broker_that_stands_still(
     assert caplog.messages[-1] == "Kafka can be read again"
 
 
+def test_the_first_answer_may_take_longer(
+    kafka_process: KafkaProcess,
+    consume: Callable[..., LiveConsumer],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As over a slow network, where a secure connection takes many steps."""
+    monkeypatch.setattr(live_consumer, "START_TIMEOUT", TIMEOUT)
+    settings = kafka_process.settings
+    topic = f"lsst.{settings.subname}.MTMount.a"
+    Publisher(settings.broker_addr, 1).publish(topic, b"creates it")
+    kafka_process.suspend()
+    consumer = consume([topic], settings)
+    for _ in range(2):
+        assert consumer.read(0.1) == []
+        assert consumer.trouble == ""
+    kafka_process.resume()
+    read_until(consumer, lambda _: topic in consumer._reading)
+    assert caplog.messages == []
+
+
 def test_a_broker_that_is_not_there(
     settings: KafkaSettings, consume: Callable[..., LiveConsumer], caplog: pytest.LogCaptureFixture
 ) -> None:

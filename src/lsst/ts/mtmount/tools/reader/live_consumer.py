@@ -47,6 +47,9 @@ CHECK_INTERVAL = 2.0
 #: How long Kafka may take to answer [s]: nothing is shown meanwhile.
 KAFKA_TIMEOUT = 0.5
 
+#: How long its first answer may take [s]: a connection is made before, in many steps if it is secure.
+START_TIMEOUT = 5.0
+
 #: How long the schema registry may take, and for how long it is left alone after it failed [s].
 REGISTRY_TIMEOUT = 5.0
 REGISTRY_RETRY_INTERVAL = 10.0
@@ -56,6 +59,9 @@ OFFSET_LAST = -2001
 
 #: The last record of such topics is read at the start: they tell a state.
 EVENT_PREFIX = "logevent_"
+
+#: What Kafka's client says when no answer has come.
+NO_ANSWER = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT})
 
 #: Kafka's words for a topic that is not there, or no longer.
 MISSING_TOPIC = frozenset(
@@ -133,6 +139,8 @@ class LiveConsumer:
         # Did Kafka say of some topic that is read that it is not there?
         self._has_lost_topic = False
         self._last_news = self._next_check = time.monotonic()
+        # Until then, it is no trouble that Kafka has not answered yet.
+        self._start_deadline = self._last_news + START_TIMEOUT
         try:
             self._consumer = Consumer(self._make_configuration(), logger=_LibrdkafkaLog(self))
         except (KafkaException, TypeError, ValueError) as error:
@@ -212,8 +220,12 @@ class LiveConsumer:
                 # Any topic will do.
                 self._exists(next(iter(self._reading), ""))
         except KafkaException as error:
+            if now < self._start_deadline and error.args[0].code() in NO_ANSWER:
+                # It is asked again at once.
+                return
             self._begin_trouble(describe_kafka_error(error))
         else:
+            self._start_deadline = now
             self._end_trouble()
         self._next_check = time.monotonic() + CHECK_INTERVAL
 
