@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -224,6 +225,41 @@ def test_ticks_without_frames() -> None:
     stream.account(len(chunk))
     assert not chunk
     assert totals.frames.sum() == 0
+
+
+#: Periods that repeat together only after days [ticks], each a topic; then one that comes once an hour.
+LONG_SCHEDULES = [(1, 7, 11, 13, 17, 19, 71_999), (72_000,)]
+
+
+@pytest.mark.parametrize("periods", LONG_SCHEDULES)
+def test_a_schedule_of_any_length(topics: list[SimulatedTopic], periods: tuple[int, ...]) -> None:
+    slow = [
+        replace(topic, period=period, members=topic.members[:20])
+        for topic, period in zip(topics, periods, strict=False)
+    ]
+    ring = render_ring(slow, seed=3)
+    num_ticks = 72_100 if len(periods) == 1 else 1500
+    stream, totals = make_stream(ring)
+    again, _ = make_stream(ring)
+    values = set()
+    while stream.next_tick < num_ticks:
+        tick = stream.next_tick
+        # Chunks of any size are the same stream.
+        chunk = bytes(stream.prepare(min(13, num_ticks - tick), TAI))
+        stream.account(len(chunk))
+        assert chunk == b"".join(bytes(again.prepare(1, TAI)) for _ in range(stream.next_tick - tick))
+        expected = [
+            topic.topic_id
+            for due in range(tick, stream.next_tick)
+            for topic in slow
+            if due % topic.period == 0
+        ]
+        frames = parse_frames(chunk)
+        assert [frame["topicID"] for frame in frames] == expected
+        assert all(frame.get("timestamp", TAI) == TAI for frame in frames)
+        values |= {str(frame) for frame in frames if frame["topicID"] == slow[0].topic_id}
+    assert totals.frames.tolist() == [-(-num_ticks // period) for period in periods]
+    assert len(values) > 1
 
 
 @pytest.mark.parametrize("wanted", [[6, 25], ["25", "6"], ["azimuth", "oilSupplySystem", 6]])

@@ -39,12 +39,16 @@ class FrameStream:
 
     def __init__(self, ring: FrameRing, totals: StreamTotals, max_frames: int | None = None) -> None:
         self.next_tick = 0
-        self._ring = ring
         self._totals = totals
         self._frames_left = max_frames
-        self._chunk = bytearray(ring.find_largest_run(MAX_CHUNK_TICKS))
         # First frame of the chunk, and the one after its last.
         self._chunk_frames = (0, 0)
+        self._take_ring(ring)
+
+    def _take_ring(self, ring: FrameRing) -> None:
+        self._ring = ring
+        # There may be no frame in it; a time stamp must fit.
+        self._chunk = bytearray(max(ring.find_largest_run(MAX_CHUNK_TICKS), STAMP_WIDTH))
         # Element i is a time stamp at byte i of the chunk. The elements overlap,
         # so that one assignment writes time stamps to any offsets.
         self._stamps: NDArray[np.bytes_] = np.ndarray(
@@ -63,6 +67,9 @@ class FrameStream:
         of the stream. ``tai`` is the time of sending [TAI unix s].
         """
         ring = self._ring
+        if ring.lay_out_next is not None and self.next_tick >= ring.first_tick + ring.num_ticks:
+            ring = ring.lay_out_next()
+            self._take_ring(ring)
         tick = self.next_tick % ring.num_ticks
         num_ticks = min(num_ticks, MAX_CHUNK_TICKS, ring.num_ticks - tick)
         begin, end = int(ring.tick_frames[tick]), int(ring.tick_frames[tick + num_ticks])
