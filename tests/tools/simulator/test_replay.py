@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mcap.writer import Writer
 
 from lsst.ts.mtmount.recording import Recorder, Recording, find_files
 from lsst.ts.mtmount.tools.simulator.replay import Replay, ReplayServer
@@ -62,6 +63,26 @@ async def test_the_pace_is_as_recorded(tmp_path: Path) -> None:
             await read_to_end(server.port)
             # Never earlier; how much later depends on the machine.
             assert time.monotonic() - begin >= (last - first) / rate - 0.01
+
+
+async def test_a_client_that_leaves_in_a_pause(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An hour's pause, as between two nights in one folder, is told; nobody is waited for."""
+    with (tmp_path / "nights.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start(profile="", library="")
+        channel = writer.register_channel(topic="tma/azimuth", message_encoding="json", schema_id=0)
+        for sequence, log_time in enumerate((0, 3600 * 10**9)):
+            writer.add_message(channel, log_time, AZIMUTH, log_time, sequence)
+        writer.finish()  # type: ignore[no-untyped-call]
+    async with ReplayServer(Replay(find_files(tmp_path / "nights.mcap"))) as server, asyncio.timeout(60):
+        reader, client = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await reader.readline() == AZIMUTH + b"\r\n"
+        while "The recording has a pause: the next frame is due in 3600 s" not in caplog.text:
+            await asyncio.sleep(0.01)
+        client.close()
+        await server.wait_complete(idle_timeout=0.05)
+    assert "No client is connected for 0.05 s" in caplog.text
+    assert server.num_complete == 0
 
 
 async def test_times_can_be_shifted(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
-from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
+from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH, TELEMETRY_TIMEOUT
 from ...recording import Message, read_messages
 from ...recording.mcap_channels import OVER_LONG, TOPIC_PREFIX, UNFINISHED
 from ...tma_interface import TmaInterface, load_packaged_tma_interface
+from .completion import wait_complete
 
 __all__ = ["Replay", "ReplayServer"]
 
@@ -176,17 +177,14 @@ class ReplayServer:
     async def wait_complete(self, idle_timeout: float | None = None) -> None:
         """Wait until a stream has come to its end and no client is connected.
 
-        For the first client, wait no longer than ``idle_timeout`` [s].
+        Or until no client was connected for ``idle_timeout`` [s].
         """
-        async with self._change:
-            try:
-                async with asyncio.timeout(idle_timeout):
-                    await self._change.wait_for(lambda: self.num_clients)
-            except TimeoutError:
-                return
-            await self._change.wait_for(
-                lambda: (self.num_complete or self.error is not None) and not self._tasks
-            )
+        await wait_complete(
+            self._change,
+            lambda: self._tasks,
+            lambda: self.num_complete or self.error is not None,
+            idle_timeout,
+        )
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.num_clients += 1
@@ -208,18 +206,24 @@ class ReplayServer:
         await self._notify()
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sending = asyncio.create_task(self._send_all(writer))
+        # A client may leave in a pause of the recording.
+        leaving = asyncio.create_task(_read_to_end(reader))
         try:
-            await self._send_all(writer)
-            self.num_complete += 1
-            if not self._stay_open:
-                writer.write_eof()
-            async with asyncio.timeout(LINGER_TIMEOUT):
-                # What a client sends is ignored, as the TMA does.
-                while await reader.read(65536):
-                    continue
+            await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                await sending
+                self.num_complete += 1
+                if not self._stay_open:
+                    writer.write_eof()
+                async with asyncio.timeout(LINGER_TIMEOUT):
+                    await leaving
         except (ConnectionError, TimeoutError) as error:
             LOG.info("Client lost: %s", error)
         finally:
+            sending.cancel()
+            leaving.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
             writer.transport.abort()
 
     async def _send_all(self, writer: asyncio.StreamWriter) -> None:
@@ -238,6 +242,8 @@ class ReplayServer:
                 while position < len(batch):
                     due = self._find_due(batch[position], first)
                     if (delay := start + due - loop.time()) > RESOLUTION:
+                        if delay > TELEMETRY_TIMEOUT:
+                            LOG.warning("The recording has a pause: the next frame is due in %.0f s", delay)
                         await asyncio.sleep(delay)
                     limit = loop.time() - start + RESOLUTION
                     end = position + 1
@@ -267,6 +273,12 @@ class ReplayServer:
         self.sent.update(message.topic for message in messages)
         if self._record is not None:
             self._record(memoryview(data))
+
+
+async def _read_to_end(reader: asyncio.StreamReader) -> None:
+    """Read until the client closes; what it sends is ignored, as the TMA does."""
+    while await reader.read(65536):
+        continue
 
 
 def _read_batch(messages: Iterator[Message]) -> list[Message]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
+from .completion import wait_complete
 from .frame_ring import render_ring
 from .frame_stream import FrameStream, StreamTotals
 from .schedule import select_topics
@@ -222,15 +223,7 @@ class TmaSimulator:
 
         Or until no client was connected for ``idle_timeout`` [s].
         """
-        async with self._change:
-            while self._connections or not self.num_complete:
-                try:
-                    async with asyncio.timeout(None if self._connections else idle_timeout):
-                        await self._change.wait()
-                except TimeoutError:
-                    if not self._connections:
-                        LOG.warning("No client is connected for %g s", idle_timeout)
-                        return
+        await wait_complete(self._change, lambda: self._connections, lambda: self.num_complete, idle_timeout)
 
     async def _accept_clients(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
