@@ -37,7 +37,7 @@ from lsst.ts.mtmount.tools.load_test.child_program import ChildProgram
 from lsst.ts.mtmount.tools.load_test.client_command import OURS, ClientCommand, parse_client_command
 from lsst.ts.mtmount.tools.load_test.kafka_target import TargetChoice
 from lsst.ts.mtmount.tools.load_test.latency_histogram import LatencyHistogram
-from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan, run_load
+from lsst.ts.mtmount.tools.load_test.load_run import ReadMode, RunPlan, run_load
 from lsst.ts.mtmount.tools.load_test.run_result import RunResult
 from lsst.ts.mtmount.tools.load_test.verifier_process import VerifierProcess
 

@@ -19,7 +19,7 @@ from lsst.ts.mtmount.recording.mcap_writer import RecordingFile
 from lsst.ts.mtmount.tma_interface import format_table, load_packaged_tma_interface, load_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
-from lsst.ts.mtmount.tools.load_test.run import ReadMode, RunPlan
+from lsst.ts.mtmount.tools.load_test.load_run import ReadMode, RunPlan
 from lsst.ts.mtmount.tools.load_test.tma_stream import TmaStream, count_due_frames
 
 from ...programs import find_program

@@ -32,8 +32,8 @@ from ..program.event_loop import SignalRelay
 from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
-from ..tools.load_test.options import add_client_option, choose_stream
-from ..tools.load_test.run import RunPlan, run_load
+from ..tools.load_test.load_run import RunPlan, run_load
+from ..tools.load_test.load_test_options import add_client_option, choose_stream
 from ..tools.load_test.run_result import ROLES, RunResult
 from ..tools.load_test.samples import Sample
 from ..tools.load_test.tables import (
@@ -47,7 +47,7 @@ from ..tools.load_test.tables import (
 )
 from ..tools.load_test.target_with_page import TargetWithPage
 from ..tools.load_test.tma_stream import count_due_frames
-from ..tools.simulator.options import parse_rate, parse_seed
+from ..tools.simulator.option_values import parse_rate, parse_seed
 from .scratch_folder import run_in_scratch_folder
 
 __all__ = ["main"]

@@ -25,14 +25,14 @@ from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.client_command import PLAIN, ClientCommand
 from ..tools.load_test.kafka_target import TargetChoice
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
-from ..tools.load_test.options import (
+from ..tools.load_test.load_run import ReadMode, RunPlan, run_load
+from ..tools.load_test.load_test_options import (
     add_client_option,
     add_kafka_options,
     choose_stream,
     choose_target,
 )
 from ..tools.load_test.report_files import ReportFiles
-from ..tools.load_test.run import ReadMode, RunPlan, run_load
 from ..tools.load_test.run_result import RunResult
 from ..tools.load_test.samples import Sample
 from ..tools.load_test.tables import (
@@ -47,7 +47,7 @@ from ..tools.load_test.tables import (
 )
 from ..tools.load_test.tma_stream import RecordedStream, TmaStream
 from ..tools.load_test.trends import find_trends, list_growing
-from ..tools.simulator.options import parse_rate, parse_seed
+from ..tools.simulator.option_values import parse_rate, parse_seed
 from .scratch_folder import run_in_scratch_folder
 
 __all__ = ["main"]

@@ -1,6 +1,6 @@
 """``run_mtmount_telemetry_client --check``: will it work tonight? Publishes and creates nothing."""
 
+from .all_checks import run_health_check
 from .finding import Finding, Status
-from .run import run_health_check
 
 __all__ = ["Finding", "Status", "run_health_check"]

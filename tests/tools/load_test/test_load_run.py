@@ -17,7 +17,7 @@ from lsst.ts.mtmount.tools.load_test.client_command import (
     parse_client_command,
 )
 from lsst.ts.mtmount.tools.load_test.kafka_target import EMBEDDED, TargetChoice
-from lsst.ts.mtmount.tools.load_test.run import SAMPLED_TOPIC, ReadMode, RunPlan, run_load
+from lsst.ts.mtmount.tools.load_test.load_run import SAMPLED_TOPIC, ReadMode, RunPlan, run_load
 from lsst.ts.mtmount.tools.load_test.run_result import ROLES, RunResult
 from lsst.ts.mtmount.tools.load_test.samples import Sample
 from lsst.ts.mtmount.tools.load_test.tma_stream import count_due_frames
