@@ -259,6 +259,10 @@ class Terminal:
         return termios.tcgetattr(self.program) == self._modes
 
 
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 @asynccontextmanager
 async def on_terminal(
     terminal: Terminal, *arguments: str, has_keys: bool = True, **changes: str | None
@@ -273,6 +277,8 @@ async def on_terminal(
         stdout=terminal.program,
         stderr=terminal.program,
         env={name: value for name, value in variables.items() if value is not None},
+        # As a shell does it; Ctrl-Z does not stop a group without a parent.
+        process_group=0,
     )
     try:
         yield process
@@ -308,6 +314,26 @@ async def test_signals_leave_the_terminal_as_it_was(streaming: Streaming, number
             await terminal.read_until("1 topics: .*1 live")
             process.send_signal(number)
             await terminal.read_until(r"\x1b\[\?1049l[^$]*azimuth")
+        assert process.returncode == 0
+        assert terminal.is_restored
+
+
+async def test_the_terminal_is_the_shells_while_it_is_stopped(streaming: Streaming) -> None:
+    """Ctrl-Z, and fg, after which the shell's modes are the terminal's."""
+    with Terminal(200, 50) as terminal:
+        async with streaming(), on_terminal(terminal, "azimuth") as process:
+            await terminal.read_until("1 topics: .*1 live")
+            process.send_signal(signal.SIGTSTP)
+            await terminal.read_until(r"\x1b\[\?1049l")
+            async with asyncio.timeout(TIMEOUT):
+                while not is_stopped(process.pid):
+                    await asyncio.sleep(0.01)
+            assert terminal.is_restored
+            process.send_signal(signal.SIGCONT)
+            await terminal.read_until(r"\x1b\[\?1049h[^$]*1 topics: ")
+            assert not terminal.is_restored
+            terminal.press(b"q")
+            await terminal.read_until(r"\x1b\[\?1049l")
         assert process.returncode == 0
         assert terminal.is_restored
 

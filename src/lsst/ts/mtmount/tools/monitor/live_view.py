@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from rich.console import Console, Group
@@ -58,6 +59,7 @@ class LiveView:
         self._renderer = Renderer(state, ASCII_LEVELS if console.options.ascii_only else LEVELS)
         self._live = Live(console=console, screen=True, auto_refresh=False)
         self._next_refresh = -math.inf
+        self._must_stop = False
         # The first topic on the screen, and how many there is room for.
         self._top = 0
         self._num_visible = 1
@@ -65,6 +67,8 @@ class LiveView:
     def __enter__(self) -> Self:
         self._keyboard.__enter__()
         self._live.__enter__()
+        if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, self._note_stop)
         return self
 
     def __exit__(
@@ -73,11 +77,15 @@ class LiveView:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if signal.getsignal(signal.SIGTSTP) == self._note_stop:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         self._live.__exit__(exc_type, exc_value, traceback)
         self._keyboard.__exit__(exc_type, exc_value, traceback)
 
     def show(self, arrivals: Iterable[Arrival]) -> None:
         """Handle the keys, and bring the screen up to date if it is time."""
+        if self._must_stop:
+            self._stop()
         keys = self._keyboard.read()
         for key in keys:
             self._handle_key(key)
@@ -116,6 +124,17 @@ class LiveView:
         topics = self._renderer.render_topics(shown, now, width)
         filling = [Text("")] * (room - len(shown))
         return [*header, *topics, *filling, *fields, *messages, self._make_footer(len(shown))]
+
+    def _note_stop(self, number: int, frame: FrameType | None) -> None:
+        self._must_stop = True
+
+    def _stop(self) -> None:
+        """Stop the process, as Ctrl-Z asks; the terminal is the shell's until it goes on."""
+        self._must_stop = False
+        self.__exit__(None, None, None)
+        signal.raise_signal(signal.SIGTSTP)
+        self.__enter__()
+        self._next_refresh = -math.inf
 
     def _handle_key(self, key: Key) -> None:
         if key is Key.QUIT:
