@@ -38,7 +38,10 @@ def parse(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
         ([HOST, "--pid-file=."], "argument --pid-file: .: expected a file, got a folder"),
         ([HOST, "--report=a", "--dead-letter=a"], "expected two files for --report and --dead-letter"),
         ([HOST, "--report=a", "--pid-file=./a"], "expected two files for --report and --pid-file"),
-        ([HOST, "--report=a.2", "--dead-letter=a"], "argument --report: a.2 is where --dead-letter puts"),
+        (
+            [HOST, "--report=a.2", "--dead-letter=a"],
+            "argument --report: expected none of the files of --dead-letter, got a.2",
+        ),
     ],
 )
 def test_usage_errors(

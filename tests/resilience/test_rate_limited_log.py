@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from lsst.ts.mtmount.sal import RateLimitedLog
+from lsst.ts.mtmount.resilience.rate_limited_log import RateLimitedLog
 
 
 class Clock:

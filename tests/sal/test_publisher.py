@@ -113,8 +113,6 @@ async def test_full_queue_waits_and_nothing_is_lost(settings: KafkaSettings) -> 
             publisher.produce(name, b"x", b"", 0, publisher.deliveries)
         async with asyncio.timeout(TIMEOUT):
             await asyncio.gather(*(publisher.send(name, b"x", b"") for _ in range(num_messages)))
-        # The messages, and the reports about others that were not handled yet.
-        assert 0 < publisher.max_queued <= 2 * capacity
         await publisher.flush(TIMEOUT)
         assert publisher.deliveries.acknowledged == capacity + num_messages
     assert count_messages(settings, "brake") == capacity + num_messages

@@ -161,9 +161,9 @@ def test_idempotence_without_explicit_acks_means_all(
     ("text", "expected"),
     [
         ("- 1\n- 2\n", "expected a mapping of properties, got list"),
-        ("linger.ms: [1]\n", "a plain value for each property, not so 'linger.ms'"),
-        ("linger.ms:\n", "a plain value for each property, not so 'linger.ms'"),
-        ("1: 2\n", "a plain value for each property, not so 1"),
+        ("linger.ms: [1]\n", "a plain value for each property, got 'linger.ms' with a value of type list"),
+        ("linger.ms:\n", "a plain value for each property, got 'linger.ms' with a value of type NoneType"),
+        ("1: 2\n", "a plain value for each property, got 1 with a value of type int"),
         ("linger.ms: 1\nsasl.password: 'pa55-yaml\n", r"expected YAML, got something else \(line 3\)"),
         ("sasl.password: !pa55-yaml x\n", r"expected YAML, got something else \(line 1\)"),
         ("sasl.password: pa55-yaml\x00\n", "expected YAML, got"),

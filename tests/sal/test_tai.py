@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from lsst.ts.mtmount.sal import TaiClock, current_tai, tai_from_utc, tai_minus_utc_at
+from lsst.ts.mtmount.sal import TaiClock, tai_from_utc, tai_minus_utc_at
 from lsst.ts.mtmount.sal.tai import LEAP_SECONDS
 
 
@@ -40,12 +40,6 @@ def test_tai_from_utc(utc: float, expected: float) -> None:
 def test_before_1972_there_is_no_answer() -> None:
     with pytest.raises(ValueError, match="from 1972 on, got UTC"):
         tai_from_utc(unix(1972, 1) - 1)
-
-
-def test_current_tai() -> None:
-    before = time.time()
-    tai = current_tai()
-    assert before + 37 <= tai <= time.time() + 37
 
 
 def set_clock_tai(monkeypatch: pytest.MonkeyPatch, offset: float) -> None:

@@ -211,7 +211,7 @@ def _check_files(parser: ArgumentParser, args: argparse.Namespace) -> None:
     kept = DeadLetterFile.list_files(args.dead_letter.target)
     for option, file in files.items():
         if file is not None and file.target in kept:
-            parser.error(f"argument {option}: {file.path} is where --dead-letter puts files aside")
+            parser.error(f"argument {option}: expected none of the files of --dead-letter, got {file.path}")
 
 
 def _parse_dead_letter(text: str) -> OutputFile:

@@ -1,6 +1,5 @@
 """SAL: schemas, Kafka, events, log messages and time; built in, or with the installed salobj."""
 
-from ..resilience.rate_limited_log import RateLimitedLog
 from .backend_choice import BACKENDS, describe_backend, make_sal_backend
 from .controller import Controller
 from .interface import (
@@ -17,7 +16,7 @@ from .publisher import PRODUCER_DEFAULTS, KafkaPublisher
 from .salobj_backend import SalobjError
 from .schema_registry import RegisteredSchema, RegistryError, SchemaRegistry
 from .settings import KafkaSettings, SettingsError
-from .tai import TaiClock, current_tai, tai_from_utc, tai_minus_utc_at
+from .tai import TaiClock, tai_from_utc, tai_minus_utc_at
 from .write_topic import SetWriteResult, WriteTopic
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "KafkaPublisher",
     "KafkaSettings",
     "KafkaSetupError",
-    "RateLimitedLog",
     "RegisteredSchema",
     "RegistryError",
     "SalLogHandler",
@@ -41,7 +39,6 @@ __all__ = [
     "TaiClock",
     "TopicInfo",
     "WriteTopic",
-    "current_tai",
     "describe_backend",
     "load_interface",
     "load_packaged_interface",

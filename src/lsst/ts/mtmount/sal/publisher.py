@@ -80,8 +80,6 @@ class KafkaPublisher:
         Schema id and revision code by attribute name of the topic.
     num_failed : `int`
         Messages given up, over all delivery counters.
-    max_queued : `int`
-        The largest length seen.
     """
 
     def __init__(
@@ -99,7 +97,6 @@ class KafkaPublisher:
         self.deliveries = DeliveryCounter(self.report_failure)
         self.schemas: dict[str, RegisteredSchema] = {}
         self.num_failed = 0
-        self.max_queued = 0
         self._configuration = settings.producer_configuration(
             {**PRODUCER_DEFAULTS, **(producer_defaults or {})}
         )
@@ -230,7 +227,6 @@ class KafkaPublisher:
         self.health.flush()
         num_queued = len(self._producer)
         self.health.update(sum(counter.acknowledged for counter in self._counters), num_queued)
-        self.max_queued = max(self.max_queued, num_queued)
         if self._waiters:
             for level, room in self._waiters:
                 if num_queued <= level and not room.done():

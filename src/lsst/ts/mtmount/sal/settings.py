@@ -321,6 +321,7 @@ def _read_yaml(environ: Mapping[str, str], variable: str) -> Configuration:
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, str | int | float | bool):
             raise SettingsError(
-                f"{variable}={path}: expected a name and a plain value for each property, not so {name!r}"
+                f"{variable}={path}: expected a name and a plain value for each property, got "
+                f"{name!r} with a value of type {type(value).__name__}"
             )
     return content

@@ -19,7 +19,6 @@ __all__ = [
     "LEAP_SECOND_TABLE",
     "NewestTable",
     "TaiClock",
-    "current_tai",
     "tai_from_utc",
     "tai_minus_utc_at",
 ]
@@ -167,8 +166,3 @@ class TaiClock:
         if self.use_clock_tai:
             return time.clock_gettime(time.CLOCK_TAI)
         return time.time() + self.tai_minus_utc
-
-
-def current_tai() -> float:
-    """Return the current TAI [unix s] by the table of leap seconds."""
-    return tai_from_utc(time.time())

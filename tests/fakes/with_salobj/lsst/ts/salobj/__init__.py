@@ -29,7 +29,7 @@ from typing import Any
 import fastavro
 from confluent_kafka import Producer
 
-from lsst.ts.mtmount.sal import FieldInfo, SchemaRegistry, current_tai, load_interface
+from lsst.ts.mtmount.sal import FieldInfo, SchemaRegistry, TaiClock, load_interface
 from lsst.ts.mtmount.sal import TopicInfo as PlainTopicInfo
 from lsst.ts.mtmount.tma_interface import TmaInterface, TmaTopic
 
@@ -99,7 +99,7 @@ class WriteTopic(abc.ABC):  # noqa: B024
     async def write(self) -> Any:
         self.salinfo.assert_running()
         self._seq_num += 1
-        now = current_tai()
+        now = TaiClock().now()
         for name, value in {
             "sndStamp": now,
             "efdStamp": now - 37,
