@@ -140,6 +140,33 @@ async def test_the_base_class_cancelled_at_each_wait(name: str) -> None:
     await server.wait_closed()
 
 
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("kind", ["telemetry", "plain"])
+async def test_all_tasks_cancelled_while_it_closes(
+    tma: ScriptedTma, sal_environment: str, kind: str, turns: int
+) -> None:
+    """A task that is cancelled before its first step does nothing at all; the end comes all the same."""
+    others = tasks_beside()
+    client = (
+        TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin")
+        if kind == "telemetry"
+        else Client("127.0.0.1", tma.port, logging.getLogger("test"))
+    )
+    await client.start_task
+    others |= tma._tasks
+    closing = asyncio.create_task(client.close())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for task in tasks_beside() - others:
+        task.cancel()
+    await asyncio.wait([closing])
+    await end_of(client)
+    assert not client.connected
+    if isinstance(client, TelemetryClient):
+        assert_ended(client)
+    await assert_nothing_runs(others)
+
+
 class SteppedLoop(asyncio.SelectorEventLoop):
     """An event loop that cancels a task at its nth step, as Ctrl-C does with `asyncio.run`."""
 

@@ -8,6 +8,7 @@ import multiprocessing
 import re
 import signal
 import time
+import weakref
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from typing import Any
@@ -234,6 +235,20 @@ async def test_a_connect_callback_that_closes_a_plain_client(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+async def test_a_connect_callback_that_starts_its_client(
+    tma: ScriptedTma, sal_environment: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The start waits for the callback, so the callback must not wait for the start."""
+
+    class Starting(TelemetryClient):
+        async def connect_callback(self, client: Client) -> None:
+            if client.connected:
+                await client.start()
+
+    async with asyncio.timeout(END_LIMIT), Starting("127.0.0.1", tma.port):
+        assert "Already connected" in caplog.text
+
+
 async def test_handlers_that_delete_themselves(tma: ScriptedTma, sal_environment: str) -> None:
     async with TelemetryClient("127.0.0.1", tma.port) as client:
 
@@ -348,7 +363,100 @@ async def test_a_cancelled_watch_ends_the_client(
     assert "watch over the telemetry has ended before its time" in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["telemetry", "plain"])
+async def test_a_subclass_whose_constructor_raises_leaves_nothing(
+    tma: ScriptedTma, sal_environment: str, kind: str
+) -> None:
+    class Telemetry(TelemetryClient):
+        def __init__(self) -> None:
+            super().__init__("127.0.0.1", tma.port)
+            raise ValueError("of the subclass")
+
+    class Plain(Client):
+        def __init__(self) -> None:
+            super().__init__("127.0.0.1", tma.port, logging.getLogger("test"))
+            raise ValueError("of the subclass")
+
+    before = tasks_beside()
+    with pytest.raises(ValueError, match="of the subclass"):
+        Telemetry() if kind == "telemetry" else Plain()
+    await assert_nothing_runs(before)
+
+
+class RaisingHandler(logging.Handler):
+    """Raises what logging's own handlers would print."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise ValueError(f"log handler: {record.getMessage()}")
+
+
+@pytest.mark.parametrize("how", ["lost", "dropped frame", "signal"])
+def test_a_log_handler_that_raises_keeps_no_client_from_ending(sal_environment: str, how: str) -> None:
+    handler = RaisingHandler()
+    log = logging.getLogger("MTMount")
+
+    async def run() -> None:
+        # What the handler raises has to go somewhere.
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        async with ScriptedTma() as tma:
+            client = TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin")
+            await client.start_task
+            log.addHandler(handler)
+            if how == "lost":
+                tma.close_connection()
+            elif how == "dropped frame":
+                await tma.send(b"not JSON")
+            else:
+                signal.raise_signal(signal.SIGTERM)
+            await end_of(client)
+            assert client.done_task.done()
+            assert not client.connected
+
+    try:
+        asyncio.run(run())
+    finally:
+        log.removeHandler(handler)
+
+
 # Event loops and processes
+
+
+@pytest.mark.parametrize("call", ["start", "close", "basic_close", "readline"])
+@pytest.mark.parametrize("kind", ["telemetry", "plain"])
+async def test_a_call_in_another_event_loop_is_refused(
+    tma: ScriptedTma, sal_environment: str, kind: str, call: str
+) -> None:
+    client = (
+        TelemetryClient("127.0.0.1", tma.port)
+        if kind == "telemetry"
+        else Client("127.0.0.1", tma.port, logging.getLogger("test"))
+    )
+
+    async def misuse() -> None:
+        async with asyncio.timeout(END_LIMIT):
+            await getattr(client, call)()
+
+    async with client:
+        with pytest.raises(RuntimeError, match="expected a call in the event loop of"):
+            await asyncio.to_thread(asyncio.run, misuse())
+        assert client.connected
+    # There is nothing left to do.
+    await asyncio.to_thread(asyncio.run, client.close())
+
+
+async def test_a_plain_client_that_could_not_connect_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    client = Client("127.0.0.1", 1, logging.getLogger("test"))
+    with pytest.raises(OSError, match="Connect call failed"):
+        await client.start_task
+    # A second attempt is possible.
+    with pytest.raises(OSError, match="Connect call failed"):
+        await client.start()
+    reference = weakref.ref(client)
+    del client
+    # The task that waits for the end goes on for a step or two.
+    await wait_for(lambda: bool(gc.collect() or reference() is None))
+    assert reference() is None
+    assert "destroyed" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 import json
 import logging
 import math
@@ -203,7 +204,6 @@ class TelemetryClient(Client):
         self.failure: Exception | None = None
         self.on_end: Callable[[], object] | None = None
         self._backoff = Backoff() if reconnect is True else (reconnect or None)
-        self._end_task: asyncio.Task[None] | None = None
         self._num_frames_seen = 0
         self._signals: SharedSignalHandlers | None = None
         self._sal = make_sal_backend(sal_backend, interface)
@@ -359,7 +359,7 @@ class TelemetryClient(Client):
             await self._connect(**kwargs)
         except (Exception, asyncio.CancelledError) as error:
             # A cancellation that is not ours: somebody has cancelled what this waits for.
-            if self._end_task is None:
+            if self._close_task is None:
                 self._fail_to_start(error)
         else:
             self._watch_task = asyncio.create_task(self._watch(), name="telemetry watch")
@@ -367,22 +367,22 @@ class TelemetryClient(Client):
 
     def _note_start(self, task: "asyncio.Future[None]") -> None:
         super()._note_start(task)
-        if not task.cancelled() and (error := task.exception()) is not None and self._end_task is None:
+        if not task.cancelled() and (error := task.exception()) is not None and self._close_task is None:
             # What `start` of a subclass raised.
             self._fail_to_start(error)
 
     def _note_watch_end(self, task: asyncio.Task[None]) -> None:
-        if self._end_task is None:
+        if self._close_task is None:
             error = None if task.cancelled() else task.exception()
-            self.log.error("The watch over the telemetry has ended before its time", exc_info=error)
             reason = "cancelled" if error is None else describe_error(error)
             self._begin_end(RuntimeError(f"could not watch the telemetry: {reason}"), is_exception=True)
+            self.log.error("The watch over the telemetry has ended before its time", exc_info=error)
 
     def _fail_to_start(self, error: BaseException) -> None:
-        self.log.error(f"Could not start: {describe_error(error)}")
-        if not isinstance(error, Exception):
-            error = RuntimeError(f"could not start: {describe_error(error)}")
-        self._begin_end(error, is_exception=True)
+        text = f"Could not start: {describe_error(error)}"
+        failure = error if isinstance(error, Exception) else RuntimeError(text)
+        self._begin_end(failure, is_exception=True)
+        self.log.error(text)
 
     async def _connect(self, **kwargs: Any) -> None:
         """Connect, if need be in many attempts, and begin to send heartbeats."""
@@ -447,7 +447,7 @@ class TelemetryClient(Client):
     @property
     def _is_heartbeat_due(self) -> bool:
         """While connected; with ``reconnect`` as long as the client lives."""
-        return self._end_task is None and (self.connected or self._backoff is not None)
+        return self._close_task is None and (self.connected or self._backoff is not None)
 
     @property
     def _num_heartbeats(self) -> int | None:
@@ -519,9 +519,10 @@ class TelemetryClient(Client):
                 self.log.exception("Could not connect again")
                 reason = error
                 break
-        self.log.error(f"Ending: {str(reason) or repr(reason)}")
         # The end of the telemetry is no fault of the client's.
         self._begin_end(reason, is_exception=not _is_loss(reason))
+        # Not before: a user's log handler may raise.
+        self.log.error(f"Ending: {str(reason) or repr(reason)}")
 
     async def _read_to_end(self) -> Exception:
         """Read from one connection until no more telemetry comes; return why."""
@@ -595,15 +596,15 @@ class TelemetryClient(Client):
 
     def signal_handler(self) -> None:
         """Handle signals such as SIGTERM."""
-        self.log.info("Got a signal to end")
         self._begin_end(None)
+        self.log.info("Got a signal to end")
 
     def _handle_signal(self) -> None:
         try:
             self.signal_handler()
         except (Exception, asyncio.CancelledError):
-            self.log.exception("signal_handler failed; ending all the same")
             self._begin_end(None)
+            self.log.exception("signal_handler failed; ending all the same")
 
     def log_counters(self) -> None:
         """Log what became of every frame so far; called on SIGUSR1."""
@@ -639,14 +640,14 @@ class TelemetryClient(Client):
 
     async def basic_close(self) -> None:
         """Do what `close` does, but leave ``should_be_connected`` alone."""
+        self._check_loop()
         self._begin_end(None)
-        assert self._end_task is not None
-        await self._wait_for_close(self._end_task)
+        await self._wait_for_close()
 
     def _abandon(self, reason: str) -> None:
-        if self._end_task is None:
-            self.log.info(f"Closing: {reason}")
+        if self._close_task is None:
             self._begin_end(None)
+            self.log.info(f"Closing: {reason}")
 
     def _make_connection(self, buffer: FrameBuffer) -> TcpConnection:
         if self.recorder is None:
@@ -654,8 +655,8 @@ class TelemetryClient(Client):
         return TappedConnection(buffer, self._on_sink_error, self.recorder)
 
     def _on_sink_error(self, error: Exception) -> None:
-        self.log.error("Taking frames failed", exc_info=error)
         self._begin_end(error, is_exception=True)
+        self.log.error("Taking frames failed", exc_info=error)
 
     def _begin_end(self, failure: Exception | None, *, is_exception: bool = False) -> None:
         """Begin to end the client, once.
@@ -663,11 +664,11 @@ class TelemetryClient(Client):
         ``failure`` tells why, unless somebody wants it; with ``is_exception``, ``done_task``
         gets it as its exception.
         """
-        if self._end_task is not None:
+        if self._close_task is not None:
             return
         self.failure = failure
         self._mark_closing()
-        self._end_task = asyncio.create_task(self._end(failure if is_exception else None))
+        self._begin_close(functools.partial(self._end, failure if is_exception else None))
         if self.on_end is not None:
             try:
                 self.on_end()

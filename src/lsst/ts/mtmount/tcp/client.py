@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import functools
 import inspect
 import json
 import logging
@@ -171,6 +172,12 @@ class Client:
             self.start_task.add_done_callback(self._note_start)
             self._guard_task = asyncio.create_task(self._guard())
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have a constructor that raises leave no client that nobody can close."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _close_on_failure(vars(cls)["__init__"])  # type: ignore[method-assign]
+
     def __repr__(self) -> str:
         if "_connection" not in vars(self):
             # An error of the constructor may show it.
@@ -237,10 +244,15 @@ class Client:
         """
         if self._is_closing:
             raise RuntimeError("Closed; a client connects only once")
+        self._check_loop()
         task = self._connect_task
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._connect_task = asyncio.create_task(self._start_once(**kwargs))
-        elif task.done():
+            if self._guard_task.done():
+                # An earlier attempt has failed.
+                self._guard_task = asyncio.create_task(self._guard())
+        elif task.done() or asyncio.current_task() in self._callbacks:
+            # The start waits for the connect callback, which must not wait for it.
             raise RuntimeError("Already connected; a client connects only once")
         try:
             await asyncio.wait([task])
@@ -360,20 +372,26 @@ class Client:
 
     async def _close_once(self) -> None:
         """Close, in a task of its own that no caller's cancellation stops."""
+        self._check_loop()
         self._mark_closing()
         if self._close_task is None:
-            self._close_task = asyncio.create_task(self._run_close())
-        await self._wait_for_close(self._close_task)
+            self._begin_close(self._run_close)
+        await self._wait_for_close()
 
-    async def _wait_for_close(self, task: "asyncio.Task[None]") -> None:
+    def _begin_close(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run what sets ``done_task`` done in a task; anew, if that was cancelled before its first step."""
+        self._close_task = asyncio.create_task(close())
+        self._close_task.add_done_callback(lambda _: self.done_task.done() or self._begin_close(close))
+
+    async def _wait_for_close(self) -> None:
         """Wait for the task that closes; it does not wait for a connect callback that calls this."""
         current = asyncio.current_task()
         assert current is not None
         if current in self._callbacks:
             self._is_closed_by_callback = True
             _release(self._callbacks[current])
-        if current is not task:
-            await asyncio.wait([task])
+        if current is not self._close_task and not self.done_task.done():
+            await asyncio.wait([self.done_task])
 
     async def _run_close(self) -> None:
         """Stop a start that is under way, disconnect, and set ``done_task`` done."""
@@ -408,8 +426,8 @@ class Client:
         """Close in the background, because somebody gave up waiting for this client."""
         if self._is_closing or self._abandon_task is not None:
             return
-        self.log.info(f"Closing: {reason}")
         self._close_in_background()
+        self.log.info(f"Closing: {reason}")
 
     def _close_in_background(self) -> None:
         self._abandon_task = asyncio.create_task(self.close())
@@ -417,9 +435,9 @@ class Client:
 
     def _on_sink_error(self, error: Exception) -> None:
         """End the client, because frames can no longer be taken."""
-        self.log.error("Taking frames failed; closing", exc_info=error)
         self._end_error = error
         self._close_in_background()
+        self.log.error("Taking frames failed; closing", exc_info=error)
 
     def _set_done(self, error: Exception | None) -> None:
         """Set ``done_task`` done, once."""
@@ -461,9 +479,15 @@ class Client:
         return self._connect_task is not None and not self._connect_task.done()
 
     async def _guard(self) -> None:
-        """Close when the event loop ends: `asyncio.run` cancels all tasks then, and waits for them."""
+        """Close when the event loop ends: `asyncio.run` cancels all tasks then, and waits for them.
+
+        If it could not connect, there is nothing to close.
+        """
         try:
-            await asyncio.wait([self.done_task])
+            start = self._connect_task or self.start_task
+            await asyncio.wait([start])
+            if self._is_closing or start.cancelled() or start.exception() is None:
+                await asyncio.wait([self.done_task])
         except asyncio.CancelledError:
             self._abandon("the event loop ends")
             await asyncio.wait([self.done_task])
@@ -479,6 +503,8 @@ class Client:
         self._note_failure(task)
 
     async def _run_connect_callback(self, callback: ConnectCallback) -> None:
+        # Not before it is known, whatever the task factory.
+        await asyncio.sleep(0)
         try:
             with warn_if_late(self.log, "connect_callback has been running", LATE):
                 await callback(self)
@@ -643,7 +669,13 @@ class Client:
             await self.call_connect_callback()
             raise _as_connection_error(error) from error
 
+    def _check_loop(self) -> None:
+        loop = self.done_task.get_loop()
+        if loop is not asyncio.get_running_loop() and not self.done_task.done():
+            raise RuntimeError(f"expected a call in the event loop of {self!r}, got one in another")
+
     def _check_connected(self) -> None:
+        self._check_loop()
         if not self.connected:
             raise ConnectionError("Not connected")
 
@@ -675,6 +707,19 @@ def check_connect_callback(connect_callback: object) -> None:
     """Raise TypeError for what is neither a coroutine function nor None."""
     if connect_callback is not None and not inspect.iscoroutinefunction(connect_callback):
         raise TypeError(f"expected a coroutine function as connect_callback, got {connect_callback!r}")
+
+
+def _close_on_failure(constructor: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(constructor)
+    def construct(self: Client, *args: Any, **kwargs: Any) -> None:
+        try:
+            constructor(self, *args, **kwargs)
+        except BaseException:
+            if "start_task" in vars(self) and not self.done_task.done():
+                self._abandon("the constructor failed")
+            raise
+
+    return construct
 
 
 def _check_encoding(encoding: str) -> None:
