@@ -26,6 +26,7 @@ array           one block: its count as a long, the elements, 0x00
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.math cimport isnan, trunc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -304,7 +305,7 @@ cdef class Record:
                         strings[old.i] = elements[i]
                         did_change = did_change or self._strings[old.i] != elements[i]
                     else:
-                        self._convert(elements[i], kind, new)
+                        self.convert(elements[i], kind, new)
                         if kind == KIND_DOUBLE or kind == KIND_FLOAT:
                             did_change = did_change or not (
                                 old.d == new.d or (isnan(old.d) and isnan(new.d))
@@ -414,13 +415,11 @@ cdef class Record:
                     size += varint_size(length) + length
         return size
 
-    cdef int _convert(self, object value, Kind kind, Slot* slot) except -1:
+    cdef int convert(self, object value, Kind kind, Slot* slot) except -1:
         """Store a Python number as a slot of that kind."""
         cdef double number
         cdef int64_t integer
-        if kind == KIND_DOUBLE and type(value) is float:
-            # What most values are.
-            slot.d = value
+        if store_plain(<PyObject*>value, kind, slot):
             return 0
         if isinstance(value, (str, bytes, bytearray)):
             # float("1") would be a number, and numpy.str_ offers __float__.

@@ -54,6 +54,7 @@ from lsst.ts.mtmount.core.scanner cimport (
     scan_frame,
     unescape_ascii,
 )
+from lsst.ts.mtmount.core.dict_loader cimport DictTemplate, make_dict
 from lsst.ts.mtmount.core.frame_template cimport MAX_TEMPLATE_MEMBERS, Step
 
 cdef enum:
@@ -95,7 +96,7 @@ cdef class TopicCodec:
     Attributes
     ----------
     fused : `bool`
-        Does the topic take the path that builds no dict?
+        Does the topic take the path that builds no dict? A change forgets the templates.
     reports_clock : `bool`
         May its time stamp be taken for the clock offset?
     accept_incomplete : `bool`
@@ -130,8 +131,8 @@ cdef class TopicCodec:
         self.record = record
         # As the keys of dicts are: then equal names have one address.
         self.members = tuple([sys.intern(name) for name in members])
-        self.fused = True
-        self.loader = DictLoader(topic_id)
+        self.is_fused = True
+        self._dict_templates = []
         self._unknown = {}
         self._scanner.max_integer_digits = sys.get_int_max_str_digits()
         for name, (field, index) in members.items():
@@ -152,6 +153,17 @@ cdef class TopicCodec:
         self._found.resize(len(self.members))
 
     @property
+    def fused(self) -> bool:
+        """Does the topic take the path that builds no dict?"""
+        return self.is_fused
+
+    @fused.setter
+    def fused(self, value: bool) -> None:
+        if value != self.is_fused:
+            self._templates.clear()
+        self.is_fused = value
+
+    @property
     def missing_members(self) -> tuple[str, ...]:
         """Members that the last frame lacked, if `accept_incomplete`."""
         return tuple([name for i, name in enumerate(self.members) if self._wire[i].is_missing])
@@ -164,7 +176,7 @@ cdef class TopicCodec:
     @property
     def num_with_unknown(self) -> int:
         """Frames that had members that the interface lacks, dropped ones included."""
-        return self._templates.num_with_unknown() + self.loader._templates.num_with_unknown()
+        return self._templates.num_with_unknown()
 
     def decode_frame(self, frame: bytes) -> None:
         """Take the values of one frame as the record's new state.
@@ -181,7 +193,7 @@ cdef class TopicCodec:
         cdef const char* text = frame
         cdef Py_ssize_t length = len(frame)
         cdef int outcome = OUTCOME_UNEXPECTED
-        if self.fused:
+        if self.is_fused:
             outcome = self.decode_by_template(scanner, text, length)
         if outcome == OUTCOME_UNEXPECTED:
             self._scan(frame)
@@ -204,21 +216,41 @@ cdef class TopicCodec:
         cdef JsonScanner* scanner = &self._scanner
         cdef const char* text = frame
         cdef Py_ssize_t length = len(frame)
-        cdef dict data = self.loader.load_by_template(scanner, text, length)
+        cdef dict data = None if self.is_fused else self.load_by_template(scanner, text, length)
         if data is not None:
-            self.num_by_template += 1
             return data
         self._scan(frame)
         data = self.load_members(scanner, text, length)
         self.news = None
         return json.loads(frame) if data is None else data
 
+    cdef dict load_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
+        """Make the dict of a frame that is as one of the templates; None if it is not."""
+        cdef size_t i, number
+        cdef dict data
+        for i in range(self._templates.size()):
+            number = self._templates.place(i)
+            data = (<DictTemplate>self._dict_templates[number]).load(
+                &self._templates.at(number), scanner, frame, length
+            )
+            if data is not None:
+                self.num_by_template += 1
+                self._templates.note_use(number)
+                return data
+        return None
+
     cdef dict load_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
-        """Make the dict of what `scan_frame` found; None where that is for json.loads to say."""
+        """Make the dict of what `scan_frame` found, and a template.
+
+        None where that is for json.loads to say.
+        """
+        cdef dict data = make_dict(scanner)
         self._find_members(scanner)
         self.num_general += 1
-        self.loader._templates.note_other(self._has_unknown)
-        return self.loader.load_members(scanner, frame, length)
+        self._templates.note_other(self._has_unknown)
+        if data is not None and not self.is_fused:
+            self._learn(scanner, frame, length, data)
+        return data
 
     def _scan(self, frame: bytes) -> None:
         """Find the members of a frame that must be of this topic."""
@@ -252,6 +284,9 @@ cdef class TopicCodec:
         cdef PyObject* found
         cdef Py_ssize_t i, place
         cdef Py_ssize_t num_missing = 0
+        if self._read_back(data):
+            record.commit()
+            return
         for i in range(<Py_ssize_t>self._wire.size()):
             wire = &self._wire[i]
             found = PyDict_GetItemWithError(data, self.members[i])
@@ -267,7 +302,7 @@ cdef class TopicCodec:
             try:
                 if wire.kind == KIND_STRING:
                     raise TypeError("the wire has no strings")
-                record._convert(value, wire.kind, &record.spare[wire.slot])
+                record.convert(value, wire.kind, &record.spare[wire.slot])
             except Exception as error:
                 # A preprocessor may have left any object, whose methods raise
                 # anything.
@@ -278,6 +313,16 @@ cdef class TopicCodec:
         if num_missing != 0 or self._num_missing != 0:
             self._num_missing = num_missing
             self._note_missing()
+
+    cdef bint _read_back(self, dict data):
+        """Store what is left in a dict of the last template; false if it takes a closer look."""
+        cdef size_t number
+        if self.is_fused or self._num_missing != 0 or self._templates.size() == 0:
+            return False
+        number = self._templates.place(0)
+        return (<DictTemplate>self._dict_templates[number]).read_back(
+            &self._templates.at(number), data, self.record
+        )
 
     cdef int decode_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except? -9:
         """Take a frame that is as one of the templates.
@@ -363,8 +408,8 @@ cdef class TopicCodec:
         if num_missing != 0 or self._num_missing != 0:
             self._num_missing = num_missing
             self._note_missing()
-        if num_missing == 0:
-            self._learn(scanner, frame, length)
+        if num_missing == 0 and self.is_fused:
+            self._learn(scanner, frame, length, None)
         return OUTCOME_OK
 
     cdef int _find_members(self, JsonScanner* scanner) except -1:
@@ -482,11 +527,13 @@ cdef class TopicCodec:
             slot.i = integer
         return OUTCOME_OK
 
-    cdef int _learn(self, JsonScanner* scanner, const char* frame, Py_ssize_t length) except -1:
-        """Keep the bytes of this frame between its values.
+    cdef int _learn(
+        self, JsonScanner* scanner, const char* frame, Py_ssize_t length, dict data
+    ) except -1:
+        """Keep the bytes of this frame between its values, and its dict, unless that is None.
 
         A frame of very many members, or with a known one that is missing,
-        there twice or spelled with escapes, makes no template.
+        there twice or spelled with escapes, makes no template; nor a dict, if any is there twice.
         """
         cdef Py_ssize_t i, index
         cdef Py_ssize_t num_members = scanner.members.size()
@@ -496,7 +543,10 @@ cdef class TopicCodec:
         cdef Template template
         cdef Step step
         cdef bint has_topic_id = False
+        cdef size_t number
         if scanner.members.size() > MAX_TEMPLATE_MEMBERS:
+            return 0
+        if data is not None and len(data) != num_members:
             return 0
         for i in range(<Py_ssize_t>self._found.size()):
             if self._found[i] < 0:
@@ -521,11 +571,14 @@ cdef class TopicCodec:
             else:
                 # Its value is part of what is compared.
                 has_topic_id = True
+                template.topic_id_position = i
                 continue
             literal = member.value_end
         if has_topic_id:
             template.add_tail(literal, frame + length)
-            self._templates.keep(move(template))
+            number = self._templates.keep(move(template))
+            if data is not None:
+                self._dict_templates[number:number + 1] = [DictTemplate(data)]
         return 0
 
     cdef object error(self, int outcome, JsonScanner* scanner, const char* frame):

@@ -392,12 +392,11 @@ cdef class FrameDecoder:
         cdef dict data = None
         cdef int state
         if codec is not None and not (clock_wanted and codec.reports_clock):
-            if codec.fused:
+            if codec.is_fused:
                 outcome = codec.decode_by_template(scanner, frame, length)
             else:
-                data = codec.loader.load_by_template(scanner, frame, length)
+                data = codec.load_by_template(scanner, frame, length)
                 if data is not None:
-                    codec.num_by_template += 1
                     return self._wait_for_handler(codec, frame, length, data)
         if outcome == OUTCOME_UNEXPECTED:
             if scan_frame(scanner, frame, length) != OUTCOME_OK:
@@ -419,7 +418,7 @@ cdef class FrameDecoder:
             if clock_wanted and codec.reports_clock and self._read_clock():
                 self._held_frame = frame[:length]
                 return NEED_CLOCK
-            if not codec.fused:
+            if not codec.is_fused:
                 data = codec.load_members(scanner, frame, length)
                 state = self._wait_for_handler(codec, frame, length, data)
             else:
@@ -531,7 +530,7 @@ cdef class FrameDecoder:
             self._drop(refusal, frame, length)
             return True
         self.published += 1
-        self.preprocessed += not codec.fused
+        self.preprocessed += not codec.is_fused
         return True
 
     cdef int _drop(self, object error, const char* frame, Py_ssize_t length) except -1:

@@ -1,33 +1,46 @@
-"""From a JSON frame of one topic to a dict, as json.loads makes it.
-
-Templates make this quicker, as they do in `codec`: here the keys are kept with
-them.
-"""
+"""From a JSON frame of one topic to a dict, as json.loads makes it, and back to a record."""
 
 import json
 import sys
 
-from cpython.dict cimport PyDict_Copy, PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_Next, PyDict_SetItem
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
-from libcpp.utility cimport move
+from libc.string cimport memchr
 
+from lsst.ts.mtmount.core.avro_record cimport Kind, Record, store_plain
+from lsst.ts.mtmount.core.frame_template cimport Step, Template
 from lsst.ts.mtmount.core.scanner cimport (
     JSON_FALSE,
     JSON_INTEGER,
     JSON_NULL,
     JSON_REAL,
     JSON_TRUE,
+    JsonScanner,
     JsonType,
     Member,
     as_double,
-    is_topic_id,
     read_integer,
+    read_plain_double,
 )
-from lsst.ts.mtmount.core.frame_template cimport MAX_TEMPLATE_MEMBERS, Step
 
-cdef str TOPIC_ID_NAME = "topicID"
 # Is in no dict that a frame can become.
 cdef object NOT_SCALAR = object()
+
+
+cdef extern from *:
+    """
+    static inline bool is_float(PyObject* value) { return PyFloat_CheckExact(value); }
+
+    // Make a float another one, if nobody else has it.
+    static inline bool change_float(PyObject* value, double number) {
+        if (!PyFloat_CheckExact(value) || Py_REFCNT(value) != 1) return false;
+        reinterpret_cast<PyFloatObject*>(value)->ob_fval = number;
+        return true;
+    }
+    """
+    bint is_float(PyObject*)
+    bint change_float(PyObject*, double)
 
 
 cdef object load_scalar(JsonType type, const char* value, const char* value_end):
@@ -53,116 +66,102 @@ cdef str load_key(Member* member):
     return member.key[:member.key_length].decode("utf-8")
 
 
-cdef class DictLoader:
-    """Makes dicts of the frames of one topic.
+cdef dict make_dict(JsonScanner* scanner):
+    """Make the dict of what `scan_frame` found; None where that is for json.loads to say."""
+    cdef size_t i
+    cdef Member* member
+    cdef dict data = {}
+    for i in range(scanner.members.size()):
+        member = &scanner.members[i]
+        value = load_scalar(member.type, member.value, member.value_end)
+        if value is NOT_SCALAR:
+            return None
+        # Interned, as the names that a codec looks up are: found by their address.
+        data[sys.intern(load_key(member))] = value
+    return data
+
+
+cdef class DictTemplate:
+    """Makes the dicts of the frames that one template has.
+
+    It keeps one of them, which nobody else gets: its values become those of each frame, and a
+    copy of it is the frame's dict. So no key is looked up, and most values are not even new objects.
 
     Parameters
     ----------
-    topic_id : `int`
-        The topic's ID on the wire.
+    data : `dict` [`str`, `Any`]
+        The dict of the frame that the template was made of, which has no member twice.
     """
 
-    def __cinit__(self, topic_id: int) -> None:
-        self._topic_id = topic_id
-        self._keys = []
-        self._blanks = []
+    def __cinit__(self, data: dict[str, object]) -> None:
+        cdef Py_ssize_t position = 0
+        cdef PyObject* key
+        cdef PyObject* value
+        self._kept = PyDict_Copy(data)
+        while PyDict_Next(self._kept, &position, &key, &value):
+            self._keys.push_back(key)
+            self._values.push_back(value)
 
-    cdef dict load_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
-        """Make the dict of a frame that is as one of the templates; None if it is not."""
-        cdef size_t i, number
-        cdef dict data
-        for i in range(self._templates.size()):
-            number = self._templates.place(i)
-            data = self._load_steps(number, scanner, frame, length)
-            if data is not None:
-                self._templates.note_use(number)
-                return data
-        return None
-
-    cdef dict _load_steps(self, size_t number, JsonScanner* scanner, const char* frame, Py_ssize_t length):
-        cdef const Template* template = &self._templates.at(number)
-        cdef tuple keys = <tuple>self._keys[number]
+    cdef dict load(
+        self, const Template* template, JsonScanner* scanner, const char* frame, Py_ssize_t length
+    ):
+        """Make the dict of a frame; None if the template has it not, or that is for json.loads to say."""
         cdef const char* p = frame
         cdef const char* end = frame + length
         cdef const char* stop
         cdef const Step* step
         cdef JsonType type = JSON_NULL
-        cdef Py_ssize_t i
+        cdef double number = 0.0
+        cdef Py_ssize_t i, place
         cdef Py_ssize_t num_steps = template.steps.size()
-        # Has its size from the start.
-        cdef dict data = PyDict_Copy(<dict>self._blanks[number])
         scanner.open(frame, end)
         for i in range(num_steps):
             step = &template.steps[i]
+            place = i + (i >= template.topic_id_position)
             if not template.has_step(step[0], p, end):
                 return None
             p += step.length
+            if is_float(self._values[place]):
+                stop = read_plain_double(p, end, &number)
+                # Without a point it is an integer.
+                if stop != NULL and memchr(p, c".", stop - p) != NULL:
+                    if not change_float(self._values[place], number):
+                        self._put(place, number)
+                    p = stop
+                    continue
             stop = scanner.scan_value(p, &type, 1)
             if stop == NULL or scanner.has_non_ascii:
                 return None
             value = load_scalar(type, p, stop)
             if value is NOT_SCALAR:
                 return None
-            PyDict_SetItem(data, keys[i], value)
+            if <PyObject*>value != self._values[place]:
+                self._put(place, value)
             p = stop
-        return data if template.has_tail(p, end) else None
+        return PyDict_Copy(self._kept) if template.has_tail(p, end) else None
 
-    cdef dict load_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length):
-        """Make the dict of what `scan_frame` found, and a template.
-
-        None where that is for json.loads to say.
-        """
-        cdef Py_ssize_t i
-        cdef Member* member
-        cdef dict data = {}
-        cdef list keys = []
-        for i in range(<Py_ssize_t>scanner.members.size()):
-            member = &scanner.members[i]
-            value = load_scalar(member.type, member.value, member.value_end)
-            if value is NOT_SCALAR:
-                return None
-            # Interned, as the names that a codec looks up are: found by their address.
-            key = sys.intern(load_key(member))
-            keys.append(key)
-            PyDict_SetItem(data, key, value)
-        self._learn(scanner, frame, length, keys)
-        return data
-
-    cdef int _learn(self, JsonScanner* scanner, const char* frame, Py_ssize_t length, list keys) except -1:
-        """Keep the bytes of this frame between its values, and its keys.
-
-        A frame of very many members, or whose topic ID is there twice or no
-        integer, makes no template.
-        """
-        cdef Py_ssize_t i
-        cdef Py_ssize_t num_members = scanner.members.size()
-        cdef const char* literal = frame
-        cdef Member* member
-        cdef Template template
-        cdef Step step
-        cdef bint has_topic_id = False
-        cdef size_t number
-        if scanner.members.size() > MAX_TEMPLATE_MEMBERS:
-            return 0
-        template.reserve(num_members, length)
-        for i in range(num_members):
-            member = &scanner.members[i]
-            if is_topic_id(member[0]):
-                if has_topic_id or member.type != JSON_INTEGER:
-                    return 0
-                # Its value is part of what is compared.
-                has_topic_id = True
-                template.topic_id_position = i
-                continue
-            template.add(step, literal, member.value)
-            literal = member.value_end
-        if not has_topic_id:
-            return 0
-        template.add_tail(literal, frame + length)
-        blank = dict.fromkeys(keys)
-        blank[TOPIC_ID_NAME] = self._topic_id
-        del keys[template.topic_id_position]
-        number = self._templates.keep(move(template))
-        self._keys[number:number + 1] = [tuple(keys)]
-        self._blanks[number:number + 1] = [blank]
+    cdef int _put(self, Py_ssize_t place, object value) except -1:
+        PyDict_SetItem(self._kept, <object>self._keys[place], value)
+        self._values[place] = <PyObject*>value
         return 0
+
+    cdef bint read_back(self, const Template* template, dict data, Record record):
+        """Store the values of a dict of `load` in the record's spare slots.
+
+        False if somebody has left more than plain numbers there, or removed or moved a member.
+        """
+        cdef const Step* step
+        cdef PyObject* key
+        cdef PyObject* value
+        cdef Py_ssize_t position = 0
+        cdef Py_ssize_t place
+        cdef Py_ssize_t num_keys = self._keys.size()
+        for place in range(num_keys):
+            if not PyDict_Next(data, &position, &key, &value) or key != self._keys[place]:
+                return False
+            if place == template.topic_id_position:
+                continue
+            step = &template.steps[place - (place > template.topic_id_position)]
+            if not step.is_ignored and not store_plain(value, <Kind>step.kind, &record.spare[step.slot]):
+                return False
+        return True

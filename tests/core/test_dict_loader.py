@@ -1,8 +1,11 @@
-"""Frames as dicts: what json.loads makes of them, in the order of the wire."""
+"""Frames as dicts: what json.loads makes of them, in the order of the wire, and what is left in them."""
 
 import json
 from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +79,70 @@ def test_a_topic_that_changes_its_path_makes_new_templates() -> None:
             assert codec.load_frame(frame) == json.loads(frame)
             codec.decode_frame(frame)
             assert codec.record.get_field("d") == d
+
+
+def test_a_dict_and_its_values_are_their_owners() -> None:
+    codec = dict_codec()
+    frames = [mixed_frame(d=i + 0.5, l=i << 40, b=i % 2 == 0, da2=i) for i in range(20)]
+    # Whole dicts, single values, and none, so that their floats are free to be used again.
+    dicts = [codec.load_frame(frame) for frame in frames[:10]]
+    values = [codec.load_frame(frame)["d"] for frame in frames]
+    assert [repr(data) for data in dicts] == [repr(json.loads(frame)) for frame in frames[:10]]
+    assert values == [i + 0.5 for i in range(20)]
+    changed = codec.load_frame(frames[0])
+    changed |= {"d": 7.5, "new": 1}
+    del changed["l"]
+    check_all(codec, frames)
+    assert codec.num_by_template == 50
+
+
+#: What a preprocessor may leave.
+LEFT = st.one_of(
+    st.floats(),
+    st.integers(),
+    st.integers(-(1 << 31), 1 << 31),
+    st.booleans(),
+    st.sampled_from([None, "1", [1], {}, Decimal("1.5"), 10**400]),
+    st.floats().map(np.float64),
+    st.integers(-100, 100).map(np.int16),
+)
+NAMES = st.sampled_from([*mixed_data(), "unknown", "new"])
+CHANGES = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), NAMES, LEFT),
+        st.tuples(st.just("remove"), NAMES, st.none()),
+        st.tuples(st.just("move"), NAMES, st.none()),
+    ),
+    max_size=5,
+)
+
+
+def change(data: dict[str, Any], what: str, name: str, value: Any) -> None:
+    if what == "set":
+        # A key that is equal, and not the same object.
+        data["".join(name)] = value
+    elif name in data:
+        left = data.pop(name)
+        if what == "move":
+            data[name] = left
+
+
+@given(st.lists(CHANGES, max_size=4), st.booleans())
+def test_what_is_left_is_gathered(rounds: list[list[tuple[str, str, Any]]], accept_incomplete: bool) -> None:
+    codec, plain = dict_codec(), mixed_codec()
+    codec.accept_incomplete = plain.accept_incomplete = accept_incomplete
+    for number, changes in enumerate([[], [], *rounds, []]):
+        data = codec.load_frame(mixed_frame(unknown=1, d=number + 0.5, l=number))
+        for what, name, value in changes:
+            change(data, what, name, value)
+        problems = []
+        for taker in (codec, plain):
+            try:
+                taker.gather(data)
+            except FrameError as error:
+                problems.append(str(error))
+            else:
+                problems.append("")
+        assert problems[0] == problems[1]
+        assert repr(codec.record.values()) == repr(plain.record.values())
+        assert codec.missing_members == plain.missing_members

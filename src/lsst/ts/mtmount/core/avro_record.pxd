@@ -1,3 +1,7 @@
+from cpython.bool cimport PyBool_Check
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
+from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 
@@ -16,6 +20,38 @@ cdef enum Kind:
 cdef union Slot:
     double d
     int64_t i
+
+
+cdef inline bint store_plain(PyObject* value, Kind kind, Slot* slot) noexcept:
+    """Store a float for floats, or an int or bool that fits; false: that is for `Record.convert` to do."""
+    cdef int64_t integer
+    cdef int overflow = 0
+    if kind == KIND_STRING:
+        return False
+    if PyFloat_CheckExact(<object>value):
+        if kind == KIND_DOUBLE:
+            slot.d = PyFloat_AS_DOUBLE(<object>value)
+        elif kind == KIND_FLOAT:
+            slot.d = <float>PyFloat_AS_DOUBLE(<object>value)
+        else:
+            return False
+        return True
+    if not PyLong_CheckExact(<object>value) and not PyBool_Check(<object>value):
+        return False
+    integer = PyLong_AsLongLongAndOverflow(<object>value, &overflow)
+    if overflow != 0:
+        return False
+    if kind == KIND_DOUBLE:
+        slot.d = <double>integer
+    elif kind == KIND_FLOAT:
+        slot.d = <float>(<double>integer)
+    elif kind == KIND_BOOLEAN:
+        slot.i = integer != 0
+    elif kind == KIND_INT and integer != <int32_t>integer:
+        return False
+    else:
+        slot.i = integer
+    return True
 
 
 cdef enum OpCode:
@@ -62,6 +98,6 @@ cdef class Record:
     cdef void commit(self) noexcept nogil
     cdef bytes encode_values(self, double snd_stamp, double efd_stamp)
     cdef Py_ssize_t _variable_size(self) except -1
-    cdef int _convert(self, object value, Kind kind, Slot* slot) except -1
+    cdef int convert(self, object value, Kind kind, Slot* slot) except -1
     cdef object _value(self, Kind kind, Slot* slot)
     cpdef tuple locate(self, str field_name)

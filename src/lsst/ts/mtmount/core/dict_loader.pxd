@@ -1,15 +1,20 @@
+from cpython.object cimport PyObject
+from libcpp.vector cimport vector
+
+from lsst.ts.mtmount.core.avro_record cimport Record
+from lsst.ts.mtmount.core.frame_template cimport Template
 from lsst.ts.mtmount.core.scanner cimport JsonScanner
-from lsst.ts.mtmount.core.frame_template cimport Template, Templates
 
 
-cdef class DictLoader:
-    cdef object _topic_id
-    cdef Templates _templates
-    # For each template the names of its members, and a dict of these, with the topic's ID.
-    cdef list _keys
-    cdef list _blanks
+cdef dict make_dict(JsonScanner* scanner)
 
-    cdef dict load_by_template(self, JsonScanner* scanner, const char* frame, Py_ssize_t length)
-    cdef dict _load_steps(self, size_t number, JsonScanner* scanner, const char* frame, Py_ssize_t length)
-    cdef dict load_members(self, JsonScanner* scanner, const char* frame, Py_ssize_t length)
-    cdef int _learn(self, JsonScanner* scanner, const char* frame, Py_ssize_t length, list keys) except -1
+
+cdef class DictTemplate:
+    cdef dict _kept
+    # Its keys and values, in their order, which it owns.
+    cdef vector[PyObject*] _keys
+    cdef vector[PyObject*] _values
+
+    cdef dict load(self, const Template* template, JsonScanner* scanner, const char* frame, Py_ssize_t length)
+    cdef int _put(self, Py_ssize_t place, object value) except -1
+    cdef bint read_back(self, const Template* template, dict data, Record record)

@@ -1,7 +1,7 @@
-from typing import Self
+from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
 @disjoint_base
-class DictLoader:
-    def __new__(cls, topic_id: int) -> Self: ...
+class DictTemplate:
+    def __new__(cls, data: dict[str, Any]) -> Self: ...
