@@ -97,6 +97,11 @@ cdef class TopicCodec:
     ----------
     fused : `bool`
         Does the topic take the path that builds no dict? A change forgets the templates.
+    preprocessor : `Callable` or `None`
+        Called with the frame as a dict, which it may change; the rest is published. Without one,
+        a topic that takes the path by a dict waits for its handler.
+    description : `Any`
+        What a `CallClock` is told of a call of the preprocessor.
     reports_clock : `bool`
         May its time stamp be taken for the clock offset?
     accept_incomplete : `bool`

@@ -10,6 +10,7 @@ from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp
 
+from lsst.ts.mtmount.core.call_clock cimport CallClock, monotonic_time
 from lsst.ts.mtmount.core.codec cimport TopicCodec
 from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, Block, FrameBuffer
 from lsst.ts.mtmount.core.scanner cimport (
@@ -33,7 +34,6 @@ cdef extern from "<time.h>" nogil:
         long tv_sec
         long tv_nsec
     int clock_gettime(clockid_t, timespec*)
-    clockid_t CLOCK_MONOTONIC
     clockid_t CLOCK_REALTIME
 
 
@@ -73,13 +73,6 @@ cdef enum:
     TIMESTAMP_LENGTH = 9
 
 
-cdef double monotonic_time() noexcept:
-    """Return what time.monotonic does [s]."""
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <double>now.tv_sec + 1e-9 * <double>now.tv_nsec
-
-
 cdef class FrameDecoder:
     """Takes every complete frame from a buffer and hands its record to a producer.
 
@@ -103,6 +96,12 @@ cdef class FrameDecoder:
     on_missing_member : `Callable` or `None`
         Called with topic ID, name and True once a member of a codec that
         accepts incomplete frames is missing, with False once it is back.
+    on_result : `Callable` or `None`
+        Called with the dict and what a preprocessor has returned, if that is not `None`;
+        what it raises counts as raised by the preprocessor.
+    calls : `CallClock` or `None`
+        Is told of each call of a preprocessor; while ``on_drop`` is called for what one
+        raised, that call goes on.
 
     Attributes
     ----------
@@ -119,8 +118,8 @@ cdef class FrameDecoder:
     handled : `int`
         Frames that a handler dealt with itself.
     pending : `int`
-        Frames that wait for a handler, for the clock offset or for room in
-        the producer's queue: 0 or 1.
+        Frames that a preprocessor has, or that wait for a handler, for the clock offset or for
+        room in the producer's queue: 0 or 1.
     dropped : `dict` [`DropReason`, `int`]
         Frames dropped, by reason.
     unsupported : `int`
@@ -146,6 +145,8 @@ cdef class FrameDecoder:
     cdef readonly object on_unsupported
     cdef readonly object on_unknown_member
     cdef readonly object on_missing_member
+    cdef readonly object on_result
+    cdef readonly CallClock calls
     cdef readonly int64_t frames
     cdef readonly int64_t num_bytes
     cdef readonly int64_t published
@@ -172,6 +173,7 @@ cdef class FrameDecoder:
     cdef bint _called_back
     cdef bint _stopped
     cdef bint _is_processing
+    cdef bint _is_preprocessing
     cdef JsonScanner _scanner
     cdef int _clock
     cdef double _tai_minus_utc
@@ -187,6 +189,8 @@ cdef class FrameDecoder:
         on_unsupported,
         on_unknown_member=None,
         on_missing_member=None,
+        on_result=None,
+        CallClock calls=None,
     ) -> None:
         self.produce = produce
         self.on_delivery = on_delivery
@@ -194,6 +198,8 @@ cdef class FrameDecoder:
         self.on_unsupported = on_unsupported
         self.on_unknown_member = on_unknown_member
         self.on_missing_member = on_missing_member
+        self.on_result = on_result
+        self.calls = CallClock() if calls is None else calls
         self.max_reported = FRAME_HEAD
         self.dropped = dict.fromkeys(DropReason, 0)
         self.unsupported_by_id = {}
@@ -312,7 +318,8 @@ cdef class FrameDecoder:
     def pending(self) -> int:
         """Frames that wait for something: 0 or 1."""
         return int(
-            self.pending_frame is not None
+            self._is_preprocessing
+            or self.pending_frame is not None
             or self._held_frame is not None
             or self._held_message is not None
         )
@@ -327,25 +334,6 @@ cdef class FrameDecoder:
         self._held_message = None
         self._held_source = None
         self._drop(error, frame, len(frame))
-
-    def publish_pending(self, data: dict[str, object]) -> bool:
-        """Publish `pending_frame` with the members that a preprocessor left.
-
-        Return False if the producer's queue is full; the message is kept and `process` tries again.
-        """
-        cdef TopicCodec codec = self.pending_codec
-        cdef bytes frame = self.pending_frame
-        cdef bint is_published
-        try:
-            codec.gather(data)
-        except FrameError as error:
-            self.drop_pending(error)
-            return True
-        self._forget_pending()
-        is_published = self._publish(codec, self._encode(codec), frame, len(frame))
-        if codec.news is not None:
-            self._tell_news(codec)
-        return is_published
 
     def drop_all(self, buffer: FrameBuffer, error: BaseException, double deadline=INFINITY) -> bool:
         """Drop the frame that waits for something, and all complete ones.
@@ -397,7 +385,10 @@ cdef class FrameDecoder:
             else:
                 data = codec.load_by_template(scanner, frame, length)
                 if data is not None:
-                    return self._wait_for_handler(codec, frame, length, data)
+                    state = self._hand_out(codec, frame, length, data)
+                    if codec.news is not None:
+                        self._tell_news(codec)
+                    return state
         if outcome == OUTCOME_UNEXPECTED:
             if scan_frame(scanner, frame, length) != OUTCOME_OK:
                 return self._drop(scan_error(scanner, frame, length), frame, length)
@@ -420,7 +411,7 @@ cdef class FrameDecoder:
                 return NEED_CLOCK
             if not codec.is_fused:
                 data = codec.load_members(scanner, frame, length)
-                state = self._wait_for_handler(codec, frame, length, data)
+                state = self._hand_out(codec, frame, length, data)
             else:
                 outcome = codec.decode_members(scanner, frame, length)
                 if outcome == OUTCOME_OK:
@@ -435,13 +426,41 @@ cdef class FrameDecoder:
     cdef int _send(self, TopicCodec codec, const char* frame, Py_ssize_t length) except -1:
         return NEED_MORE if self._publish(codec, self._encode(codec), frame, length) else QUEUE_FULL
 
-    cdef int _wait_for_handler(
-        self, TopicCodec codec, const char* frame, Py_ssize_t length, dict data
-    ) except -1:
+    cdef int _hand_out(self, TopicCodec codec, const char* frame, Py_ssize_t length, dict data) except -1:
+        """Give a frame's dict (None: that of json.loads) to the topic's preprocessor, or to its handler."""
+        if codec.preprocessor is not None:
+            return self._preprocess(codec, frame, length, data)
         self.pending_frame = frame[:length]
         self.pending_codec = codec
         self._pending_data = data
         return NEED_HANDLER
+
+    cdef int _preprocess(
+        self, TopicCodec codec, const char* frame, Py_ssize_t length, dict data
+    ) except -1:
+        """Publish a frame with what its preprocessor leaves in the dict."""
+        cdef bint is_good = False
+        self._called_back = True
+        self._is_preprocessing = True
+        self.calls.begin_call(codec.description)
+        try:
+            if data is None:
+                data = json.loads(frame[:length])
+            result = codec.preprocessor(data)
+            if result is not None and self.on_result is not None:
+                self.on_result(data, result)
+            codec.gather(data)
+            is_good = True
+        # Not a cancellation of our task: it cannot come while we do not wait.
+        except BaseException as error:
+            self._is_preprocessing = False
+            self._drop(error, frame, length)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+        finally:
+            self._is_preprocessing = False
+            self.calls.end_call()
+        return self._send(codec, frame, length) if is_good else NEED_MORE
 
     cdef int _tell_news(self, TopicCodec codec) except -1:
         """Tell of members that are new, missing or back; the frame has been dealt with."""

@@ -17,8 +17,8 @@ TERMINATOR = b"\r\n"
 LIMITS = [40, 200, 1000, 1 << 20]
 FIELDS = [("x", "double", 1), ("n", "int", 1), ("a", "double", 2), ("timestamp", "double", 1)]
 WIRE = {name: count for name, _, count in FIELDS}
-CLOCK_ID, HANDLED_ID, LARGE_ID = 7, 8, 300
-TOPIC_IDS = (MIXED_ID, CLOCK_ID, HANDLED_ID, LARGE_ID)
+CLOCK_ID, HANDLED_ID, PREPROCESSED_ID, LARGE_ID = 7, 8, 9, 300
+TOPIC_IDS = (MIXED_ID, CLOCK_ID, HANDLED_ID, PREPROCESSED_ID, LARGE_ID)
 #: Bytes of the time stamps, with which a record begins.
 STAMPS_SIZE = 32
 #: So many calls in a row are refused for a full queue, at most.
@@ -31,7 +31,16 @@ CHUNK_UNIT = 4
 
 TOKENS = [
     *[TERMINATOR, b'{"topicID": 7, "x": 1, "n": 2, "a1": 3, "a2": 4, "timestamp": 5}', b'"timestamp": '],
-    *[b'"topicID": 8', b'"topicID": 300', b'"topicID": 99', b'"topicID": 12', b"1e999", b"null", b"}\r\n{"],
+    *[
+        b'"topicID": 8',
+        b'"topicID": 9',
+        b'"topicID": 300',
+        b'"topicID": 99',
+        b'"topicID": 12',
+        b"1e999",
+        b"null",
+        b"}\r\n{",
+    ],
 ]
 
 Event = tuple[Any, ...]
@@ -61,7 +70,11 @@ class Choices:
 
     def handle(self) -> str:
         """Tell what a handler does with a frame."""
-        return ("publish", "finish", "drop", "publish")[self.next("handle") & 3]
+        return ("finish", "drop")[self.next("handle") & 1]
+
+    def preprocess(self) -> str:
+        """Tell what a preprocessor does with a frame."""
+        return ("leave", "change", "raise", "leave")[self.next("preprocess") & 3]
 
     def wants_clock(self) -> bool:
         """Tell whether the next time stamp is wanted."""
@@ -104,6 +117,18 @@ class RefusalError(Exception):
     """What the producer raises when it refuses a message."""
 
 
+class PreprocessorError(Exception):
+    """What a preprocessor raises."""
+
+
+def change(data: dict[str, Any], action: str) -> None:
+    """Do with a frame's dict what a preprocessor does."""
+    if action == "raise":
+        raise PreprocessorError
+    if action == "change":
+        data["x"] = 0.25
+
+
 class CoreRun:
     """What the core makes of a stream."""
 
@@ -118,7 +143,8 @@ class CoreRun:
         self.decoder.add_topic(mixed_codec())
         for topic_id in TOPIC_IDS[1:]:
             codec = make_codec(topic_id, FIELDS, WIRE)
-            codec.fused = topic_id != HANDLED_ID
+            codec.fused = topic_id not in (HANDLED_ID, PREPROCESSED_ID)
+            codec.preprocessor = self.preprocess if topic_id == PREPROCESSED_ID else None
             codec.reports_clock = topic_id == CLOCK_ID
             self.decoder.add_topic(codec)
         self.decoder.clock_is_due = choices.wants_clock()
@@ -178,14 +204,18 @@ class CoreRun:
         assert frame is not None
         action = self.choices.handle()
         self.events.append(("handle", action, frame))
-        if action == "publish":
-            data = self.decoder.load_pending()
-            assert repr(data) == repr(json.loads(frame))
-            self.decoder.publish_pending(data)
-        elif action == "finish":
+        if action == "finish":
+            assert repr(self.decoder.load_pending()) == repr(json.loads(frame))
             self.decoder.finish_handler()
         else:
             self.decoder.drop_pending(RuntimeError("the handler failed"))
+
+    def preprocess(self, data: dict[str, Any]) -> None:
+        assert self.decoder.pending == 1
+        self.check_sum()
+        action = self.choices.preprocess()
+        self.events.append(("preprocess", action, repr(data)))
+        change(data, action)
 
     def close(self) -> None:
         """End with a frame that is cut off, if there is one."""
@@ -273,6 +303,14 @@ class Account:
                 raise BadFrameError((DropReason.HANDLER, None))
             if action == "finish":
                 return
+        if topic_id == PREPROCESSED_ID:
+            action = self.choices.preprocess()
+            self.events.append(("preprocess", action, repr(data)))
+            try:
+                change(data, action)
+            except PreprocessorError:
+                raise BadFrameError((DropReason.HANDLER, None)) from None
+            frame = json.dumps(data).encode()
         twin = self.twins[topic_id]
         twin.decode_frame(frame)
         self.seq_nums[topic_id] += 1

@@ -42,6 +42,7 @@ class Stream:
         self.decoder.add_topic(mixed_codec())
         handled = make_codec(HANDLED_ID, [("x", "double", 1)], {"x": 1})
         handled.fused = False
+        handled.preprocessor = self.change
         self.decoder.add_topic(handled)
 
     def produce(self, *message: Any, witness: object = None) -> None:
@@ -53,6 +54,9 @@ class Stream:
     def nothing(self, *_: Any) -> None:
         pass
 
+    def change(self, data: dict[str, Any]) -> None:
+        data["x"] = 1.5
+
     def take(self, data: bytes) -> None:
         """Receive and process, as a protocol does."""
         for start in range(0, len(data), 200_000):
@@ -63,9 +67,7 @@ class Stream:
                 tail[:n] = chunk[:n]
                 self.buffer.buffer_updated(n)
                 chunk = chunk[n:]
-                while (state := self.decoder.process(self.buffer)) != DecoderState.NEED_MORE:
-                    assert state == DecoderState.NEED_HANDLER
-                    self.decoder.publish_pending({"x": 1.5})
+                assert self.decoder.process(self.buffer) == DecoderState.NEED_MORE
 
 
 def usual_frames() -> list[bytes]:

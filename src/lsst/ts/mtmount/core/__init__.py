@@ -7,6 +7,7 @@ There is no pure-Python fallback: a core that was not built is an error.
 try:
     from .arrays import ArrayFunctor, ScalarFunctor, member_names
     from .avro_record import Record
+    from .call_clock import CallClock
     from .codec import TopicCodec
     from .columns import ColumnDecoder
     from .decoder import FrameDecoder
@@ -33,6 +34,7 @@ __all__ = [
     "FRAME_UNDECODABLE",
     "FRAME_UNFINISHED",
     "ArrayFunctor",
+    "CallClock",
     "ColumnDecoder",
     "DecoderState",
     "DeliveryCounter",

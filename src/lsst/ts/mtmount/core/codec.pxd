@@ -24,6 +24,8 @@ cdef class TopicCodec:
     cdef readonly int64_t incomplete
     cdef public bint reports_clock
     cdef public bint accept_incomplete
+    cdef public object preprocessor
+    cdef public object description
     # What a decoder has to tell of members, see `_note_missing` and `_note_unknown`.
     cdef list news
     cdef NameTable _names

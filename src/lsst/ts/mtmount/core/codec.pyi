@@ -1,4 +1,4 @@
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
 from typing_extensions import disjoint_base
@@ -8,7 +8,9 @@ from .avro_record import Record
 @disjoint_base
 class TopicCodec:
     accept_incomplete: bool
+    description: object
     fused: bool
+    preprocessor: Callable[[dict[str, Any]], object] | None
     reports_clock: bool
     @property
     def topic_id(self) -> int: ...

@@ -36,7 +36,7 @@ from .topic_handler import (
     WritableTopic,
     check_result,
 )
-from .user_code_time import TIME_BUDGET, Describe, UserCodeTime
+from .user_code_time import TIME_BUDGET, UserCodeTime
 
 __all__ = ["TelemetryPipeline", "TelemetryTopic"]
 
@@ -113,8 +113,6 @@ class TelemetryPipeline:
         self._user_code = UserCodeTime(log)
         self._members = MemberReport(log)
         self._drops = DropReport(self.limited_log, strict=strict, on_drop=on_drop, dead_letter=dead_letter)
-        # Whom a frame that is dropped now was given to.
-        self._culprit = ""
         self._num_published_at_serve = 0
         self._deliveries = self._publisher.make_delivery_counter()
         self._decoder = FrameDecoder(
@@ -124,6 +122,8 @@ class TelemetryPipeline:
             on_unsupported=self._report_unsupported,
             on_unknown_member=self._members.note_unknown,
             on_missing_member=self._members.note_missing,
+            on_result=self._check_result,
+            calls=self._user_code,
         )
         if dead_letter is not None:
             self._decoder.max_reported = MAX_FRAME_LENGTH
@@ -131,8 +131,6 @@ class TelemetryPipeline:
         handlers: dict[int, Handler] = {}
         # What a standard handler has.
         self._standard: dict[int, tuple[TelemetryTopic, Mapping[str, Functor]]] = {}
-        # Of topics that need no more than that, and how it is called for people.
-        self._preprocessors: dict[int, tuple[Preprocessor, Describe]] = {}
         self._names = {topic.topic_id: topic.sal_topic for topic in sal.tma_interface.topics}
         for tma_topic in sal.tma_interface.topics:
             topic_id, sal_topic = tma_topic.topic_id, tma_topic.sal_topic
@@ -213,13 +211,7 @@ class TelemetryPipeline:
             return False
         deadline = time.monotonic() + TIME_BUDGET
         try:
-            while True:
-                self._pause = self._decoder.process(buffer, deadline)
-                if self._pause != DecoderState.NEED_HANDLER or not self._preprocess_pending():
-                    break
-                if self._user_code.is_spent:
-                    self._pause = DecoderState.YIELDED
-                    break
+            self._pause = self._decoder.process(buffer, deadline)
         except (KeyboardInterrupt, SystemExit):
             # Of a user's code. Where the event loop goes on all the same, so do the frames.
             self._pause = DecoderState.YIELDED
@@ -296,35 +288,14 @@ class TelemetryPipeline:
             self._drops.leave_callback(f"it raised {leaving!r}")
             return False
 
-    def _preprocess_pending(self) -> bool:
-        """Publish the pending frame by way of its preprocessor; false if that is not all it needs."""
-        codec = self._decoder.pending_codec
-        assert codec is not None
-        found = self._preprocessors.get(codec.topic_id)
-        if found is None:
-            return False
-        preprocessor, describe = found
-        self._user_code.begin(describe)
-        try:
-            data = self._decoder.load_pending()
-            result = preprocessor(data)
-            if result is not None:
-                check_result(result)
-                if isinstance(result, dict) and result is not data:
-                    self._user_code.warn_once(
-                        describe(), "returned a dict, which is ignored: expected that it changes its argument"
-                    )
-        # Not a cancellation of our task: it cannot come while we do not wait.
-        except BaseException as error:
-            self._drop_pending(error, describe())
-            if isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
-        else:
-            if self._decoder.pending_codec is codec:
-                self._decoder.publish_pending(data)
-        finally:
-            self._user_code.end()
-        return True
+    def _check_result(self, data: dict[str, Any], result: object) -> None:
+        """Look at what the present preprocessor has returned."""
+        check_result(result)
+        if isinstance(result, dict) and result is not data:
+            self._user_code.warn_once(
+                self._user_code.present,
+                "returned a dict, which is ignored: expected that it changes its argument",
+            )
 
     async def _handle_pending(self) -> None:
         """Give the pending frame to the handler that a user has put in place."""
@@ -340,18 +311,13 @@ class TelemetryPipeline:
         except BaseException as error:
             is_leaving = isinstance(error, KeyboardInterrupt | SystemExit)
             if is_leaving or not ends_us(error):
-                self._drop_pending(error, describe())
+                self._decoder.drop_pending(error)
             if ends_us(error):
                 raise
         else:
             self._decoder.finish_handler()
         finally:
             self._user_code.end()
-
-    def _drop_pending(self, error: BaseException, culprit: str) -> None:
-        self._culprit = culprit
-        self._decoder.drop_pending(error)
-        self._culprit = ""
 
     def _describe(self, topic_id: int, handler: Handler | None) -> str:
         """Name a topic's handler, or its preprocessor where it is the standard one, for people."""
@@ -370,19 +336,17 @@ class TelemetryPipeline:
     def _choose_path(self, topic_id: int, handler: Handler | None) -> None:
         """Have the decoder treat a topic as its handler, `None` if it has none, demands."""
         codec = self._codecs[topic_id]
-        self._preprocessors.pop(topic_id, None)
         if handler is None:
             if topic_id in self._decoder.codecs:
                 self._decoder.remove_topic(topic_id)
             return
-        codec.fused = False
+        is_fused, codec.preprocessor = False, None
         if self._is_standard(topic_id, handler):
             assert isinstance(handler, TelemetryTopicHandler)
-            if handler.preprocessor is None:
-                codec.fused = True
-            else:
-                describe = functools.partial(self._describe, topic_id, handler)
-                self._preprocessors[topic_id] = (handler.preprocessor, describe)
+            codec.preprocessor = handler.preprocessor
+            codec.description = functools.partial(self._describe, topic_id, handler)
+            is_fused = handler.preprocessor is None
+        codec.fused = is_fused
         self._decoder.add_topic(codec)
 
     def _report_unsupported(self, topic_id: int) -> None:
@@ -410,6 +374,8 @@ class TelemetryPipeline:
 
     def _report_drop(self, error: BaseException, frame: bytes) -> bool:
         """Tell of a dropped frame; return whether the decoder has to stop."""
+        # What is called now is what has failed, if the error is not one of ours.
+        culprit = self._user_code.present
         describe = "report of a dropped frame, or on_drop,".__str__
         if (
             isinstance(error, FrameError)
@@ -420,12 +386,12 @@ class TelemetryPipeline:
         if self._drops.has_callback:
             self._user_code.begin(describe)
             try:
-                self._drops.report(error, frame, self._culprit)
+                self._drops.report(error, frame, culprit)
             finally:
                 self._user_code.end()
         else:
             start = time.monotonic()
-            self._drops.report(error, frame, self._culprit)
+            self._drops.report(error, frame, culprit)
             # Log handlers are user code, too.
             self._user_code.add(time.monotonic() - start, describe)
         return self._drops.fatal_error is not None or self._user_code.is_spent

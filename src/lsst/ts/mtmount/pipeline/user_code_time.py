@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from ..core import CallClock
+
 __all__ = ["UserCodeTime"]
 
 #: After so much of it, the event loop gets its turn [seconds].
@@ -24,51 +26,38 @@ HUNG_INTERVAL = 60.0
 Describe = Callable[[], str]
 
 
-class UserCodeTime:
+class UserCodeTime(CallClock):
     """Adds up the time of calls, tells of slow ones, each once, and of one that hangs while it does.
 
-    A thread tells of the latter: the code may block the event loop. There is
-    none before the first call.
+    What is called is given as a `Describe`. A thread tells of what hangs: the code may block
+    the event loop. There is none before the first call.
     """
 
     def __init__(self, log: logging.Logger) -> None:
+        self.slow_call = SLOW_CALL
         self._log = log
-        self._spent = 0.0
         self._told: set[str] = set()
-        # When the present calls began, and what they call, the innermost last; read by the thread.
-        self._calls: list[tuple[float, Describe]] = []
         self._hang_told = -math.inf
         self._closed = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._watch, name="watch over user code", daemon=True)
 
     @property
     def is_spent(self) -> bool:
         """Whether the event loop should get its turn."""
-        return self._spent > TIME_BUDGET
+        return self.spent > TIME_BUDGET
 
-    def begin(self, describe: Describe) -> None:
-        """Note that a call begins."""
-        self._calls.append((time.monotonic(), describe))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._watch, name="watch over user code", daemon=True)
-            self._thread.start()
+    @property
+    def present(self) -> str:
+        """What is called now, the innermost call; empty if nothing is."""
+        return self.calls[-1][1]() if self.calls else ""
 
-    def end(self) -> None:
-        """Note that it has ended."""
-        start, describe = self._calls.pop()
-        seconds = time.monotonic() - start
-        self._spent += seconds
-        if seconds > SLOW_CALL:
-            self._warn_of_slow_call(seconds, describe)
+    def note_first_call(self) -> None:
+        """Start the thread."""
+        self._thread.start()
 
-    def add(self, seconds: float, describe: Describe) -> None:
-        """Note that a call took some time [seconds]."""
-        self._spent += seconds
-        if seconds > SLOW_CALL:
-            self._warn_of_slow_call(seconds, describe)
-
-    def _warn_of_slow_call(self, seconds: float, describe: Describe) -> None:
-        self.warn_once(describe(), f"took {seconds:.3g} s for one frame; meanwhile no telemetry is read")
+    def note_slow_call(self, seconds: float, what: Describe) -> None:
+        """Warn of it."""
+        self.warn_once(what(), f"took {seconds:.3g} s for one frame; meanwhile no telemetry is read")
 
     def warn_once(self, name: str, text: str) -> None:
         """Log a warning about what is called, unless there was one already."""
@@ -78,7 +67,7 @@ class UserCodeTime:
 
     def reset(self) -> None:
         """Begin anew, because the event loop had its turn."""
-        self._spent = 0.0
+        self.spent = 0.0
 
     def close(self) -> None:
         """End the thread."""
@@ -87,7 +76,7 @@ class UserCodeTime:
     def _watch(self) -> None:
         while not self._closed.wait(HUNG_CALL / 2):
             now = time.monotonic()
-            for start, describe in self._calls[-1:]:
+            for start, describe in self.calls[-1:]:
                 if now - start >= HUNG_CALL and now - self._hang_told >= HUNG_INTERVAL:
                     self._hang_told = now
                     self._log.warning(
