@@ -39,10 +39,11 @@ def test_systemd_accepts_the_unit() -> None:
 def test_the_container_starts_a_program_that_there_is() -> None:
     """Building an image needs a container engine; what it names is compared with the project."""
     project = tomllib.loads((PACKAGING.parent / "pyproject.toml").read_text())["project"]
-    steps = dict(re.findall(r"^([A-Z]+) (.*)$", CONTAINER.read_text(), re.MULTILINE))
+    recipe = CONTAINER.read_text()
+    steps = dict(re.findall(r"^([A-Z]+) (.*)$", recipe, re.MULTILINE))
     (program,) = json.loads(steps["ENTRYPOINT"])
     assert program in project["scripts"]
-    found = re.search(r"'([\w-]+)\[([\w,]+)\]'", steps["RUN"])
+    found = re.search(r"'([\w-]+)\[([\w,]+)\]'", recipe)
     assert found
     assert found[1] == project["name"]
     assert set(found[2].split(",")) <= set(project["optional-dependencies"])
