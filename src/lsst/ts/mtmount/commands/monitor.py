@@ -31,6 +31,7 @@ from ..sal.settings import KafkaSettings, SettingsError
 from ..tma_interface import (
     TmaInterfaceError,
     choose_tma_interface,
+    describe_choice,
     load_packaged_tma_interface,
     log_choice,
 )
@@ -249,8 +250,11 @@ def monitor(
             LiveConsumer(settings, [prefix + name for name in selection.topics], log)
         )
         tma_interface = choose_tma_interface(args.tma_interface)
-        if tma_interface != load_packaged_tma_interface():
-            # Scripts read what is said otherwise.
+        if has_screen and tma_interface == load_packaged_tma_interface():
+            # The rows of the screen are for what is no matter of course: above it, this can be read later.
+            with contextlib.suppress(OSError):
+                print(*(line for _, line in describe_choice(tma_interface)), sep="\n", file=sys.stderr)
+        else:
             log_choice(tma_interface, log)
         state = MonitorState(selection, prefix, time.monotonic(), tma_interface)
         duration = args.duration
