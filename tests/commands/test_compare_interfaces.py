@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 
 from lsst.ts.mtmount.commands.compare_interfaces import main
+from lsst.ts.mtmount.core import FrameError, Record
+from lsst.ts.mtmount.pipeline.topic_fields import choose_fields, make_codec
+from lsst.ts.mtmount.sal.fields import AVRO_TYPES
 from lsst.ts.mtmount.tma_interface import TmaInterface, TmaTopic, format_table, load_packaged_tma_interface
 from lsst.ts.mtmount.tools.interface_comparison import live as live_module
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
@@ -265,6 +269,79 @@ async def test_live_frames_that_lose(
         (difference["kind"], difference["what"], difference["is_loss"])
         for difference in differences
         if difference["topic"] == "azimuth"
+    ]
+
+
+DROPPED = "1 frames are dropped"
+
+
+@pytest.mark.parametrize(
+    ("sal_type", "value", "what", "effect"),
+    [
+        ("int", 2**31, "that int does not hold", DROPPED),
+        ("int", -(2**31) - 1, "that int does not hold", DROPPED),
+        ("short", 1e300, "that short does not hold", DROPPED),
+        ("int", math.nan, "that int does not hold", DROPPED),
+        ("long long", 2**63, "that long long does not hold", DROPPED),
+        ("long long", -math.inf, "that long long does not hold", DROPPED),
+        ("unsigned int", -(2.0**64), "that unsigned int does not hold", DROPPED),
+        ("double", 10**400, "that double does not hold", DROPPED),
+        ("float", -(10**400), "that float does not hold", DROPPED),
+        ("int", 1.5, "that are not whole, as int is", "the decimals are cut off"),
+        ("int", 2**31 - 0.5, "that are not whole, as int is", "the decimals are cut off"),
+        ("int", -(2**31), None, None),
+        ("long long", 2**63 - 1, None, None),
+        ("long long", 7.0, None, None),
+        ("boolean", 10**400, None, None),
+        ("double", math.inf, None, None),
+    ],
+)
+async def test_live_numbers_that_a_type_does_not_hold(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    sal_type: str,
+    value: float,
+    what: str | None,
+    effect: str | None,
+) -> None:
+    """They are told, as the client takes them."""
+    name = "actualTorque"
+    azimuth = PACKAGED.by_name["azimuth"]
+    topic = replace(
+        azimuth,
+        members=tuple(
+            replace(member, sal_type=sal_type) if member.name == name else member
+            for member in azimuth.members
+        ),
+    )
+    taken = write_changed(tmp_path / "a.csv", "azimuth", members=topic.members)
+    frames = [make_frame(**{name: value}), make_frame()]
+    if AVRO_TYPES[sal_type] in ("int", "long"):
+        frames[1] = make_frame(**{name: 1})
+    async with serve(*frames) as live:
+        _, differences = await asyncio.to_thread(compare, capsys, live, taken)
+    found = [
+        (difference["what"], difference["effect"])
+        for difference in differences
+        if difference["topic"] == "azimuth" and difference["kind"] == "type" and difference["is_loss"]
+    ]
+    assert found == ([(f"has values of {name} {what}, in 1 of 2 frames", effect)] if what else [])
+    fields = [(field, AVRO_TYPES[members[0].sal_type or ""], 1) for field, members in topic.fields.items()]
+    record = Record(fields, schema_id=None, rev_code="", origin=0)
+    codec = make_codec(topic, "", record, choose_fields(topic, record))
+    with pytest.raises(FrameError) if effect == DROPPED else nullcontext():
+        codec.decode_frame(frames[0].rstrip())
+
+
+async def test_live_numbers_that_sals_type_does_not_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    names = PACKAGED.by_name["encoder"].by_name
+    frame = {"topicID": PACKAGED.by_name["encoder"].topic_id, **dict.fromkeys(names, 1)}
+    name = "encoderHeadReadReferenceAZ4"
+    async with serve(json.dumps(frame | {name: 2**63}).encode() + b"\r\n") as live:
+        status, differences = await asyncio.to_thread(compare, capsys, live, "sal:packaged")
+    assert status == 1
+    assert f"has values of {name} that long long does not hold, in 1 of 1 frames" in [
+        difference["what"] for difference in differences
     ]
 
 

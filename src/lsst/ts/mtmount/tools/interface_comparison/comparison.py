@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...sal.interface_differences import compare_sal, compare_tma_with_sal
+from ...sal.interface_differences import compare_sal, compare_tma_with_sal, fit_tma_to_sal
 from ...tma_interface import Difference, compare_tma_interfaces
 from .sources import Source
 
@@ -49,8 +49,8 @@ def compare_sources(sources: Sequence[Source]) -> list[Comparison]:
         else:
             found = list(compare_tma_interfaces(first.tma, source.tma))
         if first.tma is not None and first.look is not None:
-            # To compare with SAL alone, the map has what was seen.
-            taken = source.tma or first.tma
+            # To compare with SAL alone, the map has what was seen, in SAL's fields.
+            taken = source.tma or fit_tma_to_sal(first.tma, source.sal.values())
             found = [*first.look.compare(first.tma, taken), *first.look.excuse(found, taken)]
         comparisons.append(Comparison(first.name, source.name, tuple(found)))
     return comparisons

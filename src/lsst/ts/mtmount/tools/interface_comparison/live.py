@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
+from ...sal.fields import AVRO_TYPES
 from ...tma_interface import (
     TICK_MS,
     Difference,
@@ -34,6 +38,11 @@ MAX_QUOTED = 60
 
 CONNECTION_TIMEOUT = 10.0
 
+#: The first whole number that is too large, by Avro type.
+INTEGER_LIMITS = {"int": 2**31, "long": 2**63}
+
+MAX_DOUBLE = int(sys.float_info.max)
+
 
 @dataclass
 class SeenMember:
@@ -43,6 +52,9 @@ class SeenMember:
     num_nulls: int = 0
     num_bad: int = 0  #: Frames with a value that no type takes
     is_boolean: bool = True  #: Were all values booleans?
+    #: Frames with a number that a record's number does not hold, by its Avro type.
+    num_beyond: Counter[str] = field(default_factory=Counter)
+    num_decimals: int = 0  #: Frames with a number that is not whole
 
     def take(self, value: object) -> None:
         """Take the value of one frame."""
@@ -50,6 +62,34 @@ class SeenMember:
         self.num_nulls += value is None
         self.num_bad += isinstance(value, str | list | dict)
         self.is_boolean &= isinstance(value, bool)
+        if isinstance(value, int | float):
+            for avro_type, limit in INTEGER_LIMITS.items():
+                # As the client does it: decimals are cut off, and a not-a-number is beyond both.
+                self.num_beyond[avro_type] += not -limit - 1 < value < limit
+            self.num_decimals += isinstance(value, float) and math.isfinite(value) and value % 1 != 0
+        if isinstance(value, int) and abs(value) > MAX_DOUBLE:
+            self.num_beyond.update(("double", "float"))
+
+    def list_faults(self, name: str, sal_type: str | None, is_array: bool) -> Iterator[tuple[str, int, str]]:
+        """Yield what a client does not take as it is, in how many frames, and the effect."""
+        # Null leaves a scalar as it is.
+        if num_bad := self.num_bad + is_array * self.num_nulls:
+            yield f"has values of {name} that no type takes", num_bad, f"{num_bad} frames are dropped"
+        if sal_type is None:
+            return
+        avro_type = AVRO_TYPES[sal_type]
+        if num_beyond := self.num_beyond[avro_type]:
+            yield (
+                f"has values of {name} that {sal_type} does not hold",
+                num_beyond,
+                (f"{num_beyond} frames are dropped"),
+            )
+        if avro_type in INTEGER_LIMITS and self.num_decimals:
+            yield (
+                f"has values of {name} that are not whole, as {sal_type} is",
+                self.num_decimals,
+                ("the decimals are cut off"),
+            )
 
 
 class SeenTopic:
@@ -158,14 +198,12 @@ class Look:
                         "member",
                         member_name,
                     )
-                # Null leaves a scalar as it is.
                 is_array = len(used.fields[known.field]) > 1
-                if num_bad := member.num_bad + is_array * member.num_nulls:
+                for what, count, effect in member.list_faults(member_name, known.sal_type, is_array):
                     yield Difference(
                         name,
-                        f"has values of {member_name} that no type takes, in {num_bad} of "
-                        f"{seen.num_frames} frames",
-                        f"{num_bad} frames are dropped",
+                        f"{what}, in {count} of {seen.num_frames} frames",
+                        effect,
                         True,
                         "type",
                         member_name,
