@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
 from lsst.ts.mtmount.sal.schema_registry import SchemaRegistry
-from lsst.ts.mtmount.tma_interface import TmaInterface, load_packaged_tma_interface
+from lsst.ts.mtmount.tma_interface import TmaInterface, TmaMember, load_packaged_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
@@ -185,7 +185,9 @@ async def test_another_publisher_is_told(
 
 
 @pytest.mark.parametrize("accepts_incomplete", [False, True])
-async def test_a_tma_that_has_changed_is_told(sal_environment: str, accepts_incomplete: bool) -> None:
+async def test_a_tma_that_has_changed_is_told(
+    sal_environment: str, record_fault: RecordFault, accepts_incomplete: bool
+) -> None:
     packaged = load_packaged_tma_interface()
     azimuth = packaged.by_name["azimuth"]
     kept = tuple(member for member in azimuth.members if not member.name.startswith("actualTorque"))
@@ -199,6 +201,20 @@ async def test_a_tma_that_has_changed_is_told(sal_environment: str, accepts_inco
     assert "lack actualTorque, actualTorqueTimestamp" in found
     assert result.exit_status == 1 or accepts_incomplete
     assert "frames of elevation" not in result.found
+    option = " (with `--accept-incomplete`)" if accepts_incomplete else ""
+    record_fault(f"the TMA sends a topic without a member{option}", result, "frames of azimuth")
+
+
+async def test_members_that_a_tma_has_got_are_told(sal_environment: str, record_fault: RecordFault) -> None:
+    packaged = load_packaged_tma_interface()
+    azimuth = packaged.by_name["azimuth"]
+    changed = dataclasses.replace(azimuth, members=(*azimuth.members, TmaMember("windLoad", "windLoad")))
+    sent = TmaInterface((changed, *(topic for topic in packaged.topics if topic is not azimuth)))
+    async with TmaSimulator(interface=sent) as simulator:
+        result = await check(simulator.port)
+    assert result.found["frames of azimuth"] == ("warning", "also have windLoad")
+    assert result.exit_status == 0
+    record_fault("the TMA sends a topic with a member more", result, "frames of azimuth")
 
 
 async def test_frames_are_decoded_by_the_interface_in_use(sal_environment: str) -> None:
