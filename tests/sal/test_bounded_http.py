@@ -125,7 +125,8 @@ def test_time_is_bounded(send: Callable[[], Iterable[bytes]]) -> None:
 def test_bytes_are_bounded(send: Callable[[], Iterable[bytes]]) -> None:
     with server(send) as url:
         error, peak = ask(url, timeout=60.0)
-    assert f"over {MAX_RESPONSE} bytes" in str(error)
+    # From Python 3.14 on, http.client counts headers by itself, and reads a huge length piece by piece.
+    assert re.search(rf"over {MAX_RESPONSE} bytes|got more than 100 |the answer was cut off", str(error))
     assert peak < 5 * MAX_RESPONSE
 
 
