@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lsst.ts.mtmount.core import Record
+from lsst.ts.mtmount.pipeline.topic_fields import choose_fields, make_codec
 from lsst.ts.mtmount.tma_interface import (
     TmaInterface,
     TmaInterfaceError,
@@ -97,3 +99,22 @@ def test_other_columns_are_refused(path: Path) -> None:
 def test_elements_of_a_field_have_one_type() -> None:
     with pytest.raises(TmaInterfaceError, match="one type for all elements of a"):
         TmaTopic(6, "azimuth", 50, (TmaMember("a1", "a", 0, "int"), TmaMember("a2", "a", 1, "double")))
+
+
+def test_empty_lines_are_no_rows(path: Path) -> None:
+    text = HEADER + "6,azimuth,50,timestamp,1,double,timestamp\n"
+    assert load(path, text + "\n\r\n") == load(path, text)
+
+
+def test_every_name_that_is_taken_is_one_that_a_client_can_use(path: Path) -> None:
+    stamp = "6,azimuth,50,timestamp,1,double,timestamp\n"
+    name = "x" * 127
+    interface = load(path, f"{HEADER}{stamp}6,azimuth,50,{name},1,double,{name}\n")
+    (topic,) = interface.topics
+    record = Record([(name, "double", 1), ("timestamp", "double", 1)], schema_id=None, rev_code="", origin=0)
+    codec = make_codec(topic, "", record, choose_fields(topic, record))
+    codec.decode_frame(b'{"topicID": 6, "timestamp": 1.5, "%s": 2.5}' % name.encode())
+    assert record.get_field(name) == 2.5
+    name += "x"
+    with pytest.raises(TmaInterfaceError, match="expected a member name of up to 127 letters"):
+        load(path, f"{HEADER}{stamp}6,azimuth,50,{name},1,double,{name}\n")

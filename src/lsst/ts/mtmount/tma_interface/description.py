@@ -47,8 +47,8 @@ MAX_PERIOD_MS = 3_600_000
 
 MAX_TOPIC_ID = 2**31 - 1
 
-# What Avro allows for the name of a field.
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+# What Avro allows for the name of a field, as far as a codec finds it in frames.
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}", re.ASCII)
 
 
 class TmaInterfaceError(ValueError):
@@ -183,7 +183,7 @@ def check_name(what: str, name: str) -> None:
     """Raise `TmaInterfaceError` if this cannot be the name of a topic, field or member."""
     if not NAME.fullmatch(name):
         raise TmaInterfaceError(
-            f"expected a {what} name of up to 128 letters, digits and underscores, got {name[:200]!r}"
+            f"expected a {what} name of up to 127 letters, digits and underscores, got {name[:200]!r}"
         )
 
 

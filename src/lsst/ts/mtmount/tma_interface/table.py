@@ -30,7 +30,8 @@ def parse_table(text: str, source: str) -> TmaInterface:
     try:
         if (header := tuple(next(rows, ()))) != COLUMNS:
             raise TmaInterfaceError(f"expected the columns {HEADER}, got {','.join(header)[:200]!r}")
-        for row in rows:
+        # A text editor may leave an empty line at the end.
+        for row in filter(None, rows):
             topic_id, sal_topic, period_ms, members = _parse_row(row)
             topics.setdefault((topic_id, sal_topic, period_ms), []).extend(members)
         interface = TmaInterface(
