@@ -542,9 +542,7 @@ cdef class FrameDecoder:
         except Exception as error:
             text = str(error)
             # By its name, so that the core needs no Kafka library.
-            is_forbidden = "TOPIC_AUTHORIZATION_FAILED" in text
-            reason = DropReason.NOT_AUTHORIZED if is_forbidden else DropReason.REFUSED
-            refusal = FrameError(reason, text, topic_id=codec.topic_id)
+            refusal = FrameError(DropReason.of_refusal(text), text, topic_id=codec.topic_id)
             refusal.__cause__ = error
             self._drop(refusal, frame, length)
             return True

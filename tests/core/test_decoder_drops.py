@@ -83,14 +83,23 @@ def test_how_much_is_reported(max_reported: int) -> None:
     assert heads == [bad[:max_reported], too_long[: min(max_reported, 200)], bad[:max_reported]]
 
 
-def test_refused_frame_is_reported() -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("no", DropReason.REFUSED),
+        ("KafkaError{code=TOPIC_AUTHORIZATION_FAILED,val=29}", DropReason.NOT_AUTHORIZED),
+        ("KafkaError{code=_UNKNOWN_TOPIC,val=-188}", DropReason.NO_KAFKA_TOPIC),
+        ("KafkaError{code=_UNKNOWN_PARTITION,val=-190}", DropReason.NO_KAFKA_TOPIC),
+    ],
+)
+def test_refused_frame_is_reported(text: str, reason: DropReason) -> None:
     recorder = Recorder()
     recorder.decoder.max_reported = LIMIT
-    recorder.refusal = RuntimeError("no")
+    recorder.refusal = RuntimeError(text)
     recorder.process(mixed_frame() + b"\r\n")
     ((error, frame),) = recorder.drops
     assert isinstance(error, FrameError)
-    assert error.reason is DropReason.REFUSED
+    assert error.reason is reason
     assert frame == mixed_frame()
     recorder.check_sum()
 

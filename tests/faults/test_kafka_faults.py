@@ -15,11 +15,12 @@ from typing import Any
 
 import psutil
 import pytest
+from confluent_kafka.admin import AdminClient
 
-from lsst.ts.mtmount import TelemetryClient
+from lsst.ts.mtmount import DropReason, TelemetryClient
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
-from ..integration.kafka import KafkaCluster, SmallDisk, create_topic, find_leader
+from ..integration.kafka import KafkaCluster, SmallDisk, create_topic, find_leader, read_topic
 from .client import ClientProgram, run_client, wait_until
 from .conftest import LeadTo
 from .outcome import RecordOutcome
@@ -243,6 +244,46 @@ async def test_outage_beyond_the_message_timeout(
         sent=simulator.frames_sent,
         found=found,
         seconds=seconds,
+    )
+
+
+async def test_topic_deleted_and_made_again(
+    broker: KafkaCluster,
+    lead_to: LeadTo,
+    record_outcome: RecordOutcome,
+    caplog: pytest.LogCaptureFixture,
+    subname: str,
+    tmp_path: Path,
+) -> None:
+    settings = {"topic.metadata.propagation.max.ms": 1000, "topic.metadata.refresh.interval.ms": 500}
+    environment = lead_to(broker, settings)
+    topic = f"lsst.{subname}.MTMount.azimuth"
+    dead_letters = tmp_path / "dead"
+    admin = AdminClient({"bootstrap.servers": broker.environment(subname)["LSST_KAFKA_BROKER_ADDR"]})
+    async with (
+        TmaSimulator(rate=1) as simulator,
+        run_client(simulator.port, dead_letter=dead_letters) as client,
+    ):
+        await run_seconds(client, 1, 1)
+        await asyncio.to_thread(lambda: admin.delete_topics([topic])[topic].result(30))
+        await wait_until(lambda: client.counters.dropped[DropReason.NO_KAFKA_TOPIC] > 10)
+        await asyncio.to_thread(create_topic, broker, topic)
+        await wait_until(lambda: len(read_topic(broker, topic)) > 10)
+        await end_telemetry(simulator, client)
+    # Frames of other topics go on, and none is blamed.
+    assert client.counters.total_dropped == client.counters.dropped[DropReason.NO_KAFKA_TOPIC]
+    assert dead_letters.read_bytes() == b""
+    lines = [line for line in caplog.messages if topic in line and "has no topic" in line]
+    assert lines == [
+        f"Kafka has no topic {topic} any more: messages are not delivered until it is made again"
+    ]
+    found = await asyncio.to_thread(read_back, environment)
+    record_outcome(
+        "a topic deleted, and made again",
+        "told, counted; not in the dead-letter file; goes on",
+        client.counters,
+        sent=simulator.frames_sent,
+        found=found,
     )
 
 

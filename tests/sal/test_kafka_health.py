@@ -90,6 +90,20 @@ def test_a_missing_permission_is_named(health: KafkaHealth, caplog: pytest.LogCa
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 
 
+@pytest.mark.parametrize(
+    "code",
+    [KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART],
+)
+def test_a_missing_topic_is_named(health: KafkaHealth, caplog: pytest.LogCaptureFixture, code: int) -> None:
+    message: Any = types.SimpleNamespace(topic=lambda: "lsst.sal.MTMount.azimuth")
+    for _ in range(10):
+        health.report_failure(KafkaError(code), message)
+    assert caplog.messages == [
+        "Kafka has no topic lsst.sal.MTMount.azimuth any more: "
+        "messages are not delivered until it is made again"
+    ]
+
+
 def test_what_kafka_says_is_redacted_and_escaped(
     health: KafkaHealth, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -20,7 +20,17 @@ class DropReason(enum.StrEnum):
     HANDLER = "handler failed"
     REFUSED = "refused by the producer"
     NOT_AUTHORIZED = "not authorized by Kafka"
+    NO_KAFKA_TOPIC = "no such Kafka topic"
     CLOSED = "client closed"
+
+    @classmethod
+    def of_refusal(cls, text: str) -> "DropReason":
+        """Return why the producer refused a message, by the name of Kafka's error in its text."""
+        if "TOPIC_AUTHORIZATION_FAILED" in text:
+            return cls.NOT_AUTHORIZED
+        if "_UNKNOWN_TOPIC" in text or "_UNKNOWN_PARTITION" in text:
+            return cls.NO_KAFKA_TOPIC
+        return cls.REFUSED
 
 
 class FrameError(ValueError):

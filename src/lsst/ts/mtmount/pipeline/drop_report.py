@@ -21,6 +21,9 @@ UNDECODABLE = frozenset(
     }
 )
 
+#: Reasons that keep out all frames of a topic, good ones.
+KAFKA_REASONS = frozenset({DropReason.NOT_AUTHORIZED, DropReason.NO_KAFKA_TOPIC})
+
 #: How much of a dropped frame is logged, and handed to the drop callback [bytes].
 HEAD_LENGTH = 200
 
@@ -66,8 +69,8 @@ class DropReport:
             reason, text = error.reason, str(error)
         else:
             reason, text = DropReason.HANDLER, f"{DropReason.HANDLER}: {culprit}: {describe_error(error)}"
-        # A frame that Kafka's permissions keep out is not a bad frame: the permission was logged.
-        if reason is not DropReason.NOT_AUTHORIZED:
+        # A frame that Kafka keeps out, as all of its topic, is not a bad frame: its health was logged.
+        if reason not in KAFKA_REASONS:
             self._limited_log.log(
                 f"Dropped a frame, {reason}",
                 logging.WARNING,

@@ -377,12 +377,12 @@ class TelemetryPipeline:
         # What is called now is what has failed, if the error is not one of ours.
         culprit = self._user_code.present
         describe = "report of a dropped frame, or on_drop,".__str__
-        if (
-            isinstance(error, FrameError)
-            and error.reason is DropReason.NOT_AUTHORIZED
-            and error.topic_id is not None
-        ):
-            self._publisher.health.report_missing_permission(self._codecs[error.topic_id].kafka_topic)
+        if isinstance(error, FrameError) and error.topic_id is not None:
+            health = self._publisher.health
+            if error.reason is DropReason.NOT_AUTHORIZED:
+                health.report_missing_permission(self._codecs[error.topic_id].kafka_topic)
+            elif error.reason is DropReason.NO_KAFKA_TOPIC:
+                health.report_missing_topic(self._codecs[error.topic_id].kafka_topic)
         if self._drops.has_callback:
             self._user_code.begin(describe)
             try:

@@ -20,8 +20,8 @@ STALL_TIME = 5.0
 #: and again after each such interval [s].
 STALL_INTERVAL = 30.0
 
-#: How often a missing permission is logged again, for each topic [s].
-PERMISSION_INTERVAL = 60.0
+#: How often a missing permission or topic is logged again, for each topic [s].
+TOPIC_INTERVAL = 60.0
 
 #: Kafka's answers to a client that lacks a permission, and what that is.
 MISSING_PERMISSIONS = {
@@ -29,9 +29,16 @@ MISSING_PERMISSIONS = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "IDEMPOTENT_WRITE",
 }
 
+#: Errors of messages for a topic that is gone, or has lost the partition that is written.
+MISSING_TOPIC = (
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
+
 
 class KafkaHealth:
-    """Log failed deliveries, errors, missing permissions, and stalls with their end.
+    """Log failed deliveries, errors, missing permissions and topics, and stalls with their end.
 
     Parameters
     ----------
@@ -57,8 +64,8 @@ class KafkaHealth:
         self.fatal_error: KafkaError | None = None
         self.missing_permission: str | None = None
         self.limited_log = RateLimitedLog(log)
-        # Each topic is named once in a while, also if all are forbidden.
-        self._permission_log = RateLimitedLog(log, max_lines=1, interval=PERMISSION_INTERVAL)
+        # Each topic is named once in a while, also if all are forbidden or gone.
+        self._topic_log = RateLimitedLog(log, max_lines=1, interval=TOPIC_INTERVAL)
         self._log = log
         self._settings = settings
         self._clock = clock
@@ -109,6 +116,9 @@ class KafkaHealth:
         if error.code() in MISSING_PERMISSIONS:
             self.report_missing_permission(topic, MISSING_PERMISSIONS[error.code()])
             return
+        if error.code() in MISSING_TOPIC:
+            self.report_missing_topic(topic)
+            return
         self.limited_log.log(
             "delivery failed",
             logging.ERROR,
@@ -118,16 +128,24 @@ class KafkaHealth:
     def report_missing_permission(self, topic: str, operation: str = "WRITE") -> None:
         """Log that a message was refused for want of a permission."""
         self.missing_permission = f"{operation} to {topic} for {self._settings.principal}"
-        self._permission_log.log(
+        self._topic_log.log(
             f"{operation} to {topic} is not authorized",
             logging.ERROR,
             self._show(f"Kafka does not authorize {self.missing_permission}: messages are not delivered"),
         )
 
+    def report_missing_topic(self, topic: str) -> None:
+        """Log that a message was refused because its topic is gone."""
+        self._topic_log.log(
+            f"{topic} is missing",
+            logging.ERROR,
+            f"Kafka has no topic {topic} any more: messages are not delivered until it is made again",
+        )
+
     def flush(self, *, force: bool = False) -> None:
         """Log how many lines were left out; with ``force`` also of intervals that have not ended."""
         self.limited_log.flush(force=force)
-        self._permission_log.flush(force=force)
+        self._topic_log.flush(force=force)
 
     def report_error(self, error: KafkaError) -> None:
         """Log an error that concerns no single message."""
