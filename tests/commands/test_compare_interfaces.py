@@ -232,11 +232,14 @@ async def test_live_without_frames(capsys: pytest.CaptureFixture[str], line: byt
     assert "within" not in output.err
 
 
-async def test_live_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    async with serve(closes=False) as live:
-        status = await asyncio.to_thread(main, [live, "tma:packaged", "--duration", "0.2"])
+@pytest.mark.parametrize(
+    ("line", "reason"), [(b"", "none came"), (b"x\n" * 1000, "bytes without the end of a frame came")]
+)
+async def test_live_silent(capsys: pytest.CaptureFixture[str], line: bytes, reason: str) -> None:
+    async with serve(line, closes=False) as live:
+        status = await asyncio.to_thread(main, [live, "tma:packaged", "--duration", "0.5"])
     assert status == 2
-    assert "got none: none came within 0.2 s" in capsys.readouterr().err
+    assert f"got none: {reason} within 0.5 s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

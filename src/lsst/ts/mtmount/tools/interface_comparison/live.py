@@ -132,6 +132,7 @@ class Look:
     num_bad: int = 0  #: Frames that could not be understood
     num_beyond: int = 0  #: Frames of topics above the bound
     is_closed: bool = False  #: Did the TMA close the connection?
+    is_cut: bool = False  #: Were there bytes of a frame that had not ended?
     topics: dict[int, SeenTopic] = field(default_factory=dict)  #: By topic ID
 
     def take(self, frame: bytes) -> None:
@@ -226,7 +227,7 @@ async def listen(host: str, port: int, duration: float, known: TmaInterface) -> 
             while True:
                 look.take(await reader.readuntil(LINE_TERMINATOR))
     except TimeoutError:
-        pass
+        look.is_cut = await _has_bytes(reader)
     except (asyncio.IncompleteReadError, ConnectionError):
         look.is_closed = True
     except asyncio.LimitOverrunError:
@@ -236,11 +237,21 @@ async def listen(host: str, port: int, duration: float, known: TmaInterface) -> 
     look.duration = time.monotonic() - start
     remarks = tuple(look.list_remarks(duration))
     if not look.topics:
-        within = () if look.is_closed else (f"none came within {duration:g} s",)
+        came = "bytes without the end of a frame came" if look.is_cut else "none came"
+        within = () if look.is_closed else (f"{came} within {duration:g} s",)
         reasons = "; ".join((*remarks, *(() if remarks else within)))
         raise TmaInterfaceError(f"{source}: expected frames of topics, got none: {reasons}")
     topics = tuple(_make_topic(topic_id, topic, known) for topic_id, topic in look.topics.items())
     return TmaInterface(topics, source, remarks), look
+
+
+async def _has_bytes(reader: asyncio.StreamReader) -> bool:
+    """Return whether there are bytes that can be read without waiting."""
+    try:
+        async with asyncio.timeout(0):
+            return bool(await reader.read(1))
+    except (TimeoutError, ConnectionError):
+        return False
 
 
 def _make_topic(topic_id: int, seen: SeenTopic, interface: TmaInterface) -> TmaTopic:
