@@ -380,8 +380,13 @@ class Client:
 
     def _begin_close(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run what sets ``done_task`` done in a task; anew, if that was cancelled before its first step."""
+
+        def begin_again(_: asyncio.Task[None]) -> None:
+            if not self.done_task.done():
+                self._begin_close(close)
+
         self._close_task = asyncio.create_task(close())
-        self._close_task.add_done_callback(lambda _: self.done_task.done() or self._begin_close(close))
+        self._close_task.add_done_callback(begin_again)
 
     async def _wait_for_close(self) -> None:
         """Wait for the task that closes; it does not wait for a connect callback that calls this."""
