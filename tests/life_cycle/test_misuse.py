@@ -9,7 +9,7 @@ import re
 import signal
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from multiprocessing.synchronize import Event
 from typing import Any
 
@@ -77,14 +77,9 @@ async def test_an_error_of_a_handler_costs_a_frame(
     async with TelemetryClient("127.0.0.1", tma.port) as client:
         client.topic_handlers[AZIMUTH] = fail
         await tma.send(golden_frame("azimuth"), golden_frame("elevation"))
-        if error is GeneratorExit:
-            # It is how a coroutine ends that nobody runs again: it ends the read loop, which is told.
-            await end_of(client)
-            assert "The read loop failed" in caplog.text
-        else:
-            await wait_for(lambda: client.counters.published == 1)
-            assert client.counters.dropped[DropReason.HANDLER] == 1
-            assert "fail of topic azimuth" in caplog.text
+        await wait_for(lambda: client.counters.published == 1)
+        assert client.counters.dropped[DropReason.HANDLER] == 1
+        assert "fail of topic azimuth" in caplog.text
     assert_ended(client)
 
 
@@ -293,6 +288,84 @@ async def test_a_preprocessor_that_replaces_things(
         assert caplog.text.count("returned a dict, which is ignored") == (how == "return")
 
 
+async def test_a_handler_in_two_places_is_followed_in_both(tma: ScriptedTma, sal_environment: str) -> None:
+    seen: list[dict[str, Any]] = []
+    async with (
+        TelemetryClient("127.0.0.1", tma.port) as client,
+        ScriptedTma() as other_tma,
+        TelemetryClient("127.0.0.1", other_tma.port) as other,
+    ):
+        handler = client.topic_handlers[AZIMUTH]
+        assert isinstance(handler, TelemetryTopicHandler)
+        client.topic_handlers[TelemetryTopicId.elevation] = other.topic_handlers[AZIMUTH] = handler
+        handler.preprocessor = seen.append
+        await tma.send(golden_frame("azimuth"))
+        await wait_for(lambda: client.counters.published == 1)
+        assert len(seen) == 1
+
+
+@pytest.mark.parametrize("how", ["preprocess", "field_dict"])
+async def test_a_standard_handler_does_what_is_asked_of_it(
+    tma: ScriptedTma, sal_environment: str, how: str
+) -> None:
+    """It is not called on the fast path: what cannot be noticed there is refused."""
+    seen: list[dict[str, Any]] = []
+    async with TelemetryClient("127.0.0.1", tma.port) as client:
+        handler = client.topic_handlers[AZIMUTH]
+        assert isinstance(handler, TelemetryTopicHandler)
+        if how == "preprocess":
+            handler.preprocess = seen.append  # type: ignore[method-assign,assignment]
+        else:
+            with pytest.raises(TypeError):
+                del handler.field_dict["actualPosition"]  # type: ignore[attr-defined]
+        await tma.send(golden_frame("azimuth"))
+        await wait_for(lambda: client.counters.frames == 1 and not client.counters.pending)
+        assert len(seen) == (how == "preprocess")
+
+
+def generate(data: dict[str, Any]) -> Iterator[None]:
+    yield
+
+
+async def generate_later(data: dict[str, Any]) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("preprocessor", [generate, generate_later])
+async def test_a_preprocessor_that_nobody_would_run_is_refused(
+    tma: ScriptedTma,
+    sal_environment: str,
+    caplog: pytest.LogCaptureFixture,
+    preprocessor: Callable[[dict[str, Any]], object],
+) -> None:
+    async with TelemetryClient("127.0.0.1", tma.port) as client:
+        handler = client.topic_handlers[AZIMUTH]
+        assert isinstance(handler, TelemetryTopicHandler)
+        with pytest.raises(TypeError, match="neither a coroutine nor a generator function"):
+            handler.preprocessor = preprocessor
+        # In disguise it costs its frames.
+        handler.preprocessor = lambda data: preprocessor(data)
+        await tma.send(golden_frame("azimuth"))
+        await wait_for(lambda: client.counters.dropped.get(DropReason.HANDLER) == 1)
+        assert "expected a preprocessor that works at once" in caplog.text
+
+
+def test_what_is_half_made_introduces_itself() -> None:
+    for kind in (Client, TelemetryClient, TelemetryTopicHandler):
+        assert repr(kind.__new__(kind)) == f"<{kind.__name__} being made>"
+
+
+async def test_a_cancelled_clock_offset_task_ends_no_events(tma: ScriptedTma, sal_environment: str) -> None:
+    async with TelemetryClient("127.0.0.1", tma.port) as client:
+        await tma.send(golden_frame("azimuth"))
+        await wait_for(lambda: not client.next_clock_offset_task.done())
+        first = client.next_clock_offset_task
+        first.cancel()
+        await asyncio.wait([first])
+        await tma.send(golden_frame("azimuth"))
+        await wait_for(lambda: client.next_clock_offset_task is not first)
+
+
 # What is done to a client from outside
 
 
@@ -419,6 +492,31 @@ def test_a_log_handler_that_raises_keeps_no_client_from_ending(sal_environment: 
 
 
 # Event loops and processes
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_signals_are_handled_as_before_after_the_end(
+    tma: ScriptedTma, sal_environment: str, when: str
+) -> None:
+    received: list[int] = []
+    before = signal.getsignal(signal.SIGTERM)
+    sigint_before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: object) -> None:
+        received.append(number)
+
+    try:
+        if when == "before":
+            signal.signal(signal.SIGTERM, note)
+        async with TelemetryClient("127.0.0.1", tma.port):
+            if when == "meanwhile":
+                signal.signal(signal.SIGTERM, note)
+        assert signal.getsignal(signal.SIGTERM) is note
+        assert signal.getsignal(signal.SIGINT) is sigint_before
+        signal.raise_signal(signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("call", ["start", "close", "basic_close", "readline"])

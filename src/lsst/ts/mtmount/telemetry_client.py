@@ -468,6 +468,7 @@ class TelemetryClient(Client):
         """Run the heartbeat loop, again if it ends before its time: the telemetry goes on without it."""
         last_told = -math.inf
         num_seen = self._num_heartbeats
+        task = asyncio.current_task()
 
         def is_silent() -> bool:
             nonlocal num_seen
@@ -482,7 +483,7 @@ class TelemetryClient(Client):
                 ):
                     await self.heartbeat_loop()
             except BaseException as error:
-                if ends_us(error):
+                if ends_us(error, task):
                     raise
                 how = f"failed: {describe_error(error)}"
             if self._is_heartbeat_due and time.monotonic() - last_told >= HEARTBEAT_LOG_INTERVAL:

@@ -34,7 +34,7 @@ class ClockOffset:
         self.next_task: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(0))
 
     def start(self) -> None:
-        """Ask for the first time stamp."""
+        """Ask for a time stamp."""
         self._decoder.clock_is_due = True
 
     async def write(self) -> None:
@@ -48,11 +48,9 @@ class ClockOffset:
             self._limited_log.log(
                 "clockOffset failed", logging.ERROR, f"clockOffset failed: {describe_error(error)}"
             )
-        self.next_task = asyncio.create_task(self._wait())
-
-    async def _wait(self) -> None:
-        await asyncio.sleep(CLOCK_OFFSET_EVENT_INTERVAL)
-        self._decoder.clock_is_due = True
+        self.next_task = asyncio.create_task(asyncio.sleep(CLOCK_OFFSET_EVENT_INTERVAL))
+        # Also if a user cancels it: the events go on.
+        self.next_task.add_done_callback(lambda _: self.start())
 
     def refresh(self) -> None:
         """Tell the decoder how to stamp records; leap seconds may come."""

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from ..constants import CLOCK_OFFSET_TOPICS, MAX_FRAME_LENGTH
@@ -138,7 +139,8 @@ class TelemetryPipeline:
             if topic is None:
                 # Not in this SAL interface: its frames are unsupported.
                 continue
-            fields = choose_fields(tma_topic, topic.record)
+            # A change in place would go unnoticed.
+            fields = MappingProxyType(choose_fields(tma_topic, topic.record))
             codec = make_codec(tma_topic, topic.kafka_topic, topic.record, fields)
             codec.reports_clock = sal_topic in CLOCK_OFFSET_TOPICS
             codec.accept_incomplete = accept_incomplete
@@ -304,15 +306,16 @@ class TelemetryPipeline:
         handler = self.topic_handlers.get(codec.topic_id)
         describe = functools.partial(self._describe, codec.topic_id, handler)
         self._user_code.begin(describe)
+        task = asyncio.current_task()
         try:
             if handler is None:
                 raise LookupError("the handler was removed while the frame waited for it")
             await handler(self._decoder.load_pending())
         except BaseException as error:
             is_leaving = isinstance(error, KeyboardInterrupt | SystemExit)
-            if is_leaving or not ends_us(error):
+            if is_leaving or not ends_us(error, task):
                 self._decoder.drop_pending(error)
-            if ends_us(error):
+            if ends_us(error, task):
                 raise
         else:
             self._decoder.finish_handler()
@@ -330,7 +333,10 @@ class TelemetryPipeline:
         """Does the handler do no more than its preprocessor and what the core does?"""
         topic, fields = self._standard[topic_id]
         return (
-            type(handler) is TelemetryTopicHandler and handler.topic is topic and handler.field_dict is fields
+            type(handler) is TelemetryTopicHandler
+            and "preprocess" not in vars(handler)
+            and handler.topic is topic
+            and handler.field_dict is fields
         )
 
     def _choose_path(self, topic_id: int, handler: Handler | None) -> None:

@@ -1,7 +1,7 @@
 """What publishes a decoded frame: one handler for each telemetry topic."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
 from ..telemetry_map import Functor
@@ -43,7 +43,7 @@ class TelemetryTopicHandler:
     Raises
     ------
     TypeError
-        If ``preprocessor`` is a coroutine function, here or when it is set.
+        If ``preprocessor`` is a coroutine or generator function, here or when it is set.
     """
 
     def __init__(
@@ -52,13 +52,15 @@ class TelemetryTopicHandler:
         field_dict: Mapping[str, Functor],
         preprocessor: Preprocessor | None = None,
     ) -> None:
-        #: Called after each change of an attribute.
-        self.on_change: Callable[[], object] | None = None
+        #: Called after each change of an attribute: one for each place in which this handler is.
+        self.on_change: dict[Hashable, Callable[[], object]] = {}
         self.topic = topic
         self.field_dict = field_dict
         self.preprocessor = preprocessor
 
     def __repr__(self) -> str:
+        if "preprocessor" not in vars(self):
+            return f"<{type(self).__name__} being made>"
         topic = getattr(self.topic, "attr_name", None) or type(self.topic).__name__
         return f"{type(self).__name__}({topic}, {len(self.field_dict)} fields, {self.preprocessor!r})"
 
@@ -66,13 +68,13 @@ class TelemetryTopicHandler:
         if name == "preprocessor":
             check_preprocessor(value)
         super().__setattr__(name, value)
-        if name != "on_change" and self.on_change is not None:
-            self.on_change()
+        for call in self.on_change.values():
+            call()
 
     def preprocess(self, data: dict[str, Any]) -> None:
         """Change the data of one frame in place, if there is a preprocessor.
 
-        `TypeError` if it returns a coroutine, which nobody would await.
+        `TypeError` if it returns a coroutine or a generator, which nobody would run.
         """
         if self.preprocessor is not None:
             check_result(self.preprocessor(data))
@@ -99,25 +101,36 @@ class TelemetryTopicHandler:
 
 
 def check_result(result: object) -> None:
-    """Raise TypeError if a preprocessor has returned a coroutine, which nobody would await."""
-    if inspect.iscoroutine(result):
+    """Raise TypeError if a preprocessor has returned what nobody would run, a coroutine or a generator."""
+    if inspect.iscoroutine(result) or inspect.isgenerator(result):
         result.close()
-        raise TypeError("expected a preprocessor that works at once, got one that returns a coroutine")
+    elif not inspect.isasyncgen(result):
+        return
+    raise TypeError(
+        f"expected a preprocessor that works at once, got one that returns a {type(result).__name__}"
+    )
 
 
 def check_preprocessor(preprocessor: object) -> None:
     """Refuse what cannot be a preprocessor.
 
-    `TypeError` if it is not callable, or is a coroutine function: nobody would await it.
+    `TypeError` if it is not callable, or is a coroutine or generator function: nobody would run it.
     """
     if preprocessor is None:
         return
     if not callable(preprocessor):
         raise TypeError(f"expected a callable as preprocessor, got {preprocessor!r}")
-    if inspect.iscoroutinefunction(preprocessor) or inspect.iscoroutinefunction(
-        getattr(preprocessor, "__call__", None)  # noqa: B004
-    ):
-        raise TypeError(f"expected a preprocessor that is not a coroutine function, got {preprocessor!r}")
+    for function in (preprocessor, getattr(preprocessor, "__call__", None)):  # noqa: B004
+        for is_wrong in (
+            inspect.iscoroutinefunction,
+            inspect.isgeneratorfunction,
+            inspect.isasyncgenfunction,
+        ):
+            if is_wrong(function):
+                raise TypeError(
+                    "expected a preprocessor that is neither a coroutine nor a generator function, "
+                    f"got {preprocessor!r}"
+                )
 
 
 class TopicHandlers(dict[int, Handler]):
@@ -142,7 +155,7 @@ class TopicHandlers(dict[int, Handler]):
         self._check(topic_id, handler)
         super().__setitem__(topic_id, handler)
         if isinstance(handler, TelemetryTopicHandler):
-            handler.on_change = lambda: self._on_change(topic_id, self.get(topic_id))
+            handler.on_change[id(self), topic_id] = lambda: self._on_change(topic_id, self.get(topic_id))
         self._on_change(topic_id, handler)
 
     def __delitem__(self, topic_id: int) -> None:

@@ -6,6 +6,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from typing import Any
 
 __all__ = ["SharedSignalHandlers"]
 
@@ -17,6 +18,10 @@ _owners: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[SharedSignal
 )
 
 
+#: How a signal that is handled here was handled before, and the handler that the event loop has installed.
+_installed: dict[int, tuple[Any, Any]] = {}
+
+
 class SharedSignalHandlers:
     """Has signals handled until `remove`; others in the same loop may handle them, too.
 
@@ -26,9 +31,15 @@ class SharedSignalHandlers:
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = dict(handlers)
         self._loop = asyncio.get_running_loop()
+        owners = _owners.setdefault(self._loop, [])
         for number in self._handlers:
-            self._loop.add_signal_handler(number, _dispatch, self._loop, number)
-        _owners.setdefault(self._loop, []).append(self)
+            if not any(number in owner._handlers for owner in owners):
+                # The loop's own one is replaced; without it nothing would answer a signal.
+                self._loop.remove_signal_handler(number)
+                before = signal.getsignal(number)
+                self._loop.add_signal_handler(number, _dispatch, self._loop, number)
+                _installed[number] = (before, signal.getsignal(number))
+        owners.append(self)
 
     @staticmethod
     def is_possible() -> bool:
@@ -40,14 +51,23 @@ class SharedSignalHandlers:
         _dispatch(self._loop, number)
 
     def remove(self) -> None:
-        """Handle signals no longer; those that nobody else handles get their default action."""
+        """Handle signals no longer; those that nobody else here handles are handled as before.
+
+        One for which a user has installed a handler since then keeps that.
+        """
         owners = _owners.get(self._loop, [])
         if self not in owners:
             return
         owners.remove(self)
         for number in self._handlers:
             if not any(number in owner._handlers for owner in owners):
+                before, installed = _installed.pop(number)
+                if (current := signal.getsignal(number)) is not installed:
+                    before = current
                 self._loop.remove_signal_handler(number)
+                # None: not installed by Python.
+                if before is not None:
+                    signal.signal(number, before)
 
 
 def _dispatch(loop: asyncio.AbstractEventLoop, number: int) -> None:
@@ -66,6 +86,7 @@ def _forget_signals() -> None:
     numbers = {number for owners in _owners.values() for owner in owners for number in owner._handlers}
     if numbers:
         _owners.clear()
+        _installed.clear()
         signal.set_wakeup_fd(-1)
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)

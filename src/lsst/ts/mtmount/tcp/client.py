@@ -508,6 +508,7 @@ class Client:
         self._note_failure(task)
 
     async def _run_connect_callback(self, callback: ConnectCallback) -> None:
+        task = asyncio.current_task()
         # Not before it is known, whatever the task factory.
         await asyncio.sleep(0)
         try:
@@ -516,7 +517,7 @@ class Client:
         except BaseException as error:
             # Who wants to leave the process waits for the closing.
             is_leaving = self._is_closing and isinstance(error, KeyboardInterrupt | SystemExit)
-            if ends_us(error) and not is_leaving:
+            if ends_us(error, task) and not is_leaving:
                 raise
             self.log.exception("connect_callback failed")
 
