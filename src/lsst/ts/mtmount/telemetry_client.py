@@ -379,10 +379,10 @@ class TelemetryClient(Client):
             self.log.error("The watch over the telemetry has ended before its time", exc_info=error)
 
     def _fail_to_start(self, error: BaseException) -> None:
-        text = f"Could not start: {describe_error(error)}"
-        failure = error if isinstance(error, Exception) else RuntimeError(text)
+        description = describe_error(error)
+        failure = error if isinstance(error, Exception) else RuntimeError(f"could not start: {description}")
         self._begin_end(failure, is_exception=True)
-        self.log.error(text)
+        self.log.error(f"Could not start: {description}")
 
     async def _connect(self, **kwargs: Any) -> None:
         """Connect, if need be in many attempts, and begin to send heartbeats."""
