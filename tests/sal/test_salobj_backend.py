@@ -228,6 +228,37 @@ async def test_the_start_asks_about_events_too(salobj: None, sal_environment: st
         assert backend.publisher.schemas.keys() == load_packaged_interface().topics.keys()
 
 
+async def test_salobj_flushes_what_was_written_and_nothing_else(
+    salobj: None, sal_environment: str, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package: Any = __import__(PACKAGE, fromlist=["FLUSH_PERIOD"])
+    monkeypatch.setattr("lsst.ts.mtmount.sal.salobj_flush.MAX_PAUSE", 3600)
+    async with running_backend("salobj") as backend:
+        salinfo = backend.controller.salinfo
+        for number in range(3):
+            num_flushes = salinfo.num_flushes
+            await backend.write_event("clockOffset", offset=number)
+            await kafka_reader.read_count("logevent_clockOffset", number + 1)
+            async with asyncio.timeout(60):
+                while salinfo.num_flushes == num_flushes:
+                    await asyncio.sleep(0.005)
+        # By itself it would flush in each period.
+        await asyncio.sleep(20 * package.FLUSH_PERIOD)
+        assert salinfo.num_flushes <= 2 * salinfo.num_written
+
+
+async def test_salobj_flushes_now_and_then(
+    salobj: None, sal_environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it wrote in another manner is flushed, too."""
+    monkeypatch.setattr("lsst.ts.mtmount.sal.salobj_flush.MAX_PAUSE", 0.01)
+    async with running_backend("salobj") as backend:
+        salinfo = backend.controller.salinfo
+        async with asyncio.timeout(60):
+            while salinfo.num_flushes <= 2 * salinfo.num_written:
+                await asyncio.sleep(0.005)
+
+
 async def test_the_end_does_not_wait_for_salobjs_pause(
     salobj: None, tma: ScriptedTma, kafka_reader: KafkaReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

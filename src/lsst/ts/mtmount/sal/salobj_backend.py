@@ -19,6 +19,7 @@ from .interface import load_packaged_interface
 from .interface_differences import fit_tma_to_sal, fit_to_wire, warn_of_differences
 from .outage_buffer import OutageBuffer, OutageLogFilter
 from .publisher import KafkaPublisher
+from .salobj_flush import FlushWhenWritten
 from .schema import COMPONENT, TopicInfo
 from .settings import KafkaSettings
 from .tai import LEAP_SECOND_TABLE, TaiClock
@@ -31,8 +32,8 @@ PACKAGE = "lsst.ts.salobj"
 #: Share of the time for closing that events and log messages may take.
 EVENTS_SHARE = 0.3
 
-#: How long salobj gets to flush its last events [s]. It does so every 25 ms while it runs, and once more
-#: when its closing is cancelled.
+#: How long salobj gets to flush its last events [s]: `FlushWhenWritten` lets it after 25 ms. It does so
+#: once more when its closing is cancelled.
 LAST_FLUSH_TIME = 0.1
 
 #: How long Kafka may take to answer a question before it counts as not answering [s].
@@ -124,6 +125,8 @@ class SalobjBackend:
             raise SalobjError(f"{PACKAGE} cannot make a controller: {error!r}") from error
         # It starts when Kafka is known to be there: salobj would wait for it forever.
         self.controller.delay_start_event.clear()
+        if hasattr(self.controller.salinfo, "flush_loop"):
+            FlushWhenWritten(self.controller.salinfo)
         self.log: logging.Logger = self.controller.log
         self.clock = TaiClock()
         self._closing: asyncio.Task[None] | None = None

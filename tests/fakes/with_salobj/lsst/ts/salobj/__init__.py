@@ -37,6 +37,7 @@ __version__ = "8.0.fake"
 
 SHUTDOWN_DELAY = 0.05
 FLUSH_PERIOD = 0.025
+FLUSH_END_TIMEOUT = 0.5
 
 
 class TopicInfo:
@@ -51,6 +52,7 @@ class TopicInfo:
         self.fields: dict[str, FieldInfo] = {
             field.name: field for field in plain.private_fields + plain.fields
         }
+        self.parsed_schema = fastavro.parse_schema(self.make_avro_schema())
 
     def make_avro_schema(self) -> dict[str, Any]:
         return self._plain.avro_schema()
@@ -74,7 +76,6 @@ class WriteTopic(abc.ABC):  # noqa: B024
         )
         self.data = self.DataType()
         self.has_data = False
-        self._schema = fastavro.parse_schema(self.topic_info.make_avro_schema())
         self._seq_num = 0
 
     @property
@@ -110,17 +111,8 @@ class WriteTopic(abc.ABC):  # noqa: B024
             "origin": os.getpid(),
         }.items():
             setattr(self.data, f"private_{name}", value)
-        await asyncio.to_thread(self._produce, dataclasses.asdict(self.data))
+        await self.salinfo.write_data(topic_info=self.topic_info, data_dict=dataclasses.asdict(self.data))
         return copy.copy(self.data)
-
-    def _produce(self, record: dict[str, Any]) -> None:
-        buffer = io.BytesIO()
-        buffer.write(b"\0" + self.salinfo.schema_ids[self.attr_name].to_bytes(4, "big"))
-        fastavro.schemaless_writer(buffer, self._schema, record)
-        key = f'{{ "name": "{self.salinfo.name}", "topic": "{self.topic_info.sal_name}" }}'
-        assert self.salinfo.producer is not None
-        # The embedded broker makes topics of several partitions.
-        self.salinfo.producer.produce(self.topic_info.kafka_name, buffer.getvalue(), key, 0)
 
 
 class ControllerEvent(WriteTopic):
@@ -162,6 +154,7 @@ class SalInfo:
         )
         self.schema_ids: dict[str, int] = {}
         self.producer: Producer | None = None
+        self.num_flushes = self.num_written = 0
         self.running = False
 
     def get_broker_client_configuration(self) -> dict[str, Any]:
@@ -178,6 +171,26 @@ class SalInfo:
     def assert_running(self) -> None:
         if not self.running:
             raise RuntimeError("Not running")
+
+    async def write_data(self, topic_info: TopicInfo, data_dict: dict[str, Any]) -> None:
+        await asyncio.to_thread(self._produce, topic_info, data_dict)
+        self.num_written += 1
+
+    def _produce(self, topic_info: TopicInfo, record: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        buffer.write(b"\0" + self.schema_ids[topic_info.attr_name].to_bytes(4, "big"))
+        fastavro.schemaless_writer(buffer, topic_info.parsed_schema, record)
+        key = f'{{ "name": "{self.name}", "topic": "{topic_info.sal_name}" }}'
+        assert self.producer is not None
+        # The embedded broker makes topics of several partitions.
+        self.producer.produce(topic_info.kafka_name, buffer.getvalue(), key, 0)
+
+    async def flush_loop(self) -> None:
+        assert self.producer is not None
+        while self.running:
+            self.num_flushes += 1
+            self.producer.flush()
+            await asyncio.sleep(FLUSH_PERIOD)
 
     def set_up(self) -> None:
         """Do what blocks; in a thread."""
@@ -257,15 +270,9 @@ class Controller:
         await self.delay_start_event.wait()
         await asyncio.to_thread(self.salinfo.set_up)
         self.salinfo.running = True
-        self._flush_task = asyncio.create_task(self._flush_again())
+        self._flush_task = asyncio.create_task(self.salinfo.flush_loop())
         if hasattr(self, "evt_logLevel"):
             await self.evt_logLevel.set_write(level=self.log.getEffectiveLevel())
-
-    async def _flush_again(self) -> None:
-        assert self.salinfo.producer is not None
-        while self.salinfo.running:
-            self.salinfo.producer.flush()
-            await asyncio.sleep(FLUSH_PERIOD)
 
     async def close(self, exception: Exception | None = None) -> None:
         if asyncio.current_task() is not self.start_task:
@@ -281,7 +288,8 @@ class Controller:
             await asyncio.sleep(SHUTDOWN_DELAY)
         self.salinfo.running = False
         if self._flush_task is not None:
-            await self._flush_task
+            await asyncio.wait([self._flush_task], timeout=FLUSH_END_TIMEOUT)
+            self._flush_task.cancel()
         if self.salinfo.producer is not None:
             self.salinfo.producer.flush()
             self.salinfo.producer = None
