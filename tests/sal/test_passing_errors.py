@@ -106,13 +106,19 @@ def test_lasting_kafka_errors(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "expected"),
+    ("code", "reason", "expected"),
     [
-        ("SSL handshake failed: certificate verify failed", False),
-        ("SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?", False),
-        ("SSL handshake failed: Disconnected while reading", True),
+        (KafkaError._SSL, "SSL handshake failed: certificate verify failed", False),
+        (KafkaError._TRANSPORT, "error:0A000086:SSL routines::certificate verify failed", False),
+        (KafkaError._TRANSPORT, "error:0A000126:SSL routines::unexpected eof while reading", True),
+        (
+            KafkaError._SSL,
+            "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?",
+            False,
+        ),
+        (KafkaError._SSL, "SSL handshake failed: Disconnected while reading", True),
     ],
 )
-def test_kafka_with_tls(reason: str, expected: bool) -> None:
-    error = types.SimpleNamespace(code=lambda: KafkaError._SSL, str=lambda: reason)
+def test_kafka_with_tls(code: int, reason: str, expected: bool) -> None:
+    error = types.SimpleNamespace(code=lambda: code, str=lambda: reason)
     assert does_kafka_error_pass(error) is expected  # type: ignore[arg-type]

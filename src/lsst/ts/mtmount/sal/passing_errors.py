@@ -24,7 +24,7 @@ from confluent_kafka import KafkaError
 
 from .bounded_http import OversizeError
 
-__all__ = ["does_http_status_pass", "does_kafka_error_pass", "does_network_error_pass"]
+__all__ = ["does_http_status_pass", "does_kafka_error_pass", "does_network_error_pass", "is_tls_error"]
 
 PASSING_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 LASTING_SERVER_STATUSES = frozenset({HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED})
@@ -105,9 +105,14 @@ def does_network_error_pass(error: Exception) -> bool:
     return isinstance(error, http.client.HTTPException | ValueError)
 
 
+def is_tls_error(error: KafkaError) -> bool:
+    """Return whether TLS failed. librdkafka may call that a failed transport, by the moment it is noticed."""
+    return error.code() == KafkaError._SSL or "certificate verify failed" in error.str()
+
+
 def does_kafka_error_pass(error: KafkaError) -> bool:
     """Return whether a question to Kafka that failed with this error may succeed later."""
-    if error.code() == KafkaError._SSL:
+    if is_tls_error(error):
         # A broker that is starting or ending cuts the handshake.
         return "isconnected" in error.str() and "PLAINTEXT" not in error.str()
     return error.code() in PASSING_KAFKA_ERRORS

@@ -14,6 +14,7 @@ from confluent_kafka.admin._acl import AclOperation
 
 from ...sal.interface import Interface
 from ...sal.kafka_topics import describe_kafka_error
+from ...sal.passing_errors import is_tls_error
 from ...sal.schema import TopicInfo
 from ...sal.settings import KafkaSettings
 from .finding import Finding, failed, ok, warning
@@ -85,7 +86,7 @@ def _describe_refusal(settings: KafkaSettings, where: str, errors: list[KafkaErr
         text = settings.redact(error.str())
         if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
             return failed("SASL", f"{where}: {text}", "check LSST_KAFKA_SECURITY_USERNAME and _PASSWORD")
-        if error.code() == KafkaError._SSL:
+        if is_tls_error(error):
             return failed("TLS", f"{where}: {text}", "check ssl.ca.location and the security protocol")
     texts = [settings.redact(error.str()) for error in errors if error.code() != KafkaError._ALL_BROKERS_DOWN]
     return failed("Kafka", f"{where}: {texts[0] if texts else 'no answer'}", "check LSST_KAFKA_BROKER_ADDR")
