@@ -19,7 +19,7 @@ from .security import CLIENT_LISTENER, Security
 JAVA_OPTIONS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms64m", "-Xmx384m", "-Dlog4j2.level=INFO")
 
 #: Longest time of one question to a broker [s].
-METADATA_TIMEOUT = 1.0
+METADATA_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)

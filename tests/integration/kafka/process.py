@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 #: Longest time a server may take until it answers [s].
-START_TIMEOUT: Final = 90.0
+START_TIMEOUT: Final = 180.0
 
 #: Longest time for an orderly end [s].
 STOP_TIMEOUT: Final = 45.0

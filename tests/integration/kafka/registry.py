@@ -18,7 +18,7 @@ API_PATH = "/apis/ccompat/v7"
 JAVA_OPTIONS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms64m", "-Xmx384m")
 
 #: Longest time of one question [s].
-REQUEST_TIMEOUT = 2.0
+REQUEST_TIMEOUT = 10.0
 
 
 class ApicurioRegistry:
