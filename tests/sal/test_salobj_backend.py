@@ -623,3 +623,15 @@ async def test_a_program_that_salobj_blocks_is_ended(
     assert b"not blocked" not in out
     assert b"Ended by force, 1 s after the end began; lost: " in err
     assert b"telemetry messages that Kafka did not acknowledge" in err
+
+
+async def test_a_late_end_is_an_end(
+    salobj: None, sal_environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_backend("salobj") as backend:
+        controller = backend.controller
+        # The pause is over, and the task that salobj waits for then is not.
+        monkeypatch.setattr(sys.modules[PACKAGE], "SHUTDOWN_DELAY", 0)
+        flushing = controller._flush_task = asyncio.create_task(asyncio.sleep(60))
+    assert controller.done_task.done()
+    flushing.cancel()

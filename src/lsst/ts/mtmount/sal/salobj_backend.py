@@ -251,6 +251,9 @@ class SalobjBackend:
         await asyncio.wait([closing])
         if not closing.cancelled():
             closing.result()
+        elif not self.controller.done_task.done():
+            # A late event loop: it was already beyond the pause that takes a cancellation for its end.
+            self.controller.done_task.set_result(None)
 
     def _report_lost(self, left: list[str]) -> None:
         buffer = self._outage_buffer
