@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -16,6 +17,12 @@ from .kafka_reader import KafkaReader
 pytest_plugins = ["tests.integration.fixtures"]
 
 _subnames = itertools.count()
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be interrupted: a job in the background of a script ignores that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")

@@ -157,8 +157,9 @@ async def test_a_port_in_use(sal_environment: str) -> None:
         async with asyncio.timeout(TIMEOUT):
             output, errors = await process.communicate()
     assert (process.returncode, output) == (1, b"")
-    start = f"monitor_mtmount_telemetry: failed: --web 127.0.0.1:{port}: "
-    assert [line.startswith(start) for line in errors.decode().splitlines()] == [True]
+    interface, failure = errors.decode().splitlines()
+    assert interface.startswith("TMA interface: ")
+    assert failure.startswith(f"monitor_mtmount_telemetry: failed: --web 127.0.0.1:{port}: ")
 
 
 @pytest.mark.parametrize(
