@@ -197,7 +197,7 @@ async def test_advertised_address_that_is_not_there(
     cluster = await asyncio.to_thread(start_cluster, advertised_port=port)
     environment = lead_to(cluster)
     address = f"127.0.0.1:{port}"
-    pattern = rf"Kafka at {cluster.bootstrap_servers} advertises the address {address} of its controller"
+    pattern = rf"Kafka at {cluster.bootstrap_servers} advertises the address {address}"
     seconds = await see_failure(environment, tmp_path, tma, pattern)
     record_outcome(
         "advertised address that cannot be reached", "error names that address; ends with 1", seconds=seconds

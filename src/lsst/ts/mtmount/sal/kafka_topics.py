@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterable
@@ -129,6 +130,10 @@ class _AdminConnection:
                     )
                 if is_refused:
                     raise KafkaSetupError(f"{where} refused the connection: {detail}")
+                # Only brokers that Kafka has told of have an ID in their name.
+                told = re.match(r"(?:\w+://)?(\S+)/\d+: ", detail)
+                if told is not None and told[1] not in self._settings.broker_addr.split(","):
+                    where += f" advertises the address {told[1]}, and"
                 raise KafkaNotReadyError(f"{where} did not answer within {timeout:g} s: {detail}")
 
     def create_topics(self, missing: dict[str, TopicInfo], metadata: ClusterMetadata, timeout: float) -> None:
