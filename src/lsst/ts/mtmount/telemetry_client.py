@@ -103,7 +103,8 @@ class TelemetryClient(Client):
     handle_signals : `bool`
         Handle SIGINT and SIGTERM by `signal_handler`, and SIGUSR1 by
         `log_counters`? Only the main thread can; in another one, that is
-        logged once.
+        logged once. `amain` needs it: without it, the program ends by force
+        some time after a signal.
     accept_incomplete : `bool`
         Publish a frame that lacks members? Their fields keep their values.
         By default such a frame is dropped.
