@@ -1,14 +1,7 @@
 """How long the code of users takes, and which call goes on."""
 
 from libc.math cimport INFINITY
-
-cdef extern from "<time.h>" nogil:
-    ctypedef int clockid_t
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    int clock_gettime(clockid_t, timespec*)
-    clockid_t CLOCK_MONOTONIC
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 
 cdef double monotonic_time() noexcept:

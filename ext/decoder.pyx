@@ -9,6 +9,8 @@ from lsst.ts.mtmount.core.drop_reason import DropReason, FrameError
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from posix.types cimport clockid_t
 
 from lsst.ts.mtmount.core.call_clock cimport CallClock, monotonic_time
 from lsst.ts.mtmount.core.codec cimport TopicCodec
@@ -26,15 +28,6 @@ from lsst.ts.mtmount.core.scanner cimport (
     scan_error,
     scan_frame,
 )
-
-
-cdef extern from "<time.h>" nogil:
-    ctypedef int clockid_t
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    int clock_gettime(clockid_t, timespec*)
-    clockid_t CLOCK_REALTIME
 
 
 cdef extern from *:
