@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..program.arguments import print_error
-from ..program.event_loop import END_SIGNALS, SIGNAL_STATUS, ProgramEventLoop, SignalRelay
+from ..program.event_loop import SIGNAL_STATUS, ProgramEventLoop, SignalRelay, list_end_signals
 from ..program.output import OutputError, QueuedOutput, wait_printed
 from ..program.shutdown_watchdog import ShutdownWatchdog
 
@@ -147,8 +147,7 @@ async def wait_for_signal(work: Coroutine[Any, Any, T]) -> T:
             task.cancel()
         received.append(number)
 
-    # Under nohup, SIGHUP stays ignored.
-    numbers = [number for number in END_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    numbers = list_end_signals()
     for number in numbers:
         loop.add_signal_handler(number, interrupt, number)
     try:
@@ -175,9 +174,8 @@ def _run_interruptible(main: Callable[..., int]) -> int:
         # What was begun is undone on the way.
         sys.exit(SIGNAL_STATUS + number)
 
-    for number in END_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, end)
+    for number in list_end_signals():
+        signal.signal(number, end)
     return main()
 
 

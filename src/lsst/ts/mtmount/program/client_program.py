@@ -25,7 +25,7 @@ from ..resilience.signal_handlers import SharedSignalHandlers
 from ..sal import SalobjError
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from .client_arguments import parse_arguments
-from .event_loop import END_SIGNALS, SIGNAL_STATUS, ProgramEventLoop
+from .event_loop import END_SIGNALS, SIGNAL_STATUS, ProgramEventLoop, list_end_signals
 from .health_check import run_health_check
 from .health_check.finding import failed
 from .metrics_server import MetricsServer, Snapshot
@@ -154,9 +154,7 @@ def _take_signals(watchdog: ShutdownWatchdog) -> Iterator[list[int]]:
         if number == signal.SIGHUP:
             signals.pass_on(signal.SIGTERM)
 
-    # Under nohup, SIGHUP stays ignored.
-    numbers = [number for number in END_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    signals = SharedSignalHandlers({number: functools.partial(note, number) for number in numbers})
+    signals = SharedSignalHandlers({number: functools.partial(note, number) for number in list_end_signals()})
     try:
         yield received
     finally:

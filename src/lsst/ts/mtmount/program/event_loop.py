@@ -13,13 +13,18 @@ from typing import Any
 
 from .bootstrap import HELD_SIGNALS
 
-__all__ = ["END_SIGNALS", "SIGNAL_STATUS", "ProgramEventLoop", "SignalRelay"]
+__all__ = ["END_SIGNALS", "SIGNAL_STATUS", "ProgramEventLoop", "SignalRelay", "list_end_signals"]
 
 #: Signals that ask the program to end.
 END_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 #: Exit status of a program that a signal has ended, as shells have it: this plus its number.
 SIGNAL_STATUS = 128
+
+
+def list_end_signals() -> list[signal.Signals]:
+    """List the signals that ask this process to end: under nohup, SIGHUP stays ignored."""
+    return [number for number in END_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 class SignalRelay:
