@@ -26,7 +26,6 @@ build: $(VENV)/.built  ## build the package into the environment $(VENV)
 $(VENV)/.made:
 	@tools/check_machine "$(PYTHON)" "$(CXX)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	touch $@
 
 $(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(CORE) $(if $(EDITABLE),,$(shell find src -name "*.py" -o -name "*.csv"))
@@ -35,7 +34,12 @@ $(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(CORE) $(if $(EDITABLE),,
 	$(BIN)/python -m pip install --quiet --no-build-isolation $(EDITABLE) .
 	touch $@
 
-$(VENV)/.group-%: pyproject.toml $(VENV)/.made
+# The first pip that knows --group.
+$(VENV)/.pip: $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	touch $@
+
+$(VENV)/.group-%: pyproject.toml $(VENV)/.pip
 	$(BIN)/python -m pip install --quiet --group $*
 	touch $@
 

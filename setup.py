@@ -24,6 +24,7 @@ from setuptools import Extension, setup
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "lsst.ts.mtmount.core"
+PROCESSORS = len(os.sched_getaffinity(0))
 
 DEBUG = os.environ.get("MTMOUNT_DEBUG", "") == "1"
 SANITIZE = os.environ.get("MTMOUNT_SANITIZE", "")
@@ -77,6 +78,7 @@ extensions = cythonize(
     [make_extension(source) for source in modules],
     include_path=["src"],
     annotate=DEBUG,
+    nthreads=PROCESSORS,
     build_dir=f"{BUILD_FOLDER}/cython",
     force=is_outdated or "--force" in sys.argv,
     compiler_directives={
@@ -88,4 +90,7 @@ extensions = cythonize(
     },
 )
 
-setup(ext_modules=extensions, options={"build": {"build_base": BUILD_FOLDER}})
+setup(
+    ext_modules=extensions,
+    options={"build": {"build_base": BUILD_FOLDER}, "build_ext": {"parallel": PROCESSORS}},
+)

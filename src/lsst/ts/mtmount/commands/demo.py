@@ -55,7 +55,7 @@ __all__ = ["main"]
 NAME = "demo_mtmount_telemetry"
 
 #: Length of the stream unless it is told, or a page is served [s].
-DEFAULT_DURATION = 15.0
+DEFAULT_DURATION = 10.0
 
 #: Where the page is served unless it is told.
 DEFAULT_ADDRESS = "5006"
