@@ -64,7 +64,7 @@ test-pythons:  ## run it on other Python versions, e.g. PYTHONS="3.12 3.13 3.14"
 test-clang:  ## test the core compiled by clang with libc++
 	@if [ "$$(id -u)" != 0 ]; then echo "skipped, a chroot of a current Debian needs root"; exit 0; fi; \
 	$(DEBIAN) env CC=clang CXX="clang++ -stdlib=libc++" LDSHARED="clang++ -stdlib=libc++ -shared" sh -c \
-	    'make build .venv/.group-test CXX="$$CXX" && .venv/bin/python -m pytest -q tests/core tests/hostile $(PYTEST_OPTIONS)'
+	    'make build .venv/.group-core CXX="$$CXX" && .venv/bin/python -m pytest -q tests/core tests/hostile $(PYTEST_OPTIONS)'
 
 test-slow: build $(TEST) $(VENV)/.group-lint  ## run the slow tests
 	$(BIN)/python -m pytest -m "slow and not kafka" $(PYTEST_OPTIONS)
@@ -155,14 +155,14 @@ bench-guard: build $(BENCH)  ## instruction counts beside the committed ones (va
 # The core in builds of its own, each in an environment of its own.
 # Checks of bounds, assertions and line tracing; its records must be the same.
 debug: build $(TEST)  ## test a debug build of the core
-	MTMOUNT_DEBUG=1 $(MAKE) VENV=.venv-debug EDITABLE= build .venv-debug/.group-test
+	MTMOUNT_DEBUG=1 $(MAKE) VENV=.venv-debug EDITABLE= build .venv-debug/.group-core
 	.venv-debug/bin/python -m pytest tests/core tests/hostile $(PYTEST_OPTIONS)
 	$(BIN)/python -m tests.records_digest --same-as .venv-debug/bin/python
 
 # AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer of GCC. Python's
 # own allocator would hide objects from them, and pytest what they report.
 sanitize:  ## test the core under ASan, LSan and UBSan
-	MTMOUNT_SANITIZE=address,undefined $(MAKE) VENV=.venv-sanitize EDITABLE= build .venv-sanitize/.group-test
+	MTMOUNT_SANITIZE=address,undefined $(MAKE) VENV=.venv-sanitize EDITABLE= build .venv-sanitize/.group-core
 	PYTHONMALLOC=malloc UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	    ASAN_OPTIONS=detect_leaks=1:malloc_context_size=2 \
 	    LSAN_OPTIONS=suppressions=tests/leaks.supp:print_suppressions=0 \
@@ -173,7 +173,7 @@ sanitize:  ## test the core under ASan, LSan and UBSan
 FUZZ_SECONDS ?= 60
 fuzz:  ## fuzz the core
 	MTMOUNT_FUZZ=1 MTMOUNT_SANITIZE=address,undefined \
-	    $(MAKE) VENV=.venv-fuzz EDITABLE= build .venv-fuzz/.group-test .venv-fuzz/.group-fuzz
+	    $(MAKE) VENV=.venv-fuzz EDITABLE= build .venv-fuzz/.group-core .venv-fuzz/.group-fuzz
 	.venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_OPTIONS)
 
 lint: build lint-cpp $(LINT)  ## all linters
@@ -192,6 +192,9 @@ lint-cpp:
 
 # What is slow or moves by itself; the rest is in .ci/run.
 release-checks:  ## other Pythons and compilers, pictures, wheels: before a release
+	@for tool in debootstrap chromium chromedriver; do \
+	    command -v $$tool >/dev/null || { echo "expected $$tool on the PATH" >&2; exit 1; }; \
+	done
 	$(MAKE) test-pythons
 	$(MAKE) test-clang
 	$(MAKE) screenshots
