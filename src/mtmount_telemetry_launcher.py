@@ -38,7 +38,7 @@ def load_package() -> types.ModuleType:
         return loaded
     if ROOT not in sys.path:
         sys.path.append(ROOT)
-    _load_alone("wrong_copy").check_copy()
+    _load_alone("other_copies").check_copy()
     parent = _import_parent()
     spec = importlib.util.spec_from_file_location(
         PACKAGE,

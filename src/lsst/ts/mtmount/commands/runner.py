@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..program.arguments import print_error
 from ..program.event_loop import SIGNAL_STATUS, ProgramEventLoop, SignalRelay, list_end_signals
-from ..program.output import OutputError, QueuedOutput, wait_printed
+from ..program.queued_output import OutputError, QueuedOutput, wait_printed
 from ..program.shutdown_watchdog import ShutdownWatchdog
 
 if TYPE_CHECKING:

@@ -29,11 +29,11 @@ from .event_loop import END_SIGNALS, SIGNAL_STATUS, ProgramEventLoop, list_end_s
 from .health_check import run_health_check
 from .health_check.finding import failed
 from .metrics_server import MetricsServer, Snapshot
-from .output import QueuedOutput, wait_printed
+from .queued_output import QueuedOutput, wait_printed
 from .report_file import ReportFile
 from .shutdown_watchdog import ShutdownWatchdog, exit_within
 from .which import describe_program
-from .wrong_copy import find_other_distributions
+from .other_copies import find_other_distributions
 
 __all__ = ["run_program"]
 

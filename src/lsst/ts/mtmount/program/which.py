@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .._version import __version__
 from ..sal import describe_backend
-from .wrong_copy import DISTRIBUTION, find_other_distributions
+from .other_copies import DISTRIBUTION, find_other_distributions
 
 __all__ = ["describe_program"]
 

@@ -15,7 +15,7 @@ from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.cimpl import NewTopic
 
 from ..resilience.escape import escape
-from .passing_errors import does_kafka_error_pass
+from .transient_errors import does_kafka_error_pass
 from .schema import TopicInfo
 from .settings import KafkaSettings
 

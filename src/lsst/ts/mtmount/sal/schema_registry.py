@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from ..resilience.escape import describe_error, escape
 from .bounded_http import BoundedConnection
-from .passing_errors import does_http_status_pass, does_network_error_pass
+from .transient_errors import does_http_status_pass, does_network_error_pass
 from .registry_url import RegistryUrl
 from .schema import TopicInfo, compute_rev_code, have_same_substance
 

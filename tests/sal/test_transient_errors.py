@@ -9,9 +9,9 @@ import types
 import pytest
 from confluent_kafka import KafkaError
 
-from lsst.ts.mtmount.sal import passing_errors
+from lsst.ts.mtmount.sal import transient_errors
 from lsst.ts.mtmount.sal.bounded_http import OversizeError
-from lsst.ts.mtmount.sal.passing_errors import (
+from lsst.ts.mtmount.sal.transient_errors import (
     does_http_status_pass,
     does_kafka_error_pass,
     does_network_error_pass,
@@ -80,7 +80,7 @@ def test_lasting_network_errors(error: Exception) -> None:
     assert not does_network_error_pass(error)
 
 
-@pytest.mark.parametrize("code", sorted(passing_errors.PASSING_KAFKA_ERRORS))
+@pytest.mark.parametrize("code", sorted(transient_errors.PASSING_KAFKA_ERRORS))
 def test_passing_kafka_errors(code: int) -> None:
     assert does_kafka_error_pass(KafkaError(code))
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from lsst.ts.mtmount.program.output import QUEUE_SIZE
+from lsst.ts.mtmount.program.queued_output import QUEUE_SIZE
 
 TIMEOUT = 60
 
 PROGRAM = """
 import logging, os, sys, threading, time, warnings
-from lsst.ts.mtmount.program.output import QueuedOutput, wait_printed
+from lsst.ts.mtmount.program.queued_output import QueuedOutput, wait_printed
 logging.basicConfig(format="%(levelname)s %(message)s")
 with QueuedOutput():
     {statements}
