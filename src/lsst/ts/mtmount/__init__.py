@@ -10,7 +10,7 @@ from .constants import CLOCK_OFFSET_EVENT_INTERVAL, LINE_TERMINATOR, TELEMETRY_P
 from .core import DropReason, FrameError
 from .pipeline.counters import Counters
 from .pipeline.topic_handler import TelemetryTopicHandler
-from .program.shadowing import warn_of_shadowing
+from .program.other_copies import warn_of_shadowing
 from .tcp.client import Client
 from .telemetry_client import TelemetryClient
 from .telemetry_map import RAW_TELEMETRY_MAP, TELEMETRY_MAP, TelemetryTopicId

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import logging
 import os
+import platform
 import signal
 import sys
 import time
@@ -22,18 +23,17 @@ from ..pipeline.counters import Counters
 from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.escape import describe_error, escape
 from ..resilience.signal_handlers import SharedSignalHandlers
-from ..sal import SalobjError
+from ..sal import SalobjError, describe_backend
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from .client_arguments import parse_arguments
 from .event_loop import END_SIGNALS, SIGNAL_STATUS, ProgramEventLoop, list_end_signals
 from .health_check import run_health_check
 from .health_check.finding import failed
 from .metrics_server import MetricsServer, Snapshot
+from .other_copies import DISTRIBUTION, LOCATION, find_other_distributions
 from .queued_output import QueuedOutput, wait_printed
 from .report_file import ReportFile
 from .shutdown_watchdog import ShutdownWatchdog, exit_within
-from .which import describe_program
-from .other_copies import find_other_distributions
 
 __all__ = ["run_program"]
 
@@ -123,10 +123,16 @@ async def _answer(make_client: Callable[..., RunnableClient], args: argparse.Nam
     """Do what ``--which`` or ``--check`` asks for; return the exit status."""
     if args.which:
         try:
-            print(describe_program(args.sal_backend))
+            backend = describe_backend(args.sal_backend)
         except SalobjError as error:
             print(f"SAL backend: {error}")
             return 1
+        print(f"{DISTRIBUTION} {__version__}")
+        print(f"package: {LOCATION}")
+        print(f"SAL backend: {backend}")
+        print(f"Python: {platform.python_version()}")
+        for other in find_other_distributions():
+            print(f"warning: there is also {other}")
         return 0
     try:
         tma_interface = choose_tma_interface(args.tma_interface)
