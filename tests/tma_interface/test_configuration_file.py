@@ -165,7 +165,7 @@ def test_keys_of_tomorrow_are_told(path: Path) -> None:
         (
             'TopicID = "6"',
             'TopicID = "6"\n\\54opicID = "6"',
-            "key TopicID (line {line}): expected each key of a",
+            "key TopicID (line {next}): expected each key of a",
         ),
         (
             'TopicID = "6"',
@@ -266,10 +266,10 @@ def test_longest_file(path: Path) -> None:
     ["a\n", "[a\n", "a" + " " * 4000 + "\n", "a" + " " * 4000 + 'b = "c"\n', " b\n", "x" * 5000 + "\n"],
 )
 def test_hostile_files_take_no_time(path: Path, line: str) -> None:
-    """Each would keep `configparser` busy for minutes or hours."""
+    """Each would keep `configparser`, and what reads all before it refuses something, busy for minutes."""
     text = '[A]\na = "1"\n'
     path.write_text(text + line * (((16 << 20) - len(text)) // len(line)))
-    with pytest.raises(TmaInterfaceError, match="line 3: expected"):
+    with pytest.raises(TmaInterfaceError, match=r"line [34]\)?: expected"):
         load_tma_interface(path)
 
 

@@ -1,6 +1,6 @@
 """Which members form one field."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 
@@ -8,10 +8,9 @@ from lsst.ts.mtmount.tma_interface import TmaInterface, TmaMember, TmaTopic, fit
 from lsst.ts.mtmount.tma_interface.grouping import group_members
 
 
-@dataclass
-class Known:
+class Known(NamedTuple):
     sal_type: str = "double"
-    count: int = 1
+    num_elements: int = 1
 
 
 def group(*names: str, types: dict[str, str] | None = None) -> dict[str, int]:

@@ -6,10 +6,11 @@ The interface wins: what is written always fits its schema.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from ..tma_interface import Difference, TmaInterface, TmaTopic, fit_to_sal, list_names, make_difference
+from ..tma_interface import Difference, TmaInterface, TmaTopic, fit_to_sal, list_names, sum_up_changes
 from .fields import FieldInfo
 from .schema import TopicInfo, make_attr_name
 
@@ -31,9 +32,11 @@ FIELD_ATTRIBUTES: tuple[tuple[str, str, bool, Callable[[FieldInfo], object]], ..
 
 def fit_tma_to_sal(tma_interface: TmaInterface, topics: Iterable[TopicInfo]) -> TmaInterface:
     """Return the TMA's interface, its members in the fields that SAL has for them."""
-    return fit_to_sal(
-        tma_interface, {topic.sal_name: {field.name: field for field in topic.fields} for topic in topics}
-    )
+    known = {
+        topic.sal_name: {field.name: (field.sal_type, field.count) for field in topic.fields}
+        for topic in topics
+    }
+    return fit_to_sal(tma_interface, known)
 
 
 def fit_to_wire(topic: TopicInfo, tma_interface: TmaInterface) -> TopicInfo:
@@ -144,56 +147,36 @@ def compare_tma_with_sal(
 
 def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo, described: TmaTopic) -> Iterator[Difference]:
     """Compare a topic, its members in SAL's fields, with SAL; ``described`` has its own types."""
-    name = sent.sal_topic
     known = {field.name: field for field in info.fields}
-    missing = [member.name for member in sent.members if member.field not in known]
-    if missing:
-        yield Difference(
-            name,
-            f"sends what SAL lacks: {', '.join(missing)}",
-            "these members are ignored",
-            True,
-            "member",
-            " ".join(missing),
-        )
-    if unsent := [field for field in known if field not in sent.fields]:
-        yield Difference(
-            name,
-            f"has in SAL, never sent: {', '.join(unsent)}",
-            "these fields stay zero",
-            False,
-            "field",
-            " ".join(unsent),
-        )
-    changes: dict[tuple[str, str, bool, str], list[tuple[str, str]]] = {}
-    for field_name, members in sent.fields.items():
-        if (field := known.get(field_name)) is None:
+    # What is different, what that does, whether it is a loss, its kind: the members or fields, with texts.
+    changes: defaultdict[tuple[str, str, bool, str], list[tuple[str, str]]] = defaultdict(list)
+    changes["sends what SAL lacks", "these members are ignored", True, "member"] = [
+        (member.name, member.name) for member in sent.members if member.field not in known
+    ]
+    changes["has in SAL, never sent", "these fields stay zero", False, "field"] = [
+        (name, name) for name in known if name not in sent.fields
+    ]
+    for name, members in sent.fields.items():
+        if (field := known.get(name)) is None:
             continue
         count, unit = len(members), members[0].unit
         types = {described.by_name[member.name].sal_type for member in members}
         other_types = sorted(types - {None, field.sal_type}, key=str)
         if field.sal_type == "string":
-            change = ("has strings in SAL", "not written", True, "type")
-            changes.setdefault(change, []).append((field_name, field_name))
+            changes["has strings in SAL", "not written", True, "type"].append((name, name))
         elif other_types:
-            change = ("has other types in SAL", "values are converted", True, "type")
-            text = f"{field_name} {field.sal_type} instead of {', '.join(map(str, other_types))}"
-            changes.setdefault(change, []).append((field_name, text))
+            text = f"{name} {field.sal_type} instead of {', '.join(map(str, other_types))}"
+            changes["has other types in SAL", "values are converted", True, "type"].append((name, text))
         if count != field.count:
-            is_scalar = field.count == 1
-            change = (
-                ("has scalars in SAL where the TMA sends arrays", "not written", True, "count")
-                if is_scalar
-                else ("has other counts in SAL", "the TMA's elements are written", False, "count")
-            )
-            text = f"{field_name} {field.count} instead of {count}"
-            changes.setdefault(change, []).append((field_name, text))
+            what = ("has other counts in SAL", "the TMA's elements are written", False, "count")
+            if field.count == 1:
+                what = ("has scalars in SAL where the TMA sends arrays", "not written", True, "count")
+            changes[what].append((name, f"{name} {field.count} instead of {count}"))
         if unit and SECOND.get(unit, unit) != SECOND.get(field.units, field.units):
-            change = ("has other units in SAL", "values are not converted", False, "unit")
-            text = f"{field_name} {field.units!r} instead of {unit!r}"
-            changes.setdefault(change, []).append((field_name, text))
-    for (what, effect, is_loss, kind), texts in changes.items():
-        yield make_difference(name, what, effect, is_loss, kind, texts)
+            text = f"{name} {field.units!r} instead of {unit!r}"
+            changes["has other units in SAL", "values are not converted", False, "unit"].append((name, text))
+    for difference, texts in changes.items():
+        yield from sum_up_changes(sent.sal_topic, *difference, texts)
 
 
 def compare_sal(old: Mapping[str, TopicInfo], new: Mapping[str, TopicInfo]) -> Iterator[Difference]:
@@ -204,38 +187,18 @@ def compare_sal(old: Mapping[str, TopicInfo], new: Mapping[str, TopicInfo]) -> I
             continue
         before = {field.name: field for field in topic.fields}
         after = {field.name: field for field in new[name].fields}
-        for what, effect, is_loss, kind, texts in (
-            (
-                "lacks",
-                "not written",
-                True,
-                "field",
-                [(field, field) for field in before if field not in after],
-            ),
-            (
-                "also has",
-                "zero, unless the TMA sends it",
-                False,
-                "field",
-                [(field, field) for field in after if field not in before],
-            ),
-            *(
-                (
-                    f"has other {kind}",
-                    effect,
-                    is_loss,
-                    kind.removesuffix("s"),
-                    [
-                        (field, f"{field} {get(after[field])} instead of {get(before[field])}")
-                        for field in before
-                        if field in after and get(after[field]) != get(before[field])
-                    ],
-                )
-                for kind, effect, is_loss, get in FIELD_ATTRIBUTES
-            ),
-        ):
-            if texts:
-                yield make_difference(name, what, effect, is_loss, kind, texts)
+        gone = [(field, field) for field in before if field not in after]
+        yield from sum_up_changes(name, "lacks", "not written", True, "field", gone)
+        added = [(field, field) for field in after if field not in before]
+        yield from sum_up_changes(name, "also has", "zero, unless the TMA sends it", False, "field", added)
+        for kind, effect, is_loss, get in FIELD_ATTRIBUTES:
+            changes = [
+                (field, f"{field} {get(after[field])} instead of {get(before[field])}")
+                for field in before
+                if field in after and get(after[field]) != get(before[field])
+            ]
+            what = f"has other {kind}"
+            yield from sum_up_changes(name, what, effect, is_loss, kind.removesuffix("s"), changes)
     for name in new:
         if name not in old:
             yield Difference(name, "is new", "published if the TMA sends it", False, "topic")

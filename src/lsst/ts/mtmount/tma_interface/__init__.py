@@ -1,10 +1,16 @@
 """The TMA's interface as data: which topics it sends, how often, with which members."""
 
-from .choice import TMA_INTERFACE_VARIABLE, choose_tma_interface, describe_choice, log_choice
 from .description import TICK_MS, TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
-from .differences import Difference, compare_tma_interfaces, list_names, make_difference
+from .differences import Difference, compare_tma_interfaces, list_names, sum_up_changes
 from .grouping import fit_to_sal
-from .load import load_packaged_tma_interface, load_tma_interface
+from .load import (
+    TMA_INTERFACE_VARIABLE,
+    choose_tma_interface,
+    describe_choice,
+    load_packaged_tma_interface,
+    load_tma_interface,
+    log_choice,
+)
 from .table import format_table
 
 __all__ = [
@@ -24,5 +30,5 @@ __all__ = [
     "load_packaged_tma_interface",
     "load_tma_interface",
     "log_choice",
-    "make_difference",
+    "sum_up_changes",
 ]

@@ -16,7 +16,6 @@ variables, one group for each data type::
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,13 +67,10 @@ VARIABLE_KEY = re.compile(r"(?P<group>.+) Telemetry Data (?P<number>\d{1,6})\.(?
 #: LabVIEW's escapes in keys and names of sections: a backslash, or a byte.
 ESCAPE = re.compile(r"\\(\\|[0-9A-Fa-f]{2})")
 
+#: What is in the brackets of a line.
+HEADER = re.compile(r"\[(.+)\]")
+
 ENCODING = "cp1252"
-
-#: No line can be the header of this section.
-NO_SECTION = "\n"
-
-#: What `configparser` needs quadratic time for; no key of the TMA has it.
-SLOW_KEY = re.compile(r"\s{4}")
 
 #: The TMA's own file has 26 sections and 6,000 lines.
 MAX_SECTIONS = 1000
@@ -89,11 +85,11 @@ MAX_VALUE = 9_999_999
 class Section:
     """One section of the file, its keys and name without escapes."""
 
-    file: ConfigurationFile
-    raw_name: str
+    source: str
     name: str
-    #: Key: the key in the file, and the value in quotes.
-    entries: dict[str, tuple[str, str]] = field(default_factory=dict)
+    line: int
+    #: Key: its line, and the value in quotes.
+    entries: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -102,13 +98,22 @@ class Section:
 
     def fail(self, key: str | None, expected: str, got: str | None = None) -> TmaInterfaceError:
         """Return the error for a fault of a key, or of the section if it is None."""
-        raw_key = None if key is None else self.entries.get(key, (key, ""))[0]
-        place = f"{self.file.source}: section {self.title}"
+        line: int | None = self.line
+        place = f"{self.source}: section {self.title}"
         if key is not None:
+            line, _ = self.entries.get(key, (None, ""))
             place += f", key {escape(key, MAX_SHOWN)}"
-        line = self.file.find_line(self.raw_name, raw_key)
         text = f"{place}{f' (line {line})' if line else ''}: expected {expected}"
         return TmaInterfaceError(text if got is None else f"{text}, got {got[:MAX_SHOWN]}")
+
+    def add(self, line: int, key: str, value: str) -> None:
+        """Add a key, once."""
+        is_there = key in self.entries
+        self.entries[key] = (line, value)
+        if is_there:
+            raise self.fail(key, "each key of a section once", "it twice")
+        if "\r" in value:
+            raise self.fail(key, "a value in one line", repr(value))
 
     def get(self, key: str) -> str:
         """Return the value of a key, without its quotes."""
@@ -127,46 +132,17 @@ class Section:
         return int(value)
 
 
-@dataclass(frozen=True)
-class ConfigurationFile:
-    """The text of a file, for finding the lines that errors name."""
-
-    source: str
-    text: str
-
-    def find_line(self, section: str, key: str | None) -> int | None:
-        """Return the number of the line of a section, or of a key in it; None if there is none."""
-        header = None
-        for number, line in enumerate(self.text.split("\n"), 1):
-            stripped = line.strip()
-            if stripped.startswith("["):
-                header = stripped[1:-1]
-                if header == section and key is None:
-                    return number
-            elif header == section and stripped.partition("=")[0].rstrip() == key:
-                return number
-        return None
-
-
-def parse_configuration(
-    text: str, source: str, packaged: Mapping[str, TmaTopic] | None = None
-) -> TmaInterface:
+def parse_configuration(text: str, source: str, packaged: Mapping[str, TmaTopic]) -> TmaInterface:
     """Parse the TMA's own file; the text of an error names section, key and line.
 
-    Parameters
-    ----------
-    source : `str`
-        Where it is from.
-    packaged : `Mapping` [`str`, `TmaTopic`], optional
-        SAL name: topic. A section with topic ID 0 that publishes something
-        takes ID and period from here.
+    ``source`` tells where it is from. A section with topic ID 0 that publishes something takes ID
+    and period from ``packaged``, by SAL name.
     """
     topics: list[TmaTopic] = []
     # Topic ID, and SAL name: the section that has it.
     owners: dict[int | str, Section] = {}
-    packaged = packaged or {}
     remarks: list[str] = []
-    for section in _read_sections(ConfigurationFile(source, text)):
+    for section in _read_sections(text, source):
         topic = _make_topic(section, packaged, remarks)
         if topic is None:
             continue
@@ -178,80 +154,59 @@ def parse_configuration(
                 TOPIC_ID, "a topic ID of its own", f"{topic.topic_id}, that of {other.title}{why}"
             )
         if (other := owners.setdefault(topic.sal_topic, section)) is not section:
-            raise section.fail(
-                None,
-                "a SAL topic of its own",
-                f"{topic.sal_topic!r}, that of {other.title}",
-            )
+            raise section.fail(None, "a SAL topic of its own", f"{topic.sal_topic!r}, that of {other.title}")
         topics.append(topic)
     if not topics:
         raise TmaInterfaceError(f"{source}: expected a topic that is sent, got none")
     return TmaInterface(tuple(topics), source, tuple(remarks))
 
 
-def _read_sections(file: ConfigurationFile) -> list[Section]:
-    lines = file.text.split("\n")
+def _read_sections(text: str, source: str) -> list[Section]:
+    sections: dict[str, Section] = {}
+    section: Section | None = None
+    key, indent = "", 0
+    lines = text.split("\n")
     for number, line in enumerate(lines, 1):
-        if (fault := _find_line_fault(line)) is not None:
-            raise TmaInterfaceError(f"{file.source}, line {number}: {fault}, got {line.strip()[:200]!r}")
-    # For so many, `configparser` would take long, and much memory.
-    num_sections = sum(line.lstrip().startswith("[") for line in lines)
-    for what, number, limit in (("lines", len(lines), MAX_LINES), ("sections", num_sections, MAX_SECTIONS)):
-        if number > limit:
-            raise TmaInterfaceError(f"{file.source}: expected up to {limit} {what}, got {number}")
-    parser = configparser.ConfigParser(
-        delimiters=("=",), interpolation=None, strict=True, default_section=NO_SECTION
-    )
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    try:
-        parser.read_string(file.text, file.source)
-    except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
-        key = (
-            f", key {escape(error.option, MAX_SHOWN)}"
-            if isinstance(error, configparser.DuplicateOptionError)
-            else ""
-        )
-        raise TmaInterfaceError(
-            f"{file.source}: section [{escape(error.section, MAX_SHOWN)}]{key} (line {error.lineno}): "
-            f"expected {'each key of a section' if key else 'each section'} once, got it twice"
-        ) from None
-    except configparser.MissingSectionHeaderError as error:
-        raise TmaInterfaceError(
-            f"{file.source}, line {error.lineno}: expected a section's header, "
-            f"got {error.line.strip()[:200]!r}"
-        ) from None
-    except configparser.ParsingError as error:
-        number, line = error.errors[0]
-        raise TmaInterfaceError(
-            f'{file.source}, line {number}: expected key = "value", got {line[:200]}'
-        ) from None
-    sections = [Section(file, name, _unescape(name)) for name in parser.sections()]
-    for section in sections:
-        for raw_key, value in parser.items(section.raw_name):
+        if number > MAX_LINES or len(sections) > MAX_SECTIONS:
+            break
+        content = line.strip()
+        if len(line) > MAX_LINE:
+            raise _make_fault(source, number, f"up to {MAX_LINE} characters", content)
+        if not content or content.startswith(("#", ";")):
+            continue
+        header = HEADER.match(content)
+        raw_key, equals, value = (part.strip() for part in content.partition("="))
+        if header is None and content.startswith("["):
+            raise _make_fault(source, number, "a section's header", content)
+        if header is None and not equals:
+            raise _make_fault(source, number, 'key = "value"', content)
+        last_indent, indent = indent, len(line) - len(line.lstrip())
+        if section is not None and key and indent > last_indent:
+            # As in other files of this kind: it goes on with the value above it.
+            raise section.fail(key, "a value in one line", repr(f"{section.entries[key][1]}\n{content}"))
+        if header is not None:
+            section, key = Section(source, _unescape(header[1]), number), ""
+            if section.name in sections:
+                raise section.fail(None, "each section once", "it twice")
+            sections[section.name] = section
+        elif section is None:
+            raise _make_fault(source, number, "a section's header", content)
+        elif not raw_key:
+            raise _make_fault(source, number, 'key = "value"', content)
+        else:
             key = _unescape(raw_key)
-            if key in section.entries:
-                raise section.fail(key, "each key of a section once", "it twice")
-            section.entries[key] = (raw_key, value)
-            if "\n" in value or "\r" in value:
-                raise section.fail(key, "a value in one line", repr(value))
+            section.add(number, key, value)
+    num_sections = sum(line.lstrip().startswith("[") for line in lines)
+    for what, count, limit in (("lines", len(lines), MAX_LINES), ("sections", num_sections, MAX_SECTIONS)):
+        if count > limit:
+            raise TmaInterfaceError(f"{source}: expected up to {limit} {what}, got {count}")
     if not sections:
-        raise TmaInterfaceError(f"{file.source}: expected a section for each topic, got none")
-    return sections
+        raise TmaInterfaceError(f"{source}: expected a section for each topic, got none")
+    return list(sections.values())
 
 
-def _find_line_fault(line: str) -> str | None:
-    """Return what `configparser` would refuse, or need quadratic time for."""
-    text = line.strip()
-    if len(line) > MAX_LINE:
-        return f"expected up to {MAX_LINE} characters"
-    if not text or text.startswith(("#", ";")):
-        return None
-    if text.startswith("["):
-        return None if "]" in text else "expected a section's header"
-    key, equals, _ = text.partition("=")
-    if not equals or SLOW_KEY.search(key.rstrip()):
-        return 'expected key = "value"'
-    return None
+def _make_fault(source: str, number: int, expected: str, got: str) -> TmaInterfaceError:
+    return TmaInterfaceError(f"{source}, line {number}: expected {expected}, got {got[:MAX_SHOWN]!r}")
 
 
 def _unescape(text: str) -> str:

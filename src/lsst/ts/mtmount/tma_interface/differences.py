@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..resilience.escape import escape
-from .description import TmaInterface, TmaTopic
+from .description import TmaInterface, TmaMember, TmaTopic
 
-__all__ = ["Difference", "compare_tma_interfaces", "list_names", "make_difference"]
+__all__ = ["Difference", "compare_tma_interfaces", "list_names", "sum_up_changes"]
 
 #: How many names a text lists.
 MAX_LISTED = 5
@@ -49,13 +49,13 @@ def compare_tma_interfaces(sent: TmaInterface, used: TmaInterface) -> Iterator[D
             yield Difference(topic.sal_topic, NOT_SENT, "its SAL topic is never written", True, "topic")
 
 
-def make_difference(
+def sum_up_changes(
     topic: str, what: str, effect: str, is_loss: bool, kind: str, changes: Iterable[tuple[str, str]]
-) -> Difference:
-    """Make a difference of several members or fields; ``changes`` are their names and what changed."""
-    changes = list(changes)
-    texts = ", ".join(text for _, text in changes)
-    return Difference(topic, f"{what}: {texts}", effect, is_loss, kind, " ".join(name for name, _ in changes))
+) -> Iterator[Difference]:
+    """Yield one difference of all members or fields that changed, if any: their names, and the texts."""
+    if changes := list(changes):
+        names, texts = zip(*changes, strict=True)
+        yield Difference(topic, f"{what}: {', '.join(texts)}", effect, is_loss, kind, " ".join(names))
 
 
 def list_names(names: Iterable[str]) -> str:
@@ -77,32 +77,30 @@ def _compare_topics(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
         )
     yield from _compare_members(sent, used)
     both = [(member, used.by_name[member.name]) for member in sent.members if member.name in used.by_name]
-    moved = [
+    moved = (
         (
             member.name,
             f"{member.name} in {member.field}[{member.index}] instead of {other.field}[{other.index}]",
         )
         for member, other in both
         if (member.field, member.index) != (other.field, other.index)
-    ]
-    if moved:
-        yield make_difference(
-            name, "has members in other fields", "they go to the map's fields", True, "field", moved
-        )
-    types = {
-        (other.field, f"{other.field} {member.sal_type} instead of {other.sal_type}"): None
+    )
+    yield from sum_up_changes(
+        name, "has members in other fields", "they go to the map's fields", True, "field", moved
+    )
+    # Once for all elements of a field.
+    types = dict.fromkeys(
+        (other.field, f"{other.field} {member.sal_type} instead of {other.sal_type}")
         for member, other in both
         if None not in (member.sal_type, other.sal_type) and member.sal_type != other.sal_type
-    }
-    if types:
-        yield make_difference(name, "has other types", "values are converted", True, "type", types)
-    units = {
-        (other.field, f"{other.field} {member.unit!r} instead of {other.unit!r}"): None
+    )
+    yield from sum_up_changes(name, "has other types", "values are converted", True, "type", types)
+    units = dict.fromkeys(
+        (other.field, f"{other.field} {member.unit!r} instead of {other.unit!r}")
         for member, other in both
         if None not in (member.unit, other.unit) and member.unit != other.unit
-    }
-    if units:
-        yield make_difference(name, "has other units", "values are not converted", False, "unit", units)
+    )
+    yield from sum_up_changes(name, "has other units", "values are not converted", False, "unit", units)
     if sent.period_ms != used.period_ms:
         yield Difference(
             name, f"comes every {sent.period_ms} ms instead of {used.period_ms} ms", "none", False, "period"
@@ -110,38 +108,29 @@ def _compare_topics(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
 
 
 def _compare_members(sent: TmaTopic, used: TmaTopic) -> Iterator[Difference]:
-    name = sent.sal_topic
-    grown = [
-        field
+    counts = {
+        field: (len(members), len(used.fields[field]))
         for field, members in sent.fields.items()
-        if field in used.fields and len(members) > len(used.fields[field])
-    ]
-    shrunk = [
-        field
-        for field, members in sent.fields.items()
-        if field in used.fields and len(members) < len(used.fields[field])
-    ]
-    new = [
-        member.name
-        for member in sent.members
-        if member.name not in used.by_name and member.field not in (*grown, *shrunk)
-    ]
-    gone = [
-        member.name
-        for member in used.members
-        if member.name not in sent.by_name and member.field not in (*grown, *shrunk)
-    ]
+        if field in used.fields and len(members) != len(used.fields[field])
+    }
+    grown = [field for field, (count, other) in counts.items() if count > other]
+    shrunk = [field for field, (count, other) in counts.items() if count < other]
+
+    def list_others(members: Iterable[TmaMember], known: Mapping[str, TmaMember]) -> list[str]:
+        return [member.name for member in members if member.name not in known and member.field not in counts]
+
+    def describe_counts(fields: list[str]) -> str:
+        changes = ["{} {} instead of {}".format(field, *counts[field]) for field in fields]
+        return f"has other numbers of elements: {', '.join(changes)}"
+
+    new = list_others(sent.members, used.by_name)
+    gone = list_others(used.members, sent.by_name)
     dropped = "each frame is dropped"
     for what, effect, kind, names in (
         (f"also sends {', '.join(new)}", "these members are ignored", "member", new),
         (f"does not send {', '.join(gone)}", dropped, "member", gone),
-        (_describe_counts(sent, used, grown), "the new elements are ignored", "count", grown),
-        (_describe_counts(sent, used, shrunk), dropped, "count", shrunk),
+        (describe_counts(grown), "the new elements are ignored", "count", grown),
+        (describe_counts(shrunk), dropped, "count", shrunk),
     ):
         if names:
-            yield Difference(name, what, effect, True, kind, " ".join(names))
-
-
-def _describe_counts(sent: TmaTopic, used: TmaTopic, fields: list[str]) -> str:
-    changes = [f"{field} {len(sent.fields[field])} instead of {len(used.fields[field])}" for field in fields]
-    return f"has other numbers of elements: {', '.join(changes)}"
+            yield Difference(sent.sal_topic, what, effect, True, kind, " ".join(names))

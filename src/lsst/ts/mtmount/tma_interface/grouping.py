@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from .description import FRAME_STAMP, STAMP_SUFFIX, TmaInterface, TmaMember, TmaTopic
 
-__all__ = ["KnownField", "KnownTopics", "fit_to_sal", "group_members", "group_numbered"]
+__all__ = ["KnownTopics", "fit_to_sal", "group_members", "group_numbered"]
 
 NUMBERED = re.compile(r"(?P<stem>.*[^0-9])(?P<number>[0-9]+)", re.ASCII)
 
@@ -20,20 +19,8 @@ NUMBERED = re.compile(r"(?P<stem>.*[^0-9])(?P<number>[0-9]+)", re.ASCII)
 MAX_DIGITS = 2
 
 
-class KnownField(Protocol):
-    """The part of a SAL field's description that is needed here."""
-
-    @property
-    def sal_type(self) -> str:
-        """SAL type."""
-
-    @property
-    def count(self) -> int:
-        """Number of elements; over 1: an array."""
-
-
-#: SAL topic name: {field name: field}
-KnownTopics = Mapping[str, Mapping[str, KnownField]]
+#: SAL topic name: {field name: (SAL type, number of elements; over 1: an array)}
+KnownTopics = Mapping[str, Mapping[str, tuple[str, int]]]
 
 
 @dataclass(frozen=True)
@@ -43,15 +30,11 @@ class Series:
     stem: str
     members: tuple[TmaMember, ...]
 
-    @property
-    def max_digits(self) -> int:
-        """The most digits that a number is written with."""
-        return max(len(member.name) for member in self.members) - len(self.stem)
-
     def is_array(self) -> bool:
         """Do these form one field by the TMA's rule?"""
         types = {member.sal_type for member in self.members}
-        return len(self.members) > 1 and self.max_digits <= MAX_DIGITS and len(types) == 1
+        num_digits = max(len(member.name) for member in self.members) - len(self.stem)
+        return len(self.members) > 1 and num_digits <= MAX_DIGITS and len(types) == 1
 
 
 def group_members(values: Iterable[TmaMember]) -> tuple[TmaMember, ...]:
@@ -60,10 +43,9 @@ def group_members(values: Iterable[TmaMember]) -> tuple[TmaMember, ...]:
     Of each variable that is sent, only name, type and unit matter. They get their
     fields, a time stamp for each, and the frame's.
     """
-    scalars = [replace(member, field=member.name, index=0) for member in values]
-    stamps = [_make_stamp(member.name + STAMP_SUFFIX) for member in scalars]
-    members = [*scalars, *stamps, _make_stamp(FRAME_STAMP)]
-    return _regroup(members, [series for series in _find_series(members) if series.is_array()], ())
+    values = list(values)
+    stamps = [_make_stamp(member.name + STAMP_SUFFIX) for member in values]
+    return group_numbered([*values, *stamps, _make_stamp(FRAME_STAMP)])
 
 
 def group_numbered(members: Iterable[TmaMember]) -> tuple[TmaMember, ...]:
@@ -78,21 +60,19 @@ def fit_to_sal(interface: TmaInterface, known: KnownTopics) -> TmaInterface:
     return replace(interface, topics=topics)
 
 
-def _fit_topic(topic: TmaTopic, known: Mapping[str, KnownField]) -> TmaTopic:
+def _fit_topic(topic: TmaTopic, known: Mapping[str, tuple[str, int]]) -> TmaTopic:
     arrays, scalars = [], []
     for series in _find_series(topic.members):
-        if (field := known.get(series.stem)) is not None and field.count > 1:
+        if known.get(series.stem, ("", 1))[1] > 1:
             arrays.append(series)
         elif any(member.name in known for member in series.members):
             scalars.append(series)
     members = _regroup(topic.members, arrays, scalars)
+    types = {field: sal_type for field, (sal_type, _) in known.items() if sal_type != "string"}
     return replace(
         topic,
         members=tuple(
-            replace(member, sal_type=known[member.field].sal_type)
-            if member.field in known and known[member.field].sal_type != "string"
-            else member
-            for member in members
+            replace(member, sal_type=types.get(member.field, member.sal_type)) for member in members
         ),
     )
 
