@@ -92,6 +92,46 @@ def test_file_system_that_hangs_stops_no_end(
     assert "could not be removed within 0.01 s" in caplog.text
 
 
+RACE = """
+import os, sys
+from lsst.ts.mtmount.program.pid_file import OutputFile, PidFile
+
+PROGRAMS = 8
+start, begin = os.pipe()
+end, finish = os.pipe()
+results, tell = os.pipe()
+for _ in range(PROGRAMS):
+    if os.fork() == 0:
+        os.close(finish)
+        pid_file = PidFile(OutputFile(sys.argv[1]))
+        os.write(tell, b"?")
+        os.read(start, 1)
+        try:
+            pid_file.__enter__()
+        except OSError as error:
+            assert "still runs: '--pid-file" in str(error), error
+            os.write(tell, b"-")
+        else:
+            os.write(tell, b"+")
+        os.read(end, 1)
+        os._exit(0)
+os.close(tell)
+for _ in range(PROGRAMS):
+    assert os.read(results, 1) == b"?"
+os.write(begin, PROGRAMS * b"!")
+print("".join(sorted(os.read(results, 1).decode() for _ in range(PROGRAMS))))
+"""
+
+
+def test_of_programs_that_start_at_once_one_gets_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    result = subprocess.run(
+        [sys.executable, "-c", RACE, str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (result.stdout, result.stderr) == ("+-------\n", "")
+    assert path.read_text().strip().isdecimal()
+
+
 def test_full_disk_names_option_and_file(tmp_path: Path) -> None:
     path = tmp_path / "pid"
     code = f"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import threading
@@ -28,17 +29,10 @@ REMOVE_TIMEOUT = 1.0
 
 
 class PidFile:
-    """Holds this process's ID in a file, as a context manager.
+    """Holds this process's ID in a file, as a context manager; what an ended program has left is replaced.
 
-    Parameters
-    ----------
-    output : `OutputFile`
-        The file. What an ended program has left is replaced.
-
-    Raises
-    ------
-    OSError
-        If there is the ID of another process that runs, or anything else.
+    `OSError` if there is the ID of another process that runs, or anything else: both when it is made,
+    and when it is entered. Of programs that start at the same moment, only one gets the file.
     """
 
     def __init__(self, output: OutputFile) -> None:
@@ -46,18 +40,18 @@ class PidFile:
         self._text = f"{os.getpid()}\n"
         if not output.is_replaceable:
             raise OSError(errno.EINVAL, "expected a regular file", str(output.path))
-        text = self._read()
-        if text is None or not text.strip():
-            return
-        if not text.strip().isdecimal():
-            raise OSError(errno.EEXIST, f"expected a process ID in it, got {text!r}", str(output.path))
-        pid = int(text)
-        if pid != os.getpid() and _is_running(pid):
-            raise OSError(errno.EEXIST, f"the process {pid} of this file still runs", str(output.path))
+        self._check()
 
     def __enter__(self) -> Self:
         try:
-            self.output.replace(self._text.encode())
+            folder = os.open(self.output.target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                # The file itself gets another inode, so a lock of it would be none for the next program.
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                self._check()
+                self.output.replace(self._text.encode())
+            finally:
+                os.close(folder)
         except OSError as error:
             raise OSError(error.errno, error.strerror, f"--pid-file {self.output.path}") from None
         return self
@@ -69,6 +63,16 @@ class PidFile:
         remover.join(REMOVE_TIMEOUT)
         if remover.is_alive():
             LOG.error(f"{self.output.path}: could not be removed within {REMOVE_TIMEOUT:g} s")
+
+    def _check(self) -> None:
+        text = self._read() or ""
+        if not text.strip():
+            return
+        if not text.strip().isdecimal():
+            raise OSError(errno.EEXIST, f"expected a process ID in it, got {text!r}", str(self.output.path))
+        pid = int(text)
+        if pid != os.getpid() and _is_running(pid):
+            raise OSError(errno.EEXIST, f"the process {pid} of this file still runs", str(self.output.path))
 
     def _remove(self) -> None:
         try:
