@@ -37,7 +37,7 @@ def test_all_that_is_wrong_is_told() -> None:
     assert (bad.status, missing.status, unknown.status) == (Status.FAILED, Status.FAILED, Status.WARNING)
     assert "1 cannot be decoded, " in bad.found
     assert "actualTorque" in bad.found
-    assert missing.found == "up to 1 lack actualTorque"
+    assert missing.found == "up to 1 lacks actualTorque"
     assert unknown.found == "also have windLoad"
     assert [finding.status for finding in frames.tell(True)] == ["failed", "warning", "warning"]
 

@@ -131,7 +131,7 @@ async def test_an_incompatible_schema_fails_and_missing_ones_warn(
         result = await check(simulator.port)
     status, found = result.found["schemas"]
     assert status == "failed"
-    assert "1 are not compatible" in found
+    assert "1 is not compatible" in found
     assert result.found["topics"][0] == "warning"
     record_fault("a schema is not compatible with the registry's", result, "schemas")
 

@@ -84,7 +84,7 @@ async def test_all_is_well(
     result = await check(tma_port)
     assert result.exit_status == 0
     expected = {
-        "Kafka": "answers, 1 brokers",
+        "Kafka": "answers, 1 broker",
         "TLS": "used (SASL_SSL)",
         "SASL": "logged in (SCRAM-SHA-512)",
         "broker 1": "which takes connections",
@@ -148,7 +148,7 @@ async def test_missing_permissions(
         await asyncio.to_thread(set_permission, secure_broker, topic, operation, AclPermissionType.ALLOW)
     result = await check(tma_port)
     assert find_failures(result) == {
-        "authorisations": f"no WRITE for 1 topics, lsst.{subname}.MTMount.azimuth first"
+        "authorisations": f"no WRITE for 1 topic, lsst.{subname}.MTMount.azimuth first"
     }
     record_fault("WRITE is not permitted", result, "authorisations")
     # We need not read, a monitor does.
@@ -159,7 +159,7 @@ async def test_missing_permissions(
     result = await check(tma_port)
     assert result.found["authorisations"] == (
         "warning",
-        f"no READ for 1 topics, lsst.{subname}.MTMount.elevation first",
+        f"no READ for 1 topic, lsst.{subname}.MTMount.elevation first",
     )
 
 
@@ -198,5 +198,5 @@ async def test_partition_without_a_leader(
                 pass
     finally:
         await asyncio.to_thread(three_brokers.restart, leader)
-    assert result.found["leaders"] == ("failed", f"1 topics have none, {topic} first")
+    assert result.found["leaders"] == ("failed", f"1 topic has none, {topic} first")
     record_fault("a partition has no leader", result, "leaders")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import json
 import os
@@ -69,7 +70,7 @@ def run_health_check(
     """
     findings = list(find_all(args, tma_interface, preprocessed))
     if args.json:
-        print(json.dumps([_as_dict(finding) for finding in findings], indent=4))
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=4))
     else:
         for finding in findings:
             print(finding)
@@ -123,12 +124,3 @@ def _check_servers(
     ]
     for group in groups:
         yield from group.wait(deadline)
-
-
-def _as_dict(finding: Finding) -> dict[str, str]:
-    return {
-        "subject": finding.subject,
-        "status": str(finding.status),
-        "found": finding.found,
-        "advice": finding.advice,
-    }

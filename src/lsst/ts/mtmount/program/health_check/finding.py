@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...resilience.escape import escape
 
-__all__ = ["Finding", "Status", "failed", "ok", "warning"]
+__all__ = ["Finding", "Status", "count", "failed", "ok", "warning"]
 
 
 class Status(enum.StrEnum):
@@ -45,3 +45,8 @@ def warning(subject: str, found: str, advice: str = "") -> Finding:
 def failed(subject: str, found: str, advice: str = "") -> Finding:
     """Make a finding that the program cannot run with."""
     return Finding(subject, Status.FAILED, found, advice)
+
+
+def count(number: int, one: str, many: str) -> str:
+    """Return a number with the words that follow it."""
+    return f"{number} {one if number == 1 else many}"

@@ -10,7 +10,7 @@ from ...pipeline.topic_fields import choose_fields, make_codec
 from ...sal.interface import Interface
 from ...sal.schema import make_attr_name
 from ...tma_interface import list_names
-from .finding import Finding, failed, ok, warning
+from .finding import Finding, count, failed, ok, warning
 
 __all__ = ["FrameCheck"]
 
@@ -66,7 +66,7 @@ class FrameCheck:
                 )
             if missing := self._missing.get(topic_id):
                 is_well = False
-                found = f"up to {max(missing.values())} lack {list_names(missing)}"
+                found = f"up to {count(max(missing.values()), 'lacks', 'lack')} {list_names(missing)}"
                 if accept_incomplete:
                     yield warning(subject, found, "the fields keep their values")
                 else:

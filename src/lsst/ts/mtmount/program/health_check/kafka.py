@@ -14,10 +14,10 @@ from confluent_kafka.admin._acl import AclOperation
 
 from ...sal.interface import Interface
 from ...sal.kafka_topics import describe_kafka_error
-from ...sal.transient_errors import is_tls_error
 from ...sal.schema import TopicInfo
 from ...sal.settings import KafkaSettings
-from .finding import Finding, failed, ok, warning
+from ...sal.transient_errors import is_tls_error
+from .finding import Finding, count, failed, ok, warning
 
 __all__ = ["check_kafka", "list_servers"]
 
@@ -67,7 +67,7 @@ def check_kafka(settings: KafkaSettings, interface: Interface) -> Iterator[Findi
         yield _describe_refusal(settings, where, [*errors, error.args[0]])
         return
     protocol = str(configuration.get("security.protocol", "plaintext")).upper()
-    yield ok("Kafka", f"{where} answers, {len(metadata.brokers)} brokers")
+    yield ok("Kafka", f"{where} answers, {count(len(metadata.brokers), 'broker', 'brokers')}")
     yield ok("TLS", f"used ({protocol})" if "SSL" in protocol else "not used")
     is_sasl = "SASL" in protocol
     yield ok("SASL", f"logged in ({configuration.get('sasl.mechanisms')})" if is_sasl else "not used")
@@ -108,11 +108,8 @@ def _check_address(broker: int, host: str, port: int) -> Finding:
 def _check_topics(names: Mapping[str, Any], metadata: Any) -> Iterator[Finding]:
     missing = [name for name in names if name not in metadata.topics]
     if missing:
-        yield warning(
-            "topics",
-            f"{len(missing)} of {len(names)} are missing, {missing[0]} first",
-            "the start creates them",
-        )
+        found = count(len(missing), f"of {len(names)} is missing", f"of {len(names)} are missing")
+        yield warning("topics", f"{found}, {missing[0]} first", "the start creates them")
     else:
         yield ok("topics", f"all {len(names)} are there")
     present = {name: metadata.topics[name].partitions for name in names if name in metadata.topics}
@@ -130,7 +127,8 @@ def _check_topics(names: Mapping[str, Any], metadata: Any) -> Iterator[Finding]:
         if 0 not in partitions or partitions[0].leader not in metadata.brokers
     ]
     if orphans:
-        yield failed("leaders", f"{len(orphans)} topics have none, {orphans[0]} first", "start the brokers")
+        found = count(len(orphans), "topic has none", "topics have none")
+        yield failed("leaders", f"{found}, {orphans[0]} first", "start the brokers")
     else:
         yield ok("leaders", "all partitions have one")
 
@@ -166,17 +164,17 @@ def _check_authorisations(
     no_write = [name for name, operations in told.items() if AclOperation.WRITE not in operations]
     no_read = [name for name, operations in told.items() if AclOperation.READ not in operations]
     if no_write:
-        yield failed(subject, f"no WRITE for {len(no_write)} topics, {no_write[0]} first", "add an ACL")
+        topics = count(len(no_write), "topic", "topics")
+        yield failed(subject, f"no WRITE for {topics}, {no_write[0]} first", "add an ACL")
     if not may_create:
         # Telling which topics may be created by a prefix needs the ACLs themselves.
         yield warning(
             subject, "no CREATE for the cluster", "the missing topics need an ACL, or are made by hand"
         )
     if no_read:
+        topics = count(len(no_read), "topic", "topics")
         yield warning(
-            subject,
-            f"no READ for {len(no_read)} topics, {no_read[0]} first",
-            "monitor and check cannot read them",
+            subject, f"no READ for {topics}, {no_read[0]} first", "monitor and check cannot read them"
         )
     if not no_write and may_create and not no_read:
         yield ok(subject, "all that is needed")

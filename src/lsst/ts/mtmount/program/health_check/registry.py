@@ -8,7 +8,7 @@ from ...sal.interface import Interface
 from ...sal.schema import have_same_substance
 from ...sal.schema_registry import RegistryError, SchemaRegistry
 from ...sal.settings import KafkaSettings
-from .finding import Finding, failed, ok, warning
+from .finding import Finding, count, failed, ok, warning
 
 __all__ = ["check_registry"]
 
@@ -40,16 +40,15 @@ def check_registry(settings: KafkaSettings, interface: Interface) -> Iterator[Fi
     if incompatible:
         yield failed(
             "schemas",
-            f"{len(incompatible)} are not compatible with the latest version, {incompatible[0]} first",
+            f"{count(len(incompatible), 'is', 'are')} not compatible with the latest version, "
+            f"{incompatible[0]} first",
             "use the interface of that version, or change the subject's compatibility",
         )
     if changed:
-        yield warning(
-            "schemas", f"{len(changed)} get a new version, {changed[0]} first", "readers must follow"
-        )
+        found = count(len(changed), "gets a new version", "get a new version")
+        yield warning("schemas", f"{found}, {changed[0]} first", "readers must follow")
     if missing:
-        yield warning(
-            "schemas", f"{len(missing)} are not registered, {missing[0]} first", "the start registers them"
-        )
+        found = count(len(missing), "is not registered", "are not registered")
+        yield warning("schemas", f"{found}, {missing[0]} first", "the start registers them")
     if not (incompatible or changed or missing):
         yield ok("schemas", f"all {len(interface.topics)} are registered as they are")
