@@ -11,8 +11,9 @@ import pytest
 from lsst.ts.mtmount.recording import times
 from lsst.ts.mtmount.sal import tai
 from lsst.ts.mtmount.sal.leap_seconds import NTP_EPOCH, LeapSecondTable, load_newest_table
-from lsst.ts.mtmount.sal.tai import LEAP_SECONDS, NewestTable, TaiClock, tai_minus_utc_at
+from lsst.ts.mtmount.sal.tai import PACKAGED_TABLE, NewestTable, TaiClock, tai_minus_utc_at
 
+LEAP_SECONDS = PACKAGED_TABLE.rows
 PACKAGED = LeapSecondTable(LEAP_SECONDS, 2_000_000_000, "packaged")
 NEXT = 2_019_686_400  # 2034-01-01
 NOW = 1_900_000_000.0

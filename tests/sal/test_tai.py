@@ -4,7 +4,7 @@ import time
 import pytest
 
 from lsst.ts.mtmount.sal import TaiClock, tai_from_utc, tai_minus_utc_at
-from lsst.ts.mtmount.sal.tai import LEAP_SECONDS
+from lsst.ts.mtmount.sal.tai import PACKAGED_TABLE
 
 
 def unix(year: int, month: int) -> float:
@@ -12,8 +12,8 @@ def unix(year: int, month: int) -> float:
 
 
 def test_leap_seconds_are_at_half_years() -> None:
-    assert [seconds for _, seconds in LEAP_SECONDS] == list(range(10, 38))
-    for start, _ in LEAP_SECONDS:
+    assert [seconds for _, seconds in PACKAGED_TABLE.rows] == list(range(10, 38))
+    for start, _ in PACKAGED_TABLE.rows:
         date = datetime.datetime.fromtimestamp(start, datetime.UTC)
         assert (date.month, date.day, date.hour, date.minute, date.second) in [
             (1, 1, 0, 0, 0),

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LOG", "LeapSecondTable", "load_newest_table"]
+__all__ = ["LOG", "LeapSecondTable", "load_newest_table", "parse_ntp_list"]
 
 LOG = logging.getLogger("MTMount").getChild("LeapSeconds")
 

@@ -10,55 +10,22 @@ import bisect
 import math
 import threading
 import time
+from pathlib import Path
 
 from ..resilience.daemon_thread import run_in_daemon_thread
-from .leap_seconds import LOG, LeapSecondTable, load_newest_table
+from .leap_seconds import LOG, LeapSecondTable, load_newest_table, parse_ntp_list
 
 __all__ = [
-    "LEAP_SECONDS",
     "LEAP_SECOND_TABLE",
+    "PACKAGED_TABLE",
     "NewestTable",
     "TaiClock",
     "tai_from_utc",
     "tai_minus_utc_at",
 ]
 
-#: UTC from which on TAI minus UTC has a value [unix s, s].
-#: Source: leap-seconds.list of the IERS (https://hpiers.obspm.fr/iers/bul/bulc/ntp/leap-seconds.list),
-#: its NTP times less 2,208,988,800 s. The last leap second so far is that of 2016-12-31.
-LEAP_SECONDS = (
-    (63072000, 10),  # 1972-01-01
-    (78796800, 11),  # 1972-07-01
-    (94694400, 12),  # 1973-01-01
-    (126230400, 13),  # 1974-01-01
-    (157766400, 14),  # 1975-01-01
-    (189302400, 15),  # 1976-01-01
-    (220924800, 16),  # 1977-01-01
-    (252460800, 17),  # 1978-01-01
-    (283996800, 18),  # 1979-01-01
-    (315532800, 19),  # 1980-01-01
-    (362793600, 20),  # 1981-07-01
-    (394329600, 21),  # 1982-07-01
-    (425865600, 22),  # 1983-07-01
-    (489024000, 23),  # 1985-07-01
-    (567993600, 24),  # 1988-01-01
-    (631152000, 25),  # 1990-01-01
-    (662688000, 26),  # 1991-01-01
-    (709948800, 27),  # 1992-07-01
-    (741484800, 28),  # 1993-07-01
-    (773020800, 29),  # 1994-07-01
-    (820454400, 30),  # 1996-01-01
-    (867715200, 31),  # 1997-07-01
-    (915148800, 32),  # 1999-01-01
-    (1136073600, 33),  # 2006-01-01
-    (1230768000, 34),  # 2009-01-01
-    (1341100800, 35),  # 2012-07-01
-    (1435708800, 36),  # 2015-07-01
-    (1483228800, 37),  # 2017-01-01
-)
-
-#: The packaged table, which holds until 2027-06-28, as that of tzdata 2026.6 [unix s].
-PACKAGED_TABLE = LeapSecondTable(LEAP_SECONDS, 1814140800, "packaged")
+#: The packaged table.
+PACKAGED_TABLE = parse_ntp_list((Path(__file__).parent / "leap-seconds.list").read_text("ascii"), "packaged")
 
 #: How often newer lists are looked for [s].
 RELOAD_INTERVAL = 86400.0
