@@ -35,10 +35,14 @@ def make_settings(
 
 async def run_controller(settings: KafkaSettings) -> Controller:
     """Start, write each topic once, and end with everything delivered."""
-    controller = Controller(settings=settings)
-    async with asyncio.timeout(TIMEOUT), controller:
-        for topic in controller.topics.values():
-            await topic.write()
+    controller = Controller(publisher=KafkaPublisher(settings, LOG))
+    async with asyncio.timeout(TIMEOUT):
+        try:
+            await controller.start_task
+            for topic in controller.topics.values():
+                await topic.write()
+        finally:
+            await controller.close()
     assert controller.publisher.deliveries.failed == 0
     return controller
 

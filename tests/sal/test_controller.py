@@ -11,7 +11,6 @@ import pytest
 
 from lsst.ts.mtmount.sal import (
     Controller,
-    Interface,
     InterfaceError,
     KafkaPublisher,
     KafkaSettings,
@@ -40,8 +39,12 @@ def log_level() -> Iterator[None]:
 
 @asynccontextmanager
 async def running(controller: Controller) -> AsyncIterator[Controller]:
-    async with asyncio.timeout(30), controller:
-        yield controller
+    async with asyncio.timeout(30):
+        try:
+            await controller.start_task
+            yield controller
+        finally:
+            await controller.close()
 
 
 async def test_life_cycle(sal_environment: str) -> None:
@@ -261,18 +264,6 @@ async def test_environment_must_be_complete(
     with pytest.raises(SettingsError, match="LSST_TOPIC_SUBNAME") as raised:
         Controller()
     assert "Error" in "".join(traceback.format_exception_only(raised.value))
-
-
-async def test_given_interface(settings: KafkaSettings) -> None:
-    topic = load_packaged_interface().topics["tel_azimuth"]
-    only = Interface({"tel_azimuth": topic}, "test", is_exact=False)
-    async with running(Controller(settings=settings, interface=only)) as controller:
-        assert list(controller.topics) == ["tel_azimuth"]
-
-
-async def test_other_component_is_refused(sal_environment: str) -> None:
-    with pytest.raises(ValueError, match="expected the component MTMount, got 'ATMCS'"):
-        Controller("ATMCS")
 
 
 def test_a_running_loop_is_needed(sal_environment: str) -> None:

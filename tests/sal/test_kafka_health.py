@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from lsst.ts.mtmount.resilience.rate_limited_log import RateLimitedLog
 from lsst.ts.mtmount.sal import KafkaSettings
-from lsst.ts.mtmount.sal.kafka_health import KafkaHealth, LibrdkafkaLog
+from lsst.ts.mtmount.sal.kafka_health import KafkaHealth
 
 LOG = logging.getLogger("test.kafka_health")
 SETTINGS = KafkaSettings("sal", "kafka:9092", username="me", password="pa55")
@@ -114,11 +113,12 @@ def test_what_kafka_says_is_redacted_and_escaped(
     assert caplog.messages == [r"Kafka: no ***\x1b[2J\nMTMount: all is well"]
 
 
-def test_information_of_librdkafka_is_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+def test_information_of_librdkafka_is_for_debugging(
+    health: KafkaHealth, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    log = LibrdkafkaLog(SETTINGS, RateLimitedLog(LOG))
     for _ in range(228):
-        log.log(logging.INFO, "", "TOPICAUTH", "", "no")
+        health.log(logging.INFO, "", "TOPICAUTH", "", "no")
     assert not caplog.records
-    log.log(logging.WARNING, "", "FAIL", "", "pa55")
+    health.log(logging.WARNING, "", "FAIL", "", "pa55")
     assert caplog.messages == ["librdkafka FAIL: ***"]

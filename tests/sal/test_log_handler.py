@@ -91,14 +91,14 @@ async def test_records_before_the_start_are_kept_within_a_bound(
 ) -> None:
     for i in range(5):
         log.info("early %d", i)
-    assert (len(handler), handler.num_dropped) == (3, 2)
+    assert (len(handler.queue), handler.queue.num_dropped) == (3, 2)
     published = Published()
     handler.start(published.publish)
     log.info("late")
     # The oldest were dropped; "late" found the store full, too.
     assert await published.wait_for(3) == ["early 3", "early 4", "late"]
     await handler.stop(TIMEOUT)
-    assert handler.num_dropped == 3
+    assert handler.queue.num_dropped == 3
 
 
 async def test_one_that_cannot_publish_keeps_no_other_from_it(
@@ -143,8 +143,8 @@ async def test_stop_is_bounded_and_counts(handler: SalLogHandler, log: logging.L
         log.info("m%d", i)
     await handler.stop(0.05)
     assert published.messages == []
-    assert handler.num_failed == 3
-    assert isinstance(handler.last_error, TimeoutError)
+    assert handler.queue.num_failed == 3
+    assert isinstance(handler.queue.last_error, TimeoutError)
 
 
 async def test_records_from_threads(handler: SalLogHandler, log: logging.Logger) -> None:
@@ -167,7 +167,7 @@ async def test_records_from_threads(handler: SalLogHandler, log: logging.Logger)
         log.removeHandler(wide)
     for name in "abcd":
         assert [text for text in messages if text.startswith(name)] == [f"{name} {i}" for i in range(50)]
-    assert (wide.num_dropped, wide.num_failed) == (0, 0)
+    assert (wide.queue.num_dropped, wide.queue.num_failed) == (0, 0)
 
 
 async def test_failures_are_counted_and_the_next_record_is_published(
@@ -177,13 +177,13 @@ async def test_failures_are_counted_and_the_next_record_is_published(
     handler.start(published.publish)
     # Not by way of the logger: the handler of pytest raises what it cannot format.
     handler.handle(log.makeRecord("x", logging.INFO, __file__, 1, "%d", ("no number",), None))
-    assert (handler.num_failed, repr(handler.last_error)[:9]) == (1, "TypeError")
+    assert (handler.queue.num_failed, repr(handler.queue.last_error)[:9]) == (1, "TypeError")
 
     published.error = RuntimeError("no broker")
     log.info("lost")
     await handler.stop(TIMEOUT)
-    assert handler.num_failed == 2
-    assert handler.last_error is published.error
+    assert handler.queue.num_failed == 2
+    assert handler.queue.last_error is published.error
 
     published.error = None
     handler.start(published.publish)
@@ -206,7 +206,7 @@ async def test_what_publishing_logs_is_not_published(handler: SalLogHandler, log
     log.info("b")
     assert await published.wait_for(2) == ["a", "b"]
     await handler.stop(TIMEOUT)
-    assert (len(handler), handler.num_failed, len(published.messages)) == (0, 0, 2)
+    assert (len(handler.queue), handler.queue.num_failed, len(published.messages)) == (0, 0, 2)
 
 
 async def test_text_that_utf8_cannot_encode(handler: SalLogHandler, log: logging.Logger) -> None:
@@ -223,5 +223,5 @@ def test_closed_loop_is_counted(handler: SalLogHandler, log: logging.Logger) -> 
 
     asyncio.run(start_only())
     log.info("too late")
-    assert handler.num_failed == 1
-    assert isinstance(handler.last_error, RuntimeError)
+    assert handler.queue.num_failed == 1
+    assert isinstance(handler.queue.last_error, RuntimeError)

@@ -21,7 +21,7 @@ from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.sal import (
     SalobjError,
     WriteTopic,
-    backend_choice,
+    describe_backend,
     load_packaged_interface,
     make_sal_backend,
 )
@@ -129,15 +129,15 @@ async def test_a_broken_installation(
     (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
     assert "the built-in SAL backend is used instead" in warning.getMessage()
     assert "SAL backend: builtin (lsst.ts.salobj cannot be used)" in caplog.text
-    assert backend_choice.describe_backend().startswith("builtin (lsst.ts.salobj")
+    assert describe_backend().startswith("builtin (lsst.ts.salobj")
 
 
 async def test_builtin_does_not_import_salobj(salobj: None, sal_environment: str) -> None:
     async with running_backend("builtin"):
         pass
-    assert backend_choice.describe_backend("builtin") == "builtin"
+    assert describe_backend("builtin") == "builtin"
     assert PACKAGE not in sys.modules
-    assert backend_choice.describe_backend() == f"{PACKAGE} 8.0.fake in {FAKE / 'lsst/ts/salobj/__init__.py'}"
+    assert describe_backend() == f"{PACKAGE} 8.0.fake in {FAKE / 'lsst/ts/salobj/__init__.py'}"
 
 
 @pytest.mark.parametrize("name", ["auto", "salobj"])

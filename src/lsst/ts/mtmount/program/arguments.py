@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from .._version import __version__
 from ..extras import MissingExtraError, import_extra
@@ -38,6 +38,7 @@ __all__ = [
     "parse_number",
     "parse_output_file",
     "parse_output_folder",
+    "parse_path",
     "parse_port",
     "parse_record_limit",
     "parse_recording",
@@ -45,6 +46,8 @@ __all__ = [
     "parse_server_port",
     "print_error",
 ]
+
+T = TypeVar("T")
 
 LOG_LEVELS = logging.getLevelNamesMapping()
 
@@ -101,12 +104,23 @@ def print_error(prog: str, message: str) -> None:
         print(f"{prog}: failed: {escape(message)}", file=sys.stderr, flush=True)
 
 
-def parse_output_file(text: str) -> OutputFile:
-    """Parse the name of a file that is to be written; it is checked as `OutputFile` says."""
-    try:
-        return OutputFile(text)
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(describe_path_error(error, text)) from None
+def parse_path(make: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a parser of file names: ``make`` checks one; an error of it names the path and what is wrong."""
+
+    def parse(text: str) -> T:
+        try:
+            return make(text)
+        except (OSError, ValueError) as error:
+            raise argparse.ArgumentTypeError(describe_path_error(error, text)) from None
+
+    return parse
+
+
+#: Parses the name of a file that is to be written; it is checked as `OutputFile` says.
+parse_output_file = parse_path(OutputFile)
+
+#: Parses the name of a folder for files that are to be written.
+parse_output_folder = parse_path(check_output_folder)
 
 
 def parse_recording(text: str) -> Path:
@@ -148,14 +162,6 @@ def _parse_tma_interface(text: str) -> TmaInterface | None:
         return load_tma_interface(text) if text else None
     except TmaInterfaceError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def parse_output_folder(text: str) -> Path:
-    """Parse the name of a folder for files that are to be written."""
-    try:
-        return check_output_folder(text)
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(describe_path_error(error, text)) from None
 
 
 def describe_path_error(error: Exception, path: str) -> str:

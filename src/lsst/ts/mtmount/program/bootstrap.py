@@ -37,10 +37,7 @@ def open_standard_descriptors() -> None:
 def hold_signals() -> int:
     """Keep signals until somebody reads them; SIGHUP only where it is not ignored (``nohup``).
 
-    Returns
-    -------
-    descriptor : `int`
-        The end of a pipe that brings the number of each signal as a byte, whatever the main thread does.
+    Return the end of a pipe that brings the number of each signal as a byte, whatever the main thread does.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

@@ -27,6 +27,7 @@ from .arguments import (
     parse_number,
     parse_output_file,
     parse_output_folder,
+    parse_path,
     parse_port,
     parse_record_limit,
     parse_seconds,
@@ -81,7 +82,7 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument(
         "--dead-letter",
-        type=_parse_dead_letter,
+        type=parse_path(DeadLetterFile.check),
         metavar="FILE",
         help="keep each dropped frame in this file, as JSON lines; it and three older ones take up to 64 MiB",
     )
@@ -212,13 +213,6 @@ def _check_files(parser: ArgumentParser, args: argparse.Namespace) -> None:
     for option, file in files.items():
         if file is not None and file.target in kept:
             parser.error(f"argument {option}: expected none of the files of --dead-letter, got {file.path}")
-
-
-def _parse_dead_letter(text: str) -> OutputFile:
-    try:
-        return DeadLetterFile.check(text)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(describe_path_error(error, text)) from None
 
 
 def _parse_wait(text: str) -> float:

@@ -8,9 +8,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from ..resilience.daemon_thread import DaemonExecutor
 from .bootstrap import HELD_SIGNALS
 
 __all__ = ["END_SIGNALS", "SIGNAL_STATUS", "ProgramEventLoop", "SignalRelay", "list_end_signals"]
@@ -30,10 +30,7 @@ def list_end_signals() -> list[signal.Signals]:
 class SignalRelay:
     """Hands signals on from a thread, also while the main thread is blocked.
 
-    Parameters
-    ----------
-    descriptor : `int`
-        As of `hold_signals`.
+    ``descriptor`` is that of `hold_signals`.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -69,11 +66,6 @@ class ProgramEventLoop(asyncio.SelectorEventLoop):
 
     asyncio's own lets signals kill the process as soon as a handler is removed. A signal without a
     handler waits for one here. SIGHUP is taken for SIGTERM, unless it has a handler of its own.
-
-    Parameters
-    ----------
-    relay : `SignalRelay`
-        Brings the signals.
     """
 
     def __init__(self, relay: SignalRelay) -> None:
@@ -81,7 +73,7 @@ class ProgramEventLoop(asyncio.SelectorEventLoop):
         self.relay = relay
         self._callbacks: dict[int, Callable[[], object]] = {}
         self._waiting: set[int] = set()
-        self.set_default_executor(_DaemonExecutor())
+        self.set_default_executor(DaemonExecutor())
         relay.subscribe(self._take_signal)
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
@@ -111,27 +103,3 @@ class ProgramEventLoop(asyncio.SelectorEventLoop):
             self._waiting.add(number)
         else:
             callback()
-
-
-class _DaemonExecutor(ThreadPoolExecutor):
-    """Makes a daemon thread for each call; nobody waits for them at the end, as for a resolver that hangs."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call a function in a thread."""
-        future: Future[Any] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        threading.Thread(target=run, name=f"call of {getattr(fn, '__name__', fn)}", daemon=True).start()
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for nothing."""

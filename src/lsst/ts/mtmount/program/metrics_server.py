@@ -65,23 +65,7 @@ class MetricsServer:
     """Serves ``/metrics``, ``/healthz`` and ``/readyz`` from threads.
 
     These read a snapshot that the event loop makes from time to time; they never ask the client.
-
-    Parameters
-    ----------
-    host, port : `str`, `int`
-        Where to listen.
-
-    Attributes
-    ----------
-    port : `int`
-        Port that it listens on.
-
-    Raises
-    ------
-    OSError
-        If the address cannot be listened on.
-    MissingExtraError
-        If the library is not installed.
+    `OSError` if the address cannot be listened on; ``port`` is the one that it listens on.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -93,7 +77,7 @@ class MetricsServer:
         self._tick = time.monotonic()
         self._task: asyncio.Task[None] | None = None
         try:
-            self._server = _Server((host, port), _Handler)
+            self._server = _HttpServer((host, port), _RequestHandler)
         except OSError as error:
             where = f"--metrics-host {host}, --metrics-port {port}"
             raise OSError(error.errno, error.strerror, where) from None
@@ -213,7 +197,7 @@ class MetricsServer:
             yield core.GaugeMetricFamily(name, text, level)
 
 
-class _Server(socketserver.ThreadingMixIn, WSGIServer):
+class _HttpServer(socketserver.ThreadingMixIn, WSGIServer):
     """Looks up no name of its own, waits for no thread at the end, and bears any client."""
 
     daemon_threads = True
@@ -260,7 +244,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
 
-class _Handler(WSGIRequestHandler):
+class _RequestHandler(WSGIRequestHandler):
     timeout = REQUEST_TIMEOUT
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002

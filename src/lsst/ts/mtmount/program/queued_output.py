@@ -43,15 +43,7 @@ class OutputError(Exception):
 
 
 class QueuedStream(io.TextIOBase):
-    """Takes the place of `sys.stdout` or `sys.stderr`; nothing here waits.
-
-    Parameters
-    ----------
-    stream : `typing.TextIO`
-        What it takes the place of.
-    thread : `WriterThread`
-        Writes what it is given as descriptor and data.
-    """
+    """Takes the place of `sys.stdout` or `sys.stderr`; nothing here waits."""
 
     def __init__(self, stream: TextIO, thread: WriterThread[tuple[int, bytes]]) -> None:
         self._stream = stream
@@ -130,13 +122,7 @@ class QueuedOutput:
             self._failure = TimeoutError(errno.ETIMEDOUT, "nobody reads it")
 
     def check(self) -> None:
-        """Check, at the end, that all that was printed or logged was written.
-
-        Raises
-        ------
-        OutputError
-            If not.
-        """
+        """Raise `OutputError`, at the end, if not all that was printed or logged was written."""
         if self._failure is not None:
             raise OutputError(self._failure)
 

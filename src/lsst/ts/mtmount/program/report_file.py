@@ -23,25 +23,8 @@ class ReportFile:
     """Keeps a file with a program's figures, from time to time and at the end.
 
     A thread writes it, as `OutputFile` says. That it cannot be written is logged, once for each reason,
-    and ends nothing.
-
-    Parameters
-    ----------
-    output : `OutputFile` or path-like
-        The file.
-    describe : callable
-        Returns the figures, ready for JSON.
-    log : `logging.Logger`
-        Where to log.
-    interval : `float` or `None`
-        Time between two reports [seconds]; None: only one at the end.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    ValueError
-        If the interval is not above 0.
+    and ends nothing. ``describe`` returns the figures, ready for JSON; ``interval`` is the time between
+    two reports [seconds], None: only one at the end.
     """
 
     def __init__(

@@ -21,19 +21,9 @@ FORCED_STATUS = 1
 class ShutdownWatchdog:
     """Bounds how long a program takes to end, also if its event loop is blocked.
 
-    A context manager. It begins to count when `arm` is called.
-
-    Parameters
-    ----------
-    limit
-        How long the program may take to its end, the report of it included [s].
-    report
-        Told why the program is ended by force. Called in a thread.
-
-    Attributes
-    ----------
-    describe_loss
-        Says what is lost if it is ended by force. Called in a thread.
+    A context manager. It begins to count when `arm` is called. ``limit`` is how long the program may
+    take to its end, the report of it included [s]; ``report`` is told why it is ended by force, and
+    ``describe_loss`` says what is lost then. Both are called in a thread.
     """
 
     def __init__(self, limit: float, report: Callable[[str], object]) -> None:

@@ -5,11 +5,36 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
-__all__ = ["run_in_daemon_thread"]
+__all__ = ["DaemonExecutor", "run_in_daemon_thread"]
 
 T = TypeVar("T")
+
+
+class DaemonExecutor(ThreadPoolExecutor):
+    """Makes a daemon thread for each call; nobody waits for them at the end, as for a resolver that hangs."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Call a function in a thread."""
+        future: Future[T] = Future()
+        # A call cannot be taken back: the thread begins at once.
+        future.set_running_or_notify_cancel()
+
+        def run() -> None:
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=run, name=f"call of {getattr(fn, '__name__', fn)}", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for nothing."""
 
 
 async def run_in_daemon_thread(function: Callable[..., T], *args: object) -> T:
@@ -18,29 +43,4 @@ async def run_in_daemon_thread(function: Callable[..., T], *args: object) -> T:
     Other than with `asyncio.to_thread`, neither the end of the event loop nor
     that of the process waits for the thread: cancelling this is enough.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def finish(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result: T | None = None
-        error: BaseException | None = None
-        try:
-            result = function(*args)
-        except BaseException as raised:
-            error = raised
-        try:
-            loop.call_soon_threadsafe(finish, result, error)
-        except RuntimeError:
-            # The loop was closed: nobody waits any more.
-            return
-
-    threading.Thread(target=run, name=getattr(function, "__name__", "call"), daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(DaemonExecutor().submit(function, *args))

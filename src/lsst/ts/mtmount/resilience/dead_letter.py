@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core import FrameError
 from .output_file import OutputFile, write_all
@@ -20,12 +20,6 @@ from .rate_limited_log import RateLimitedLog
 from .writer_thread import WriterThread
 
 __all__ = ["DeadLetterFile"]
-
-#: A file that has grown to this is put aside, and a new one begun [bytes].
-MAX_FILE_SIZE = 16 << 20
-
-#: Files that were put aside and are kept: ``FILE.1`` is the youngest.
-NUM_KEPT = 3
 
 #: Upper bound of what waits to be written [bytes].
 QUEUE_SIZE = 16 << 20
@@ -49,23 +43,11 @@ class DeadLetterFile:
     path : path-like
         The file. Links are followed; older files are beside the target, with ``.1``, ``.2``, ... at the
         end of the name. A character device or ``/dev/stderr`` is written as it is.
-    max_file_size : `int`
-        Size from which on a new file is begun [bytes]. Together the files take
-        up to ``num_kept + 1`` times this, and one line more.
-    num_kept : `int`
-        How many older files are kept; 1 or more.
 
     Attributes
     ----------
     num_written : `int`
         Frames written.
-    num_failed : `int`
-        Frames that could not be written.
-
-    Raises
-    ------
-    ValueError
-        If a bound is less than 1.
 
     Notes
     -----
@@ -77,25 +59,23 @@ class DeadLetterFile:
     200 bytes.
     """
 
+    #: A file that has grown to this is put aside, and a new one begun [bytes].
+    max_file_size: ClassVar[int] = 16 << 20
+
+    #: Files that were put aside and are kept: ``FILE.1`` is the youngest.
+    num_kept: ClassVar[int] = 3
+
     def __init__(
         self,
         path: str | os.PathLike[str],
         log: logging.Logger,
         *,
-        max_file_size: int = MAX_FILE_SIZE,
-        num_kept: int = NUM_KEPT,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        if max_file_size < 1 or num_kept < 1:
-            raise ValueError(
-                f"expected 1 or more for max_file_size and num_kept, got {max_file_size} and {num_kept}"
-            )
         self.num_written = 0
         self._path = path
         self._log = log
         self._limited_log = RateLimitedLog(log, max_lines=1)
-        self._max_file_size = max_file_size
-        self._num_kept = num_kept
         self._clock = clock
         self._num_refused = 0
         self._last_error = ""
@@ -113,24 +93,25 @@ class DeadLetterFile:
         """Frames that could not be written."""
         return self._num_refused + self._thread.num_dropped
 
-    @staticmethod
-    def list_files(target: Path, num_kept: int = NUM_KEPT) -> list[Path]:
+    @classmethod
+    def list_files(cls, target: Path) -> list[Path]:
         """Return the file and those that are put aside, the youngest first."""
-        return [target, *(target.with_name(f"{target.name}.{number}") for number in range(1, num_kept + 1))]
+        numbers = range(1, cls.num_kept + 1)
+        return [target, *(target.with_name(f"{target.name}.{number}") for number in numbers)]
 
     @classmethod
-    def check(cls, path: str | os.PathLike[str], num_kept: int = NUM_KEPT) -> OutputFile:
+    def check(cls, path: str | os.PathLike[str]) -> OutputFile:
         """Check that a file can be kept there, and put aside without harm to anything else."""
         output = OutputFile(path)
         if output.is_replaceable:
-            for kept in cls.list_files(output.target, num_kept)[1:]:
+            for kept in cls.list_files(output.target)[1:]:
                 if os.path.lexists(kept):
                     OutputFile(kept)
         return output
 
     def open(self) -> None:
         """Open the file."""
-        self._output = self.check(self._path, self._num_kept)
+        self._output = self.check(self._path)
         self._open()
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
@@ -185,7 +166,7 @@ class DeadLetterFile:
         try:
             if self._is_regular:
                 self._follow_name()
-            if self._is_regular and self._size >= self._max_file_size:
+            if self._is_regular and self._size >= self.max_file_size:
                 self._rotate()
             # A line that was not finished must not spoil the next one.
             self._append((("\n" if self._is_torn else "") + _encode(line) + "\n").encode())
@@ -238,7 +219,7 @@ class DeadLetterFile:
         """Put the file aside, and begin a new one."""
         full = self._file
         assert full is not None
-        names = self.list_files(self._target, self._num_kept)
+        names = self.list_files(self._target)
         try:
             for younger, older in reversed(list(itertools.pairwise(names))):
                 if younger.exists():

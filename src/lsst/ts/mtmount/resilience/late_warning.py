@@ -15,18 +15,10 @@ INTERVAL = 60.0
 def warn_if_late(
     log: logging.Logger, text: str, limit: float, is_due: Callable[[], bool] = lambda: True
 ) -> Iterator[None]:
-    """Log a warning if what is done in this context takes long, then one a minute.
+    """Log a warning if what is done in this context takes longer than ``limit`` [s], then one a minute.
 
-    Parameters
-    ----------
-    log : `logging.Logger`
-        Where to log.
-    text : `str`
-        What goes on, for people; "for ... s" follows.
-    limit : `float`
-        When to log first [seconds].
-    is_due : callable
-        Returns whether it is to be logged; if not, it is asked again after ``limit``.
+    ``text`` is what goes on, for people; "for ... s" follows. Nothing is logged while ``is_due`` returns
+    false; it is asked again after ``limit``.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()

@@ -15,25 +15,12 @@ Item = TypeVar("Item")
 class WriterThread(Generic[Item]):
     """A queue, bounded in bytes, and a daemon thread that writes what is in it.
 
-    What does not fit is dropped and counted. Methods may be called from any thread, and none but
-    `close` waits. What is called in the thread must not raise.
+    What does not fit into ``capacity`` [bytes] is dropped and counted in ``num_dropped``. Methods may
+    be called from any thread, and none but `close` waits.
 
-    Parameters
-    ----------
-    write : callable
-        Writes an item, in the thread.
-    write_dropped : callable
-        Called in the thread with the number of items that were dropped since the last call, before the
-        next item that gets through is written, and at the end.
-    capacity : `int`
-        Upper bound of what waits [bytes].
-    on_idle : callable or `None`
-        Called in the thread when nothing was to be written for ``idle_interval`` [seconds].
-
-    Attributes
-    ----------
-    num_dropped : `int`
-        Items dropped.
+    In the thread, ``write`` is called with each item; ``write_dropped`` with the number of items that
+    were dropped since the last call, before the next item that gets through, and at the end; and
+    ``on_idle`` when nothing was to be written for ``idle_interval`` [seconds]. None of them may raise.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """SAL: schemas, Kafka, events, log messages and time; built in, or with the installed salobj."""
 
-from .backend_choice import BACKENDS, describe_backend, make_sal_backend
+from .backend import BACKENDS, describe_backend, make_sal_backend
 from .controller import Controller
 from .interface import (
     FieldInfo,

@@ -1,16 +1,23 @@
-"""What the telemetry client needs of SAL, whoever provides it."""
+"""The SAL backend that serves the client: this package's own, or the installed salobj."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 from typing import Any, Protocol
 
-from ..tma_interface import TmaInterface
+from ..tma_interface import TmaInterface, load_packaged_tma_interface
+from .builtin_backend import BuiltinBackend
 from .publisher import KafkaPublisher
+from .salobj_backend import PACKAGE, SalobjBackend, SalobjError, import_salobj
+from .schema import COMPONENT
 from .tai import TaiClock
 
-__all__ = ["SalBackend"]
+__all__ = ["BACKENDS", "SalBackend", "describe_backend", "make_sal_backend"]
+
+#: Names of the SAL backends. ``auto``: salobj where it is installed.
+BACKENDS = ("auto", "salobj", "builtin")
 
 
 class SalBackend(Protocol):
@@ -36,3 +43,58 @@ class SalBackend(Protocol):
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
         """Publish what is queued, at most for ``timeout`` [s], and close the controller."""
+
+
+def make_sal_backend(backend: str = "auto", tma_interface: TmaInterface | None = None) -> SalBackend:
+    """Make one of `BACKENDS`; it starts at once. Raises as `Controller` does.
+
+    salobj and what it imports take some 100 MB: it is looked for first, and
+    imported only to be used. `ValueError` if there is no such backend, `SalobjError` if
+    salobj is asked for by name and cannot be used. With ``auto``, the built-in backend
+    is used then, and a warning says why.
+    """
+    _check(backend)
+    sent = load_packaged_tma_interface() if tma_interface is None else tma_interface
+    log = logging.getLogger(COMPONENT)
+    reason = "as was asked for"
+    if backend == "salobj" or (backend == "auto" and _is_salobj_installed()):
+        try:
+            return SalobjBackend(import_salobj(), sent)
+        except SalobjError as error:
+            if backend == "salobj":
+                raise
+            log.warning(f"{error}; the built-in SAL backend is used instead")
+            reason = f"{PACKAGE} cannot be used"
+    elif backend == "auto":
+        reason = f"{PACKAGE} is not installed"
+    builtin = BuiltinBackend(sent)
+    log.info(f"SAL backend: builtin ({reason})")
+    return builtin
+
+
+def describe_backend(backend: str = "auto") -> str:
+    """Tell what a name of a SAL backend means here, without making it. Raises as `make_sal_backend`."""
+    _check(backend)
+    if backend == "builtin":
+        return "builtin"
+    if backend == "auto" and not _is_salobj_installed():
+        return f"builtin ({PACKAGE} is not installed)"
+    try:
+        salobj = import_salobj()
+    except SalobjError as error:
+        if backend == "salobj":
+            raise
+        return f"builtin ({error})"
+    return f"{PACKAGE} {getattr(salobj, '__version__', '?')} in {salobj.__file__}"
+
+
+def _check(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise ValueError(f"expected a SAL backend of {', '.join(map(repr, BACKENDS))}, got {backend!r}")
+
+
+def _is_salobj_installed() -> bool:
+    try:
+        return importlib.util.find_spec(PACKAGE) is not None
+    except ModuleNotFoundError:
+        return False

@@ -8,65 +8,13 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from typing import Any
 
 __all__ = ["BoundedConnection", "OversizeError"]
 
 
 class OversizeError(http.client.HTTPException):
     """An answer has too many bytes."""
-
-
-class Bounds:
-    """What is left of the time and bytes of one answer."""
-
-    def __init__(self, timeout: float, max_bytes: int) -> None:
-        self.timeout = timeout
-        self.max_bytes = max_bytes
-        self._deadline = time.monotonic() + timeout
-        self._num_bytes = 0
-
-    def time_left(self) -> float:
-        """Return the time that is left [s]; raise TimeoutError if none is."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError(f"no whole answer within {self.timeout:g} s")
-        return left
-
-    def count(self, num_bytes: int) -> None:
-        """Count received bytes; raise `OversizeError` if there are too many."""
-        self._num_bytes += num_bytes
-        if self._num_bytes > self.max_bytes:
-            raise OversizeError(f"the answer has over {self.max_bytes} bytes")
-
-
-class BoundedReader(io.RawIOBase):
-    """Reads from a socket within bounds. Framing, trailers and interim answers count, too."""
-
-    def __init__(self, sock: socket.socket, file: io.BufferedIOBase, bounds: Bounds) -> None:
-        self._socket = sock
-        # While this file of it is open, the socket is, also if the connection was closed.
-        self._file = file
-        self._bounds = bounds
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._file.close()
-        super().close()
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Receive into a buffer; see `io.RawIOBase`."""
-        self._socket.settimeout(self._bounds.time_left())
-        try:
-            num_bytes = self._socket.recv_into(buffer)
-        except TimeoutError:
-            self._bounds.time_left()
-            raise
-        self._bounds.count(num_bytes)
-        return num_bytes
 
 
 class BoundedConnection:
@@ -80,6 +28,9 @@ class BoundedConnection:
     def __init__(self, host: str, port: int | None, *, is_tls: bool, timeout: float, max_bytes: int) -> None:
         self._timeout = timeout
         self._max_bytes = max_bytes
+        # Of the request that is under way.
+        self._deadline = 0.0
+        self._num_bytes = 0
         self._connection: http.client.HTTPConnection
         if is_tls:
             self._connection = http.client.HTTPSConnection(
@@ -87,6 +38,7 @@ class BoundedConnection:
             )
         else:
             self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        self._connection.response_class = self._make_response  # type: ignore[assignment]
 
     def close(self) -> None:
         """Close the connection."""
@@ -102,34 +54,51 @@ class BoundedConnection:
         `http.client.HTTPException` if there is no whole answer within the bounds, or a
         broken one; the connection is closed then.
         """
-        bounds = Bounds(self._timeout, self._max_bytes)
+        self._deadline = time.monotonic() + self._timeout
         is_kept = self._connection.sock is not None
         try:
             try:
-                return self._exchange(method, path, body, headers, bounds)
+                return self._exchange(method, path, body, headers)
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 if not is_kept:
                     raise
                 self._connection.close()
-                return self._exchange(method, path, body, headers, bounds)
+                return self._exchange(method, path, body, headers)
         except BaseException:
             self._connection.close()
             raise
 
+    def receive_into(self, sock: socket.socket, buffer: memoryview) -> int:
+        """Receive a part of the answer within what is left of the bounds."""
+        try:
+            sock.settimeout(self._time_left())
+            num_bytes = sock.recv_into(buffer)
+        except TimeoutError:
+            raise TimeoutError(f"no whole answer within {self._timeout:g} s") from None
+        self._num_bytes += num_bytes
+        if self._num_bytes > self._max_bytes:
+            raise OversizeError(f"the answer has over {self._max_bytes} bytes")
+        return num_bytes
+
+    def _time_left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"no whole answer within {self._timeout:g} s")
+        return left
+
+    def _make_response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
+        response = http.client.HTTPResponse(sock, **options)
+        response.fp = io.BufferedReader(_BoundedReader(self, sock, response.fp))
+        return response
+
     def _exchange(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], bounds: Bounds
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
         connection = self._connection
-        connection.timeout = bounds.time_left()
+        self._num_bytes = 0
+        connection.timeout = self._time_left()
         if connection.sock is not None:
-            connection.sock.settimeout(bounds.time_left())
-
-        class Response(http.client.HTTPResponse):
-            def __init__(self, sock: socket.socket, *args: object, **kwargs: object) -> None:
-                super().__init__(sock, *args, **kwargs)  # type: ignore[arg-type]
-                self.fp = io.BufferedReader(BoundedReader(sock, self.fp, bounds))
-
-        connection.response_class = Response
+            connection.sock.settimeout(connection.timeout)
         connection.request(method, path, body, dict(headers))
         with connection.getresponse() as response:
             try:
@@ -140,3 +109,23 @@ class BoundedConnection:
             if response.length:
                 raise http.client.IncompleteRead(data, response.length)
         return response.status, data
+
+
+class _BoundedReader(io.RawIOBase):
+    """Reads an answer for `http.client`. Framing, trailers and interim answers count, too."""
+
+    def __init__(self, connection: BoundedConnection, sock: socket.socket, file: io.BufferedIOBase) -> None:
+        self._connection = connection
+        self._socket = sock
+        # While this file of it is open, the socket is, also if the connection was closed.
+        self._file = file
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self._connection.receive_into(self._socket, buffer)

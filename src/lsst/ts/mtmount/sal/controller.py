@@ -8,7 +8,7 @@ import time
 
 from ..constants import LOGGER_NAME
 from ..tma_interface import TmaInterface
-from .interface import Interface, load_interface
+from .interface import load_interface
 from .log_handler import SalLogHandler
 from .publisher import KafkaPublisher
 from .schema import COMPONENT
@@ -28,8 +28,8 @@ LOG_SHARE = 0.2
 class Controller:
     """Publish telemetry, events and log messages of the SAL component.
 
-    To be made in a running event loop; it starts at once. Settings are from the
-    environment by default, the interface is that of `load_interface`.
+    To be made in a running event loop; it starts at once. The interface is that of
+    `load_interface`. Without a publisher, one is made with the settings of the environment.
 
     Attributes
     ----------
@@ -53,33 +53,21 @@ class Controller:
         If an environment variable is missing or cannot be used.
     InterfaceError
         If the interface files cannot be understood.
-    ValueError
-        If the name is another component's.
     """
 
     def __init__(
-        self,
-        name: str = COMPONENT,
-        *,
-        settings: KafkaSettings | None = None,
-        interface: Interface | None = None,
-        publisher: KafkaPublisher | None = None,
-        tma_interface: TmaInterface | None = None,
+        self, *, publisher: KafkaPublisher | None = None, tma_interface: TmaInterface | None = None
     ) -> None:
-        if name != COMPONENT:
-            raise ValueError(f"expected the component {COMPONENT}, got {name!r}")
         self.done_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.log = logging.getLogger(name)
+        self.log = logging.getLogger(COMPONENT)
         if self.log.getEffectiveLevel() > logging.INFO:
             self.log.setLevel(logging.INFO)
         self._log_handler = SalLogHandler()
         self.log.addHandler(self._log_handler)
         try:
-            self.interface = interface or load_interface(self.log, tma_interface=tma_interface)
+            self.interface = load_interface(self.log, tma_interface=tma_interface)
             if publisher is None:
-                publisher = KafkaPublisher(
-                    settings or KafkaSettings.from_environment(), logging.getLogger(LOGGER_NAME)
-                )
+                publisher = KafkaPublisher(KafkaSettings.from_environment(), logging.getLogger(LOGGER_NAME))
         except BaseException:
             self.log.removeHandler(self._log_handler)
             raise
@@ -101,17 +89,6 @@ class Controller:
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.topics]
-
-    async def __aenter__(self) -> Controller:
-        try:
-            await self.start_task
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.close()
 
     async def _start(self) -> None:
         self.log.info(f"SAL interface: {self.interface.source}; publishing to {self.publisher.settings}")
@@ -150,9 +127,9 @@ class Controller:
             self.done_task.set_result(None)
 
     def _report_lost_records(self) -> None:
-        handler = self._log_handler
-        if handler.num_dropped or handler.num_failed:
+        queue = self._log_handler.queue
+        if queue.num_dropped or queue.num_failed:
             self.log.warning(
-                f"Log records that were not published: {handler.num_dropped} dropped, "
-                f"{handler.num_failed} failed (last error: {handler.last_error!r})"
+                f"Log records that were not published: {queue.num_dropped} dropped, "
+                f"{queue.num_failed} failed (last error: {queue.last_error!r})"
             )

@@ -12,7 +12,7 @@ from ..resilience.escape import escape
 from ..resilience.rate_limited_log import RateLimitedLog
 from .settings import KafkaSettings
 
-__all__ = ["KafkaHealth", "LibrdkafkaLog"]
+__all__ = ["KafkaHealth"]
 
 #: Without an acknowledgement for this long, while messages wait, Kafka is told to stall [s],
 STALL_TIME = 5.0
@@ -157,24 +157,16 @@ class KafkaHealth:
             self._show(f"Kafka: {error.str()}"),
         )
 
-    def _show(self, text: str) -> str:
-        return escape(self._settings.redact(text))
-
-
-class LibrdkafkaLog:
-    """Takes librdkafka's own log lines, as its ``logger``."""
-
-    def __init__(self, settings: KafkaSettings, limited_log: RateLimitedLog) -> None:
-        self._settings = settings
-        self._limited_log = limited_log
-
     def log(self, level: int, message: str, facility: str, client: str, text: str) -> None:
-        """Log a line; librdkafka's facility is a fixed word such as FAIL.
+        """Log a line of librdkafka, whose ``logger`` this is; the facility is a fixed word such as FAIL.
 
         What librdkafka calls information is of interest to its developers.
         """
-        self._limited_log.log(
+        self.limited_log.log(
             f"librdkafka {facility}",
             logging.DEBUG if level == logging.INFO else level,
-            escape(self._settings.redact(f"librdkafka {facility}: {text}")),
+            self._show(f"librdkafka {facility}: {text}"),
         )
+
+    def _show(self, text: str) -> str:
+        return escape(self._settings.redact(text))

@@ -15,9 +15,9 @@ from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.cimpl import NewTopic
 
 from ..resilience.escape import escape
-from .transient_errors import does_kafka_error_pass
 from .schema import TopicInfo
 from .settings import KafkaSettings
+from .transient_errors import does_kafka_error_pass
 
 if TYPE_CHECKING:
     from confluent_kafka.admin._metadata import ClusterMetadata

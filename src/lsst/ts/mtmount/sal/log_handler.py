@@ -20,32 +20,13 @@ class SalLogHandler(logging.Handler):
     """Keep log records until they can be published, and publish them in order.
 
     Records may come from any thread; of more than ``capacity``, the oldest are
-    dropped. Nothing that goes wrong here is raised to whoever logs: it is counted.
+    dropped. Nothing that goes wrong here is raised to whoever logs: ``queue`` counts it.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         super().__init__()
-        self._queue = SendQueue(capacity)
+        self.queue = SendQueue(capacity)
         self._publish: Callable[..., Awaitable[Any]] | None = None
-
-    def __len__(self) -> int:
-        """Return the number of records that wait."""
-        return len(self._queue)
-
-    @property
-    def num_dropped(self) -> int:
-        """Records that were dropped because too many were waiting."""
-        return self._queue.num_dropped
-
-    @property
-    def num_failed(self) -> int:
-        """Records that could not be formatted or published."""
-        return self._queue.num_failed
-
-    @property
-    def last_error(self) -> Exception | None:
-        """Why the last of them could not be."""
-        return self._queue.last_error
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record; called by the logger, in the thread that logs."""
@@ -56,21 +37,21 @@ class SalLogHandler(logging.Handler):
             fields = _make_fields(record)
         except Exception as error:
             # For instance arguments that do not fit the message.
-            self._queue.count_failure(error)
+            self.queue.count_failure(error)
             return
-        self._queue.put("logMessage", partial(self._send, claim, fields))
+        self.queue.put("logMessage", partial(self._send, claim, fields))
 
     def start(self, publish: Callable[..., Awaitable[Any]]) -> None:
         """Publish the records that wait and those that come, in a task, by ``evt_logMessage.set_write``."""
         self._publish = publish
-        self._queue.start()
+        self.queue.start()
 
     async def stop(self, timeout: float) -> None:  # noqa: ASYNC109
         """Publish what waits, at most for ``timeout`` [s]. Remove this handler from its logger first."""
         was_started = self._publish is not None
-        for _ in await self._queue.stop(timeout):
+        for _ in await self.queue.stop(timeout):
             if was_started:
-                self._queue.count_failure(TimeoutError(f"no time to publish it within {timeout:.3g} s"))
+                self.queue.count_failure(TimeoutError(f"no time to publish it within {timeout:.3g} s"))
 
     async def _send(self, claim: dict[str, int], fields: dict[str, Any]) -> None:
         assert self._publish is not None

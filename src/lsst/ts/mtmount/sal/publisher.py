@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..core import DeliveryCounter
 from ..resilience.daemon_thread import run_in_daemon_thread
-from .kafka_health import KafkaHealth, LibrdkafkaLog
+from .kafka_health import KafkaHealth
 from .kafka_topics import KafkaSetupError, describe_kafka_error
 from .provisioning import Provisioning
 from .schema import TopicInfo
@@ -151,10 +151,7 @@ class KafkaPublisher:
 
     def _make_producer(self) -> Producer:
         try:
-            return Producer(
-                self._configuration | {"error_cb": self.health.report_error},
-                logger=LibrdkafkaLog(self.settings, self.health.limited_log),
-            )
+            return Producer(self._configuration | {"error_cb": self.health.report_error}, logger=self.health)
         except (KafkaException, TypeError, ValueError) as error:
             reason = self.settings.redact(describe_kafka_error(error))
             culprits = self.settings.explain_refusal(Producer)

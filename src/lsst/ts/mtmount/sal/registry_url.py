@@ -24,6 +24,7 @@ class RegistryUrl:
     #: For HTTP basic authentication; ``username`` is None without it.
     username: str | None = field(default=None, repr=False)
     password: str = field(default="", repr=False)
+    written_password: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, url: str) -> RegistryUrl:
@@ -49,7 +50,14 @@ class RegistryUrl:
         if not HOST.fullmatch(host) or port == 0:
             raise ValueError(f"expected {scheme}://[user:password@]host[:port][/path], got no host or port")
         username = None if parts.username is None else unquote(parts.username)
-        return cls(scheme, host, port, parts.path.rstrip("/"), username, unquote(parts.password or ""))
+        written = parts.password or ""
+        return cls(scheme, host, port, parts.path.rstrip("/"), username, unquote(written), written)
+
+    @property
+    def secrets(self) -> set[str]:
+        """The password: as it was written, as it is meant, and as it is sent; empty if there is none."""
+        sent = (self.authorization or "").partition(" ")[2]
+        return {self.password, self.written_password, sent} if self.password else set()
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import importlib
 import json
 import logging
+import operator
 import time
-from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -61,7 +62,7 @@ def import_salobj() -> ModuleType:
     missing = [
         name
         for name in ("Controller", "SalInfo.get_broker_client_configuration", "SalLogHandler")
-        if _find_attribute(salobj, name) is None
+        if not _has(salobj, name)
     ]
     if missing:
         raise SalobjError(
@@ -215,7 +216,7 @@ class SalobjBackend:
         if known:
             await self._outage_buffer.send_event(
                 topic.topic_info.kafka_name,
-                partial(topic.set_write, **known),
+                functools.partial(topic.set_write, **known),
                 # Where the TMA's clock was a while ago is of no use.
                 is_latest_only=name == "clockOffset",
             )
@@ -330,11 +331,12 @@ def adapt_settings(settings: KafkaSettings, salinfo: Any) -> KafkaSettings:
     )
 
 
-def _find_attribute(module: ModuleType, dotted_name: str) -> Any:
-    value: Any = module
-    for name in dotted_name.split("."):
-        value = getattr(value, name, None)
-    return value
+def _has(module: ModuleType, dotted_name: str) -> bool:
+    try:
+        operator.attrgetter(dotted_name)(module)
+    except AttributeError:
+        return False
+    return True
 
 
 def _version(module: ModuleType) -> str:

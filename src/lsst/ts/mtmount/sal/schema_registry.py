@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 
 from ..resilience.escape import describe_error, escape
 from .bounded_http import BoundedConnection
-from .transient_errors import does_http_status_pass, does_network_error_pass
 from .registry_url import RegistryUrl
 from .schema import TopicInfo, compute_rev_code, have_same_substance
+from .transient_errors import does_http_status_pass, does_network_error_pass
 
 __all__ = ["RegisteredSchema", "RegistryError", "RegistryNotReadyError", "SchemaRegistry"]
 
@@ -56,15 +56,9 @@ class SchemaRegistry:
     Its methods raise `RegistryError` if the registry cannot be reached, refuses, or
     does not answer as it should.
 
-    Parameters
-    ----------
-    url
-        User name and password in it are used for HTTP basic authentication;
-        `ValueError` if it cannot be used.
-    timeout
-        Upper bound for connecting, and for each answer as a whole [s].
-    redact
-        Takes further passwords out of what the registry says.
+    User name and password in the URL are used for HTTP basic authentication; `ValueError` if it
+    cannot be used. ``timeout`` bounds connecting, and each answer as a whole [s]; ``redact`` takes
+    further passwords out of what the registry says.
     """
 
     def __init__(self, url: str, *, timeout: float = 10.0, redact: Callable[[str], str] = str) -> None:
@@ -72,10 +66,9 @@ class SchemaRegistry:
         self.url = str(address)
         self._base_path = address.path
         self._headers = {"Accept": f"{CONTENT_TYPE}, application/json", "Content-Type": CONTENT_TYPE}
-        self._secrets = [address.password] if address.password else []
+        self._secrets = address.secrets
         if address.authorization is not None:
             self._headers["Authorization"] = address.authorization
-            self._secrets.append(address.authorization.partition(" ")[2])
         self._redact = redact
         self._connection = BoundedConnection(
             address.host,

@@ -45,16 +45,8 @@ class SendQueue:
     """Send what is put in, in order, urgent items first; what is put in before `start` waits.
 
     Nothing that goes wrong is raised to whoever puts something in: it is counted.
-    Of more than ``capacity`` items of each kind, urgent and others, the oldest are dropped.
-
-    Attributes
-    ----------
-    num_dropped : `int`
-        Items dropped because too many were waiting.
-    num_failed : `int`
-        Items that could not be sent.
-    last_error : `Exception` or None
-        Why the last of them could not be.
+    Of more than ``capacity`` items of each kind, urgent and others, the oldest are dropped
+    (``num_dropped``). ``num_failed`` items could not be sent, the last for ``last_error``.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from confluent_kafka import KafkaException
 
@@ -242,7 +241,7 @@ class KafkaSettings:
         return text
 
     def _list_secrets(self) -> list[str]:
-        secrets = {self.password, *_list_registry_secrets(self.registry_url)}
+        secrets = {self.password, *RegistryUrl.parse(self.registry_url).secrets}
         for overrides in (self.producer_overrides, self.client_overrides):
             secrets |= {str(value) for name, value in overrides.items() if SECRET_PROPERTY.search(name)}
         # The longest first: one may contain another.
@@ -273,15 +272,6 @@ class KafkaSettings:
             parts.append(f"{self.security_protocol} with {self.security_mechanism} as {self.username}")
         parts += [f"settings of {path}" for path in (self.producer_file, self.client_file) if path]
         return escape(", ".join(parts))
-
-
-def _list_registry_secrets(url: str) -> set[str]:
-    """Return the password in a URL: as it is written there, as it is meant, and as it is sent."""
-    address = RegistryUrl.parse(url)
-    if not address.password:
-        return set()
-    written = urlsplit(url).password or ""
-    return {address.password, written, (address.authorization or "").partition(" ")[2]}
 
 
 def _use_canonical_names(configuration: Mapping[str, Any]) -> Configuration:
