@@ -15,6 +15,7 @@ Environment variables
 Each combination of these builds in a folder of its own under ``build/``.
 """
 
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -67,28 +68,42 @@ def make_extension(source: Path) -> Extension:
 
 
 os.chdir(ROOT)
+# Cython's processes: of Python 3.14's default kind, each would run this file anew.
+multiprocessing.set_start_method("fork", force=True)
 modules = sorted((ROOT / "ext").glob("*.pyx"))
 if not modules:
     sys.exit("the sources of the core (ext/*.pyx) are missing: an incomplete source distribution?")
-# Cython does not look for what one module cimports from another within a namespace package.
-declarations = max(path.stat().st_mtime for path in (ROOT / "src").rglob("*.pxd"))
+inputs = [ROOT / "setup.py", *(ROOT / "ext").iterdir()]
+declarations = list((ROOT / "src").rglob("*.pxd"))
 generated = [ROOT / BUILD_FOLDER / "cython" / "ext" / f"{source.stem}.cpp" for source in modules]
-is_outdated = any(path.exists() and path.stat().st_mtime < declarations for path in generated)
-extensions = cythonize(
-    [make_extension(source) for source in modules],
-    include_path=["src"],
-    annotate=DEBUG,
-    nthreads=PROCESSORS,
-    build_dir=f"{BUILD_FOLDER}/cython",
-    force=is_outdated or "--force" in sys.argv,
-    compiler_directives={
-        "language_level": "3",
-        "binding": True,
-        "embedsignature": False,
-        "cdivision": True,
-        "linetrace": DEBUG,
-    },
-)
+
+
+def is_newer(path: Path, others: list[Path]) -> bool:
+    """Is it there, and newer than each of the others?"""
+    return path.exists() and path.stat().st_mtime > max(other.stat().st_mtime for other in others)
+
+
+if "--force" not in sys.argv and all(is_newer(path, inputs + declarations) for path in generated):
+    # Cython would do all again where its own files are new: in each environment that pip makes for a build.
+    extensions = [make_extension(path) for path in generated]
+else:
+    extensions = cythonize(
+        [make_extension(source) for source in modules],
+        include_path=["src"],
+        annotate=DEBUG,
+        nthreads=PROCESSORS,
+        build_dir=f"{BUILD_FOLDER}/cython",
+        # Cython does not look for what one module cimports from another within a namespace package.
+        force="--force" in sys.argv
+        or any(path.exists() and not is_newer(path, declarations) for path in generated),
+        compiler_directives={
+            "language_level": "3",
+            "binding": True,
+            "embedsignature": False,
+            "cdivision": True,
+            "linetrace": DEBUG,
+        },
+    )
 
 setup(
     ext_modules=extensions,
