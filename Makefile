@@ -14,7 +14,7 @@ BENCH := $(VENV)/.group-bench $(TEST)
 .DEFAULT_GOAL := help
 .PHONY: help build test test-pythons test-clang test-slow test-kafka kafka check-faults docs screenshots wheels completions demo \
     stress soak faults bench bench-quick bench-pace bench-growth bench-recording bench-steps bench-guard evidence debug sanitize fuzz \
-    lint lint-cpp release-checks clean
+    lint lint-cpp release-checks release-tools clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
 
@@ -50,15 +50,15 @@ test: build $(TEST)  ## run the fast test suite
 PYTHONS ?= 3.12 3.13 3.14
 DEBIAN := tools/debian_testing build/debian-testing "make git g++ python3-venv python3-dev clang libc++-dev"
 test-pythons:  ## run it on other Python versions, e.g. PYTHONS="3.12 3.13 3.14"
-	@for version in $(PYTHONS); do \
+	@status=0; for version in $(PYTHONS); do \
 	    if python=$$(tools/find_python $$version); then \
-	        $(MAKE) test VENV=.venv-$$version PYTHON=$$python || exit 1; \
+	        $(MAKE) test VENV=.venv-$$version PYTHON=$$python || status=1; \
 	    elif [ "$$(id -u)" = 0 ]; then \
-	        $(DEBIAN) make test PYTHON=python$$version PYTEST_OPTIONS="$(PYTEST_OPTIONS)" || exit 1; \
+	        $(DEBIAN) make test PYTHON=python$$version PYTEST_OPTIONS="$(PYTEST_OPTIONS)" || status=1; \
 	    else \
 	        echo "Python $$version: skipped, a chroot of a current Debian needs root"; \
 	    fi; \
-	done
+	done; exit $$status
 
 # The core by clang and libc++ of a current Debian: no accident of one compiler is relied on.
 test-clang:  ## test the core compiled by clang with libc++
@@ -190,16 +190,14 @@ lint-cpp:
 	        -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wsign-compare -Wshadow -Werror || exit 1; \
 	done
 
-# What is slow or moves by itself; the rest is in .ci/run.
-release-checks:  ## other Pythons and compilers, pictures, wheels: before a release
+# What is slow or moves by itself; the rest is in .ci/run. `make -k release-checks` goes on where a part fails.
+release-checks: release-tools test-pythons test-clang screenshots wheels  ## other Pythons and compilers, pictures, wheels: before a release
+	tools/build_wheels --cross aarch64
+
+release-tools:
 	@for tool in debootstrap chromium chromedriver; do \
 	    command -v $$tool >/dev/null || { echo "expected $$tool on the PATH" >&2; exit 1; }; \
 	done
-	$(MAKE) test-pythons
-	$(MAKE) test-clang
-	$(MAKE) screenshots
-	$(MAKE) wheels
-	tools/build_wheels --cross aarch64
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .venv-debug .venv-sanitize .venv-fuzz build dist src/*.egg-info
