@@ -73,8 +73,10 @@ multiprocessing.set_start_method("fork", force=True)
 modules = sorted((ROOT / "ext").glob("*.pyx"))
 if not modules:
     sys.exit("the sources of the core (ext/*.pyx) are missing: an incomplete source distribution?")
-inputs = [ROOT / "setup.py", *(ROOT / "ext").iterdir()]
-declarations = list((ROOT / "src").rglob("*.pxd"))
+# Cython looks neither for its directives below, nor for what one module cimports from another within a
+# namespace package.
+declarations = [ROOT / "setup.py", *(ROOT / "src").rglob("*.pxd")]
+inputs = [*(ROOT / "ext").iterdir(), *declarations]
 generated = [ROOT / BUILD_FOLDER / "cython" / "ext" / f"{source.stem}.cpp" for source in modules]
 
 
@@ -83,7 +85,7 @@ def is_newer(path: Path, others: list[Path]) -> bool:
     return path.exists() and path.stat().st_mtime > max(other.stat().st_mtime for other in others)
 
 
-if "--force" not in sys.argv and all(is_newer(path, inputs + declarations) for path in generated):
+if "--force" not in sys.argv and all(is_newer(path, inputs) for path in generated):
     # Cython would do all again where its own files are new: in each environment that pip makes for a build.
     extensions = [make_extension(path) for path in generated]
 else:
@@ -93,7 +95,6 @@ else:
         annotate=DEBUG,
         nthreads=PROCESSORS,
         build_dir=f"{BUILD_FOLDER}/cython",
-        # Cython does not look for what one module cimports from another within a namespace package.
         force="--force" in sys.argv
         or any(path.exists() and not is_newer(path, declarations) for path in generated),
         compiler_directives={
