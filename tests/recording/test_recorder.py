@@ -17,7 +17,7 @@ from mcap.reader import make_reader
 
 from lsst.ts.mtmount.recording import Recorder, find_files, read_messages
 from lsst.ts.mtmount.recording import recorder as recorder_module
-from lsst.ts.mtmount.recording.folder import list_recordings
+from lsst.ts.mtmount.recording.recording_folder import list_recordings
 from lsst.ts.mtmount.telemetry_map import TelemetryTopicId
 
 from .frames import STAMP, make_stream, read_back, record

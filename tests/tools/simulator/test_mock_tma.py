@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lsst.ts.mtmount.commands.mock_tma import main
-from lsst.ts.mtmount.tools.simulator.option_values import parse_rate
+from lsst.ts.mtmount.commands.shared_options import parse_rate
 
 from ...programs import find_program
 from .helpers import TIMEOUT, WAIT, count_due, count_topics, parse_frames, read_to_end

@@ -47,7 +47,7 @@ from ..tools.load_test.tables import (
 )
 from ..tools.load_test.target_with_page import TargetWithPage
 from ..tools.load_test.tma_stream import count_due_frames
-from ..tools.simulator.option_values import parse_rate, parse_seed
+from .shared_options import parse_rate, parse_seed
 from .scratch_folder import run_in_scratch_folder
 
 __all__ = ["main"]

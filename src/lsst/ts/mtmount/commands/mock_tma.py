@@ -33,7 +33,7 @@ from ..resilience.escape import describe_error
 from ..resilience.output_file import OutputFile, write_all
 from ..tma_interface import TmaInterface, describe_choice
 from ..tools.simulator import TmaSimulator
-from ..tools.simulator.option_values import parse_rate, parse_seed, parse_topics
+from .shared_options import parse_rate, parse_seed, parse_topics
 from ..tools.simulator.replay import Replay, ReplayServer
 from .runner import SignalReceivedError, run_until_signal, wait_for_signal
 

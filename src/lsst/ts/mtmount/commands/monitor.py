@@ -48,7 +48,7 @@ from ..tools.monitor import (
     list_fields,
 )
 from ..tools.reader import Arrival, LiveConsumer, SettingsRefusedError
-from ..tools.simulator.option_values import parse_topics
+from .shared_options import parse_topics
 
 __all__ = ["main"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ..extras import import_extra
-from .folder import list_recordings
+from .recording_folder import list_recordings
 
 __all__ = ["MAX_CHUNK_SIZE", "Message", "RecordingError", "find_files", "read_messages"]
 

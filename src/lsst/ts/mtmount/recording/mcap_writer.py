@@ -14,7 +14,7 @@ from .._version import __version__
 from ..core import FRAME_DECODABLE, FRAME_TOO_LONG, FRAME_UNDECODABLE
 from ..extras import import_extra
 from ..tma_interface import TmaInterface
-from .folder import name_recording
+from .recording_folder import name_recording
 from .mcap_channels import (
     OVER_LONG,
     TOPIC_PREFIX,

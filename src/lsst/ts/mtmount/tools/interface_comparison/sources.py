@@ -16,7 +16,7 @@ from ...tma_interface import (
     load_packaged_tma_interface,
     load_tma_interface,
 )
-from .live import Look, listen
+from .observed_interface import Look, listen
 
 __all__ = ["Source", "SourceError", "load_source"]
 

@@ -44,7 +44,7 @@ from ...sal.settings import KafkaSettings
 from ...sal.tai import LEAP_SECOND_TABLE, tai_minus_utc_at
 from ...tma_interface import choose_tma_interface
 from ..reader import DecodeError, ReceivedRecord, RecordReader, RegistryUnavailableError
-from .frame_recording import FrameRecording
+from .sent_frames import FrameRecording
 from .latency_histogram import LatencyHistogram
 from .oracle import InvalidFrameError, TopicOracle, decode_frame
 from .private_fields import PrivateFields, compute_rev_code

@@ -11,11 +11,11 @@ SAL names in the names of Kafka topics, and ``is_over`` whether the user has see
 
 from .check import Check, find_problems
 from .live_view import LiveView
-from .message_list import MessageList
+from .log_tail import MessageList
 from .monitor_state import MonitorState, TopicStatus
 from .plain_lines import PlainLines
 from .selection import FieldName, Selection, SelectionError
-from .topic_list import list_field_names, list_fields
+from .field_list import list_field_names, list_fields
 
 __all__ = [
     "Check",

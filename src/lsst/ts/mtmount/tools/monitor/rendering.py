@@ -17,7 +17,7 @@ from rich.text import Text
 from ...resilience.escape import escape
 from .monitor_state import SPAN, FieldState, MonitorState, TopicState, TopicStatus
 from .sparkline import LEVELS, draw_sparkline
-from .text import format_value, format_values
+from .value_text import format_value, format_values
 
 __all__ = ["Cell", "Column", "Renderer", "make_line"]
 

@@ -32,7 +32,7 @@ from ...resilience.escape import escape
 from ..reader import Arrival
 from .monitor_state import SPAN, FieldState, MonitorState, TopicStatus
 from .selection import EVENT_PREFIX, FieldName
-from .text import format_value, format_values
+from .value_text import format_value, format_values
 from .timeline import LENGTH
 
 __all__ = ["WebView"]

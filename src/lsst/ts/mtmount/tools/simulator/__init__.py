@@ -7,7 +7,7 @@ schedule, at any multiple of the full rate.
 from .frame_ring import FrameRing, render_ring
 from .frame_stream import FrameStream, StreamTotals
 from .schedule import TICK_INTERVAL, SimulatedTopic, select_topics
-from .server import TmaSimulator
+from .tma_simulator import TmaSimulator
 from .tma_connection import TmaConnection
 
 __all__ = [

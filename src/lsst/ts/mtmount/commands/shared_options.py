@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from ...program.arguments import parse_number
+from ..program.arguments import parse_number
 
 __all__ = ["parse_rate", "parse_seed", "parse_topics"]
 

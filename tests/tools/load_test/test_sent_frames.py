@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from lsst.ts.mtmount.tools.load_test.frame_recording import FrameRecording
+from lsst.ts.mtmount.tools.load_test.sent_frames import FrameRecording
 
 
 def test_follows_a_file_that_grows(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.tools.monitor.text import format_value, format_values
+from lsst.ts.mtmount.tools.monitor.value_text import format_value, format_values
 
 
 @pytest.mark.parametrize(
