@@ -12,7 +12,8 @@ from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.recording import find_files
 from lsst.ts.mtmount.telemetry_map import TelemetryTopicId
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
-from lsst.ts.mtmount.tools.simulator.replay import Replay, ReplayServer
+from lsst.ts.mtmount.tools.simulator.replay import Replay
+from lsst.ts.mtmount.tools.simulator.replay_server import ReplayServer
 
 from ..kafka_reader import KafkaReader
 from .frames import read_back

@@ -4,13 +4,13 @@ from itertools import pairwise
 import pytest
 
 from lsst.ts.mtmount.tools.simulator.frame_stream import MAX_CHUNK_TICKS
-from lsst.ts.mtmount.tools.simulator.tma_connection import MIN_LATENESS, WAKE_INTERVAL, Pace
+from lsst.ts.mtmount.tools.simulator.pace import MIN_LATENESS, WAKE_INTERVAL, Pace
 
 
 def run_pace(pace: Pace, delays: list[float]) -> list[tuple[float, int]]:
     """Run a stream without a clock: when it woke up, and how many ticks it sent then.
 
-    Each wake-up is as much too late as ``delays`` print_line, in turn.
+    Each wake-up is as much too late as ``delays`` tell, in turn.
     """
     elapsed, tick = 0.0, 0
     sent: list[tuple[float, int]] = []

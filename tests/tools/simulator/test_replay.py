@@ -11,7 +11,8 @@ import pytest
 from mcap.writer import Writer
 
 from lsst.ts.mtmount.recording import Recorder, Recording, find_files
-from lsst.ts.mtmount.tools.simulator.replay import Replay, ReplayServer
+from lsst.ts.mtmount.tools.simulator.replay import Replay
+from lsst.ts.mtmount.tools.simulator.replay_server import ReplayServer
 
 from ...recording.frames import make_stream, read_back, record
 from .helpers import read_to_end

@@ -195,6 +195,21 @@ async def test_close_does_not_wait_for_a_client_that_does_not_read() -> None:
         assert simulator.num_connected == 0
 
 
+@pytest.mark.parametrize("num_steps", range(1, 5))
+async def test_close_that_is_cancelled_leaves_nothing_open(num_steps: int) -> None:
+    async with simulating(rate=math.inf) as simulator, connected(simulator.port) as sock:
+        port = simulator.port
+        await asyncio.get_running_loop().sock_recv(sock, 1)
+        closing = asyncio.create_task(simulator.close())
+        for _ in range(num_steps):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        await simulator.wait_idle()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+
 async def test_can_be_started_again() -> None:
     simulator = TmaSimulator(rate=math.inf, max_ticks=1)
     for num_clients in (1, 2):

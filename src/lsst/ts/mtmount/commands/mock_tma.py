@@ -33,9 +33,10 @@ from ..resilience.escape import describe_error
 from ..resilience.output_file import OutputFile, write_all
 from ..tma_interface import TmaInterface, describe_choice
 from ..tools.simulator import TmaSimulator
-from .shared_options import parse_rate, parse_seed, parse_topics
-from ..tools.simulator.replay import Replay, ReplayServer
+from ..tools.simulator.replay import Replay
+from ..tools.simulator.replay_server import ReplayServer
 from .runner import SignalReceivedError, run_until_signal, wait_for_signal
+from .shared_options import parse_rate, parse_seed, parse_topics
 
 __all__ = ["main"]
 
@@ -204,19 +205,11 @@ def print_report(report: dict[str, Any]) -> None:
 class SentFile:
     """Writes what was sent to a file, until that fails.
 
-    Parameters
-    ----------
-    file : `OutputFile`
-        The file. It is not buffered: who follows it sees what was sent as soon as it was.
-
-    Attributes
-    ----------
-    error : `OSError` or `None`
-        Why it is not complete.
+    It is not buffered: who follows the file sees what was sent as soon as it was.
     """
 
     def __init__(self, file: OutputFile) -> None:
-        self.error: OSError | None = None
+        self.error: OSError | None = None  #: Why the file is not complete
         self._path = file.path
         self._file = file.open()
 

@@ -6,17 +6,14 @@ schedule, at any multiple of the full rate.
 
 from .frame_ring import FrameRing, render_ring
 from .frame_stream import FrameStream, StreamTotals
-from .schedule import TICK_INTERVAL, SimulatedTopic, select_topics
+from .schedule import TICK_INTERVAL, select_topics
 from .tma_simulator import TmaSimulator
-from .tma_connection import TmaConnection
 
 __all__ = [
     "TICK_INTERVAL",
     "FrameRing",
     "FrameStream",
-    "SimulatedTopic",
     "StreamTotals",
-    "TmaConnection",
     "TmaSimulator",
     "render_ring",
     "select_topics",

@@ -39,7 +39,7 @@ class FrameStream:
 
     def __init__(self, ring: FrameRing, totals: StreamTotals, max_frames: int | None = None) -> None:
         self.next_tick = 0
-        self._totals = totals
+        self.totals = totals
         self._frames_left = max_frames
         # First frame of the chunk, and the one after its last.
         self._chunk_frames = (0, 0)
@@ -82,7 +82,7 @@ class FrameStream:
         stamps = slice(ring.frame_stamps[begin], ring.frame_stamps[end])
         self._stamps[ring.stamp_starts[stamps] - start] = _format_stamps(tai)[ring.stamp_ages[stamps]]
         self.next_tick += num_ticks
-        self._totals.ticks += num_ticks
+        self.totals.ticks += num_ticks
         self._chunk_frames = (begin, end)
         return chunk
 
@@ -92,8 +92,8 @@ class FrameStream:
         begin, end = self._chunk_frames
         starts = ring.frame_starts[begin : end + 1]
         whole = begin + int(np.searchsorted(starts, starts[0] + num_bytes, side="right")) - 1
-        self._totals.frames += ring.frame_counts[whole] - ring.frame_counts[begin]
-        self._totals.num_bytes += num_bytes
+        self.totals.frames += ring.frame_counts[whole] - ring.frame_counts[begin]
+        self.totals.num_bytes += num_bytes
 
 
 def _format_stamps(tai: float) -> NDArray[np.bytes_]:

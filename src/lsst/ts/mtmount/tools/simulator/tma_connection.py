@@ -4,108 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ...sal.tai import TaiClock
-from .frame_stream import MAX_CHUNK_TICKS, FrameStream, StreamTotals
-from .schedule import TICK_INTERVAL
+from .frame_stream import FrameStream
+from .pace import Pace
+from .stream_server import LINGER_TIMEOUT
 
-__all__ = ["Pace", "TmaConnection"]
+__all__ = ["TmaConnection"]
 
 LOG = logging.getLogger(__name__)
-
-#: Shortest time between two wake-ups [s], the resolution of the event loop's
-#: timers. Where ticks are due more often, each wake-up handles several.
-WAKE_INTERVAL = 0.001
-
-#: A tick that begins this long after it was due is late at any rate [s]: more
-#: than grouping ticks and rounding timers up can add.
-MIN_LATENESS = 5 * WAKE_INTERVAL
-
-#: What rounding may add to a time, or take from it [ticks].
-ROUNDING = 1e-6
-
-#: How long a client may take to read the rest and to close [s].
-LINGER_TIMEOUT = 10.0
 
 #: How much of what a client sends is discarded in one go [bytes].
 DISCARD_SIZE = 65536
 
 
-@dataclass(frozen=True)
-class Pace:
-    """When the ticks of a stream are due, and when it ends."""
-
-    rate: float  #: Multiple of the TMA's full rate; infinity: always due
-    #: The stream ends before the first tick that is due this long after its start [s].
-    duration: float = math.inf
-    max_ticks: float = math.inf  #: The stream ends after this many ticks
-
-    @property
-    def interval(self) -> float:
-        """Time between two ticks [s]."""
-        return TICK_INTERVAL / self.rate
-
-    @property
-    def late_after(self) -> float:
-        """A tick that begins this long after it was due is late [s]."""
-        return max(self.interval, MIN_LATENESS)
-
-    @property
-    def end(self) -> float:
-        """Number of ticks after which the stream ends, which may be infinity."""
-        if math.isinf(self.rate) or math.isinf(self.duration):
-            return self.max_ticks
-        return min(self.max_ticks, math.ceil(self.duration / self.interval - ROUNDING))
-
-    def is_over(self, elapsed: float, tick: int) -> bool:
-        """Tell whether the stream has ended, if ``tick`` comes next, ``elapsed`` after its start [s]."""
-        return tick >= self.end or (math.isinf(self.rate) and elapsed >= self.duration)
-
-    def next_wake(self, tick: int) -> float:
-        """Return when to wake up, if ``tick`` comes next [s from the start of the stream]."""
-        if math.isinf(self.rate):
-            return 0.0
-        group = max(1, round(WAKE_INTERVAL / self.interval))
-        return (min(tick + group, self.end) - 1) * self.interval
-
-    def count_due(self, elapsed: float, tick: int) -> int:
-        """Count the ticks from ``tick`` on that are due after a wake-up: at least 1."""
-        if math.isinf(self.rate):
-            return int(min(MAX_CHUNK_TICKS, self.end - tick))
-        num_due = math.floor(elapsed / self.interval + ROUNDING) + 1
-        return max(1, int(min(num_due, self.end)) - tick)
-
-    def count_late(self, elapsed: float, tick: int, num_ticks: int) -> int:
-        """Count which of ``num_ticks`` ticks from ``tick`` on begin late now."""
-        if math.isinf(self.rate):
-            return 0
-        first_punctual = math.ceil((elapsed - self.late_after) / self.interval)
-        return min(max(0, first_punctual - tick), num_ticks)
-
-
 class TmaConnection:
-    """Sends a stream to one client.
+    """Sends a stream to one client, whose non-blocking socket is closed at the end of `run`.
 
-    Parameters
-    ----------
-    sock : `socket.socket`
-        Non-blocking. Closed at the end of `run`.
-    totals : `StreamTotals`
-        Where to count late ticks.
-    record : callable, optional
-        Called with all bytes that were handed over, as they are.
-    stay_open : `bool`
-        At the end of the stream, do not close this side before the client
-        closes its own?
-
-    Attributes
-    ----------
-    is_complete : `bool`
-        Has the stream come to its end, and was all of it handed over?
+    ``record`` is called with all bytes that were handed over. With ``stay_open``, this side is not closed
+    at the end of the stream before the client closes its own.
     """
 
     def __init__(
@@ -113,17 +32,15 @@ class TmaConnection:
         sock: socket.socket,
         stream: FrameStream,
         pace: Pace,
-        totals: StreamTotals,
         clock: TaiClock,
         *,
-        record: Callable[[memoryview], object] | None = None,
-        stay_open: bool = False,
+        record: Callable[[memoryview], object] | None,
+        stay_open: bool,
     ) -> None:
-        self.is_complete = False
+        self.is_complete = False  #: Has the stream come to its end, and was all of it handed over?
         self._sock = sock
         self._stream = stream
         self._pace = pace
-        self._totals = totals
         self._clock = clock
         self._record = record
         self._stay_open = stay_open
@@ -157,7 +74,7 @@ class TmaConnection:
 
     async def _send_ticks(self) -> None:
         start = self._loop.time()
-        stream, pace, totals = self._stream, self._pace, self._totals
+        stream, pace = self._stream, self._pace
         while not (self._is_stopping or self._peer_has_closed):
             elapsed = self._loop.time() - start
             if stream.at_end or pace.is_over(elapsed, stream.next_tick):
@@ -168,7 +85,7 @@ class TmaConnection:
                 await self._wait_until(start + wake)
                 continue
             chunk = stream.prepare(pace.count_due(elapsed, tick), self._clock.now())
-            totals.late_ticks += pace.count_late(elapsed, tick, stream.next_tick - tick)
+            stream.totals.late_ticks += pace.count_late(elapsed, tick, stream.next_tick - tick)
             await self._send(chunk)
             # A client that takes everything at once must not starve the others.
             await asyncio.sleep(0)
