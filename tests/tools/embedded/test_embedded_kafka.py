@@ -61,7 +61,7 @@ def test_kafka_state() -> None:
     with pytest.raises(RuntimeError, match="not running"):
         kafka.create_topics(["brake"])
     with kafka, pytest.raises(RuntimeError, match="already"):
-        kafka.start()
+        kafka.__enter__()
     with pytest.raises(RuntimeError, match="not running"):
         _ = kafka.bootstrap_servers
     kafka.close()
@@ -82,7 +82,7 @@ def test_failed_start_leaves_nothing_running() -> None:
     kafka = EmbeddedKafka()
     with kafka.registry:
         with pytest.raises(RuntimeError, match="registry is running already"):
-            kafka.start()
+            kafka.__enter__()
         with pytest.raises(RuntimeError, match="broker is not running"):
             _ = kafka.bootstrap_servers
 

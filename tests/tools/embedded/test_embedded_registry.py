@@ -1,14 +1,12 @@
 """The embedded registry: as confluent-kafka's own client sees it, and as clients do that do not mean well."""
 
 import http.client
-import io
 import json
 import socket
 import threading
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import fastavro
 import pytest
 from confluent_kafka.schema_registry import (
     ConfigCompatibilityLevel,
@@ -113,7 +111,7 @@ def test_backward_compatibility_is_demanded(client: SchemaRegistryClient) -> Non
     with pytest.raises(SchemaRegistryError) as caught:
         client.register_schema(SUBJECT, bad)
     assert refusal(caught) == (409, 409)
-    assert "/flow: is not written, and has no default" in caught.value.error_message
+    assert "No default value for field flow" in caught.value.error_message
     assert client.get_versions(SUBJECT) == [1]
     client.set_config(SUBJECT, ServerConfig(compatibility=ConfigCompatibilityLevel.NONE))
     client.register_schema(SUBJECT, bad)
@@ -122,23 +120,16 @@ def test_backward_compatibility_is_demanded(client: SchemaRegistryClient) -> Non
     assert refusal(caught) == (422, 42203)
 
 
-@pytest.mark.parametrize("reader", ["boolean", "int", "long", "float", "double", "string", "bytes"])
-@pytest.mark.parametrize("writer", ["boolean", "int", "long", "float", "double", "string", "bytes"])
-def test_types_are_compatible_as_fastavro_resolves_them(
-    client: SchemaRegistryClient, writer: str, reader: str
+@pytest.mark.parametrize(
+    ("writer", "reader", "is_compatible"),
+    [("int", "double", True), ("string", "bytes", True), ("double", "int", False), ("int", "boolean", False)],
+)
+def test_types_are_compatible_as_avro_resolves_them(
+    client: SchemaRegistryClient, writer: str, reader: str, is_compatible: bool
 ) -> None:
-    old, new = ({"type": "array", "items": kind} for kind in (writer, reader))
-    data = io.BytesIO()
-    value: Any = {"boolean": True, "string": "a", "bytes": b"a"}.get(writer, 1)
-    fastavro.schemaless_writer(data, old, [value])
-    data.seek(0)
-    try:
-        fastavro.schemaless_reader(data, old, new)
-        is_compatible = True
-    except fastavro.read.SchemaResolutionError:
-        is_compatible = False
-    client.register_schema(SUBJECT, Schema(json.dumps(old), "AVRO"))
-    assert client.test_compatibility(SUBJECT, Schema(json.dumps(new), "AVRO")) is is_compatible
+    old, new = (json.dumps({"type": "array", "items": kind}) for kind in (writer, reader))
+    client.register_schema(SUBJECT, Schema(old, "AVRO"))
+    assert client.test_compatibility(SUBJECT, Schema(new, "AVRO")) is is_compatible
 
 
 @pytest.mark.parametrize(
@@ -269,4 +260,4 @@ def test_close_ends_idle_connections(registry: EmbeddedRegistry) -> None:
 
 def test_starts_once(registry: EmbeddedRegistry) -> None:
     with pytest.raises(RuntimeError, match="already"):
-        registry.start()
+        registry.__enter__()

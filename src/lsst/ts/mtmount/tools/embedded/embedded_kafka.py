@@ -33,7 +33,14 @@ class EmbeddedKafka:
         self._owner: Producer | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        """Start both; `confluent_kafka.KafkaException` if the broker does not come up."""
+        if self._owner is not None:
+            raise RuntimeError("the embedded broker is running already")
+        owner = Producer({"test.mock.num.brokers": 1, "log_level": LOG_LEVEL})
+        brokers = owner.list_topics(timeout=ANSWER_TIMEOUT).brokers.values()
+        self._bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+        self.registry.__enter__()
+        self._owner = owner
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -49,16 +56,6 @@ class EmbeddedKafka:
     def registry_url(self) -> str:
         """URL of the schema registry."""
         return self.registry.url
-
-    def start(self) -> None:
-        """Start both; `confluent_kafka.KafkaException` if the broker does not come up."""
-        if self._owner is not None:
-            raise RuntimeError("the embedded broker is running already")
-        owner = Producer({"test.mock.num.brokers": 1, "log_level": LOG_LEVEL})
-        brokers = owner.list_topics(timeout=ANSWER_TIMEOUT).brokers.values()
-        self._bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
-        self.registry.start()
-        self._owner = owner
 
     def close(self) -> None:
         """Stop both; all records and schemas are gone."""

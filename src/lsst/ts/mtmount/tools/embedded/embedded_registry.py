@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote
 
 import fastavro
+from fastavro.utils import generate_one
 
 from ...sal.schema_text import load_schema
 
@@ -36,16 +37,6 @@ IDLE_TIMEOUT = 60.0
 
 #: How often the server looks whether it is to stop [s].
 STOP_INTERVAL = 0.05
-
-#: What a reader's primitive type takes besides itself. Source: the Avro
-#: specification, "Schema Resolution".
-PROMOTIONS = {
-    "long": {"int"},
-    "float": {"int", "long"},
-    "double": {"int", "long", "float"},
-    "string": {"bytes"},
-    "bytes": {"string"},
-}
 
 
 class RequestRefusedError(Exception):
@@ -73,7 +64,10 @@ class EmbeddedRegistry:
         self._server: _Server | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        if self._server is not None:
+            raise RuntimeError("the embedded registry is running already")
+        self._server = _Server(self)
+        self._server.thread.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -85,13 +79,6 @@ class EmbeddedRegistry:
         if self._server is None:
             raise RuntimeError("the embedded registry is not running")
         return f"http://{HOST}:{self._server.server_port}"
-
-    def start(self) -> None:
-        """Start to serve; RuntimeError if it is running already."""
-        if self._server is not None:
-            raise RuntimeError("the embedded registry is running already")
-        self._server = _Server(self)
-        self._server.thread.start()
 
     def close(self) -> None:
         """Stop to serve, and close all connections."""
@@ -110,8 +97,8 @@ class EmbeddedRegistry:
             versions = self._subjects.get(subject, [])
             if schema_id in versions:
                 return schema_id
-            if conflicts := self._find_conflicts(subject, schema):
-                message = f"Schema being registered is incompatible with an earlier schema: {conflicts}"
+            if (conflict := self._find_conflict(subject, schema)) is not None:
+                message = f"Schema being registered is incompatible with an earlier schema: {conflict}"
                 raise RequestRefusedError(HTTPStatus.CONFLICT, 409, message)
             if schema_id is None:
                 self._texts.append(text)
@@ -150,7 +137,7 @@ class EmbeddedRegistry:
             case ["POST", "compatibility", "subjects", subject, "versions", "latest"]:
                 schema, _ = _parse_schema(_get_text(body, "schema", 42201))
                 self._get_versions(subject)
-                return {"is_compatible": not self._find_conflicts(subject, schema)}
+                return {"is_compatible": self._find_conflict(subject, schema) is None}
             case ["PUT", "config", subject]:
                 level = _get_text(body, "compatibility", 42203)
                 if level not in ("BACKWARD", "NONE"):
@@ -160,11 +147,21 @@ class EmbeddedRegistry:
                 return {"compatibility": level}
         raise RequestRefusedError(HTTPStatus.NOT_FOUND, 404, "HTTP 404 Not Found")
 
-    def _find_conflicts(self, subject: str, schema: Any) -> list[str]:
+    def _find_conflict(self, subject: str, schema: Any) -> str | None:
+        """Tell what keeps a schema from reading records of the subject's latest one; None if it may."""
         versions = self._subjects.get(subject)
         if not versions or self._levels.get(subject) == "NONE":
-            return []
-        return list(_find_conflicts(schema, json.loads(self._texts[versions[-1] - 1])))
+            return None
+        latest = json.loads(self._texts[versions[-1] - 1])
+        data = io.BytesIO()
+        try:
+            fastavro.schemaless_writer(data, latest, generate_one(latest))
+            data.seek(0)
+            fastavro.schemaless_reader(data, latest, schema)
+        # Whatever fastavro makes of a text that comes from outside.
+        except Exception as error:
+            return str(error)
+        return None
 
     def _get_versions(self, subject: str) -> list[int]:
         if subject not in self._subjects:
@@ -219,33 +216,6 @@ def _parse_schema(text: str) -> tuple[Any, str]:
     except Exception as error:
         message = f"Invalid schema: {type(error).__name__}: {error}"
         raise RequestRefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, 42201, message) from None
-
-
-def _find_conflicts(reader: Any, writer: Any, place: str = "") -> Iterator[str]:
-    """Find what keeps one schema from reading data of another: of records, arrays and primitive types."""
-    reader, writer = _unwrap(reader), _unwrap(writer)
-    kinds = [schema["type"] if isinstance(schema, dict) else schema for schema in (reader, writer)]
-    if reader == writer:
-        return
-    if kinds == ["array", "array"]:
-        yield from _find_conflicts(reader["items"], writer["items"], f"{place}/items")
-    elif kinds == ["record", "record"] and reader["name"] == writer["name"]:
-        written = {field["name"]: field for field in writer["fields"]}
-        for field in reader["fields"]:
-            name = field["name"]
-            if name in written:
-                yield from _find_conflicts(field["type"], written[name]["type"], f"{place}/{name}")
-            elif "default" not in field:
-                yield f"{place}/{name}: is not written, and has no default"
-    elif not (isinstance(reader, str) and isinstance(writer, str) and writer in PROMOTIONS.get(reader, ())):
-        yield f"{place or '/'}: {kinds[0]} does not read {kinds[1]}"
-
-
-def _unwrap(schema: Any) -> Any:
-    """Reduce ``{"type": "int", ...}`` to ``"int"``: attributes do not count."""
-    while isinstance(schema, dict) and schema["type"] not in ("record", "array", "map", "enum", "fixed"):
-        schema = schema["type"]
-    return schema
 
 
 class _Server(ThreadingHTTPServer):

@@ -6,23 +6,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, Message, TopicPartition
 
 from ...resilience.escape import escape
 from ...resilience.rate_limited_log import RateLimitedLog
 from ...sal.kafka_topics import describe_kafka_error
 from ...sal.settings import KafkaSettings
-from .consumer_configuration import PARTITION, make_consumer_configuration
+from .group_free_consumer import PARTITION, GroupFreeConsumer
 from .received_record import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
 from .record_schema import SchemaError
 from .schema_source import RegistryUnavailableError, SchemaSource
@@ -91,43 +83,20 @@ class MessageWithoutSchema(NamedTuple):
 Arrival: TypeAlias = ReceivedRecord | BadMessage | MessageWithoutSchema
 
 
-class LiveConsumer:
-    """Reads what is written to some topics from now on. A context manager.
+class LiveConsumer(GroupFreeConsumer):
+    """Reads what is written to some topics from now on, in partition 0.
 
-    It belongs to no consumer group and commits nothing. Of events, the last
-    record that is there is read first. A topic that is missing is read from its
-    beginning as soon as it is there. What goes wrong is logged, with a rate
-    limit, and ends nothing.
-
-    Parameters
-    ----------
-    settings : `KafkaSettings`
-        Where Kafka and the schema registry are.
-    topics : `Iterable` [`str`]
-        Kafka topics; partition 0 is read.
-
-    Attributes
-    ----------
-    missing : `set` [`str`]
-        Topics that Kafka said it does not have.
-    trouble : `str`
-        Why Kafka cannot be read at the moment; empty if it can.
-
-    Raises
-    ------
-    SettingsRefusedError
-        If the settings cannot be used.
+    Of events, the last record that is there is read first. A topic that is missing is read from its
+    beginning as soon as it is there. What goes wrong is logged, with a rate limit, and ends nothing.
+    `SettingsRefusedError` if the settings cannot be used.
     """
 
     def __init__(self, settings: KafkaSettings, topics: Iterable[str], log: logging.Logger) -> None:
-        self.missing: set[str] = set()
-        self.trouble = ""
+        self.missing: set[str] = set()  #: Topics that Kafka said it does not have
+        self.trouble = ""  #: Why Kafka cannot be read at the moment; empty if it can
         self._settings = settings
         self._log = log
         self._limited_log = RateLimitedLog(log)
-        self._schemas = SchemaSource(
-            settings.registry_url, timeout=REGISTRY_TIMEOUT, retry_interval=REGISTRY_RETRY_INTERVAL
-        )
         # Messages whose schema is being asked for, and when they arrived.
         self._without_schema: deque[tuple[Message, float]] = deque()
         # Topics whose next message may be older than this.
@@ -142,38 +111,41 @@ class LiveConsumer:
         # Until then, it is no trouble that Kafka has not answered yet.
         self._start_deadline = self._last_news + START_TIMEOUT
         try:
-            self._consumer = Consumer(self._make_configuration(), logger=_LibrdkafkaLog(self))
+            super().__init__(
+                {
+                    **settings.client_configuration(),
+                    # How long a topic that is there may seem not to be [ms]. The default
+                    # of 30 s is for producers that wait for a topic's creation.
+                    "topic.metadata.propagation.max.ms": 5000,
+                    "error_cb": self._take_error,
+                },
+                SchemaSource(
+                    settings.registry_url, timeout=REGISTRY_TIMEOUT, retry_interval=REGISTRY_RETRY_INTERVAL
+                ),
+                _LibrdkafkaLog(self),
+                fetch_wait=FETCH_WAIT,
+                queue_size=QUEUE_SIZE,
+                max_batch=MAX_BATCH,
+            )
         except (KafkaException, TypeError, ValueError) as error:
             reason = escape(settings.redact(describe_kafka_error(error)))
             raise SettingsRefusedError(f"The Kafka settings are refused: {reason}") from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Disconnect."""
-        self._consumer.close()
-        self._schemas.close()
+        super().close()
         self._limited_log.flush(force=True)
 
     def read(self, wait: float) -> list[Arrival]:
         """Read and decode what there is: in order for each topic, nothing if there was none in time.
 
-        Parameters
-        ----------
-        wait : `float`
-            How long to wait for the first message [s]; `KAFKA_TIMEOUT` longer if
-            Kafka does not answer. The registry is not waited for: what needs a
-            schema comes when it is there, or without it if the registry fails.
+        ``wait`` is how long to wait for the first message [s]; `KAFKA_TIMEOUT` longer if
+        Kafka does not answer. The registry is not waited for: what needs a
+        schema comes when it is there, or without it if the registry fails.
         """
         self._limited_log.flush()
         self._look_after_kafka()
-        first = self._consumer.poll(wait)
-        # Waiting for more than the first would make all of them late.
-        messages = [] if first is None else [first, *self._consumer.consume(MAX_BATCH - 1, 0)]
+        messages = self._poll(wait)
         arrival_time = time.time()
         good = [message for message in messages if self._is_good(message)]
         if good:
@@ -193,17 +165,6 @@ class LiveConsumer:
             else:
                 arrivals.append(arrival)
         return arrivals
-
-    def _make_configuration(self) -> dict[str, Any]:
-        return {
-            **make_consumer_configuration(
-                self._settings.client_configuration(), fetch_wait=FETCH_WAIT, queue_size=QUEUE_SIZE
-            ),
-            # How long a topic that is there may seem not to be [ms]. The default
-            # of 30 s is for producers that wait for a topic's creation.
-            "topic.metadata.propagation.max.ms": 5000,
-            "error_cb": self._take_error,
-        }
 
     def _look_after_kafka(self) -> None:
         """Begin with topics that wait for it, end with those that have gone; see if Kafka is there at all."""
@@ -231,7 +192,7 @@ class LiveConsumer:
 
     def _begin_waiting_topics(self) -> None:
         """Begin to read the topics that are there by now."""
-        existing = {topic for topic in self._waiting if self._exists(topic)}
+        existing = self._find_existing(self._waiting)
         starts = []
         for topic in self._waiting:
             if topic in existing:
@@ -258,7 +219,8 @@ class LiveConsumer:
 
     def _stop_lost_topics(self) -> None:
         """Stop to read topics that have gone; they wait to be there again."""
-        lost = [topic for topic in self._reading if not self._exists(topic)]
+        existing = self._find_existing(self._reading)
+        lost = [topic for topic in self._reading if topic not in existing]
         self._consumer.incremental_unassign([TopicPartition(topic, PARTITION) for topic in lost])
         for topic in lost:
             self._log.warning(f"The Kafka topic {topic} has gone")
@@ -266,6 +228,12 @@ class LiveConsumer:
             self._waiting[topic] = None
             self.missing.add(topic)
         self._has_lost_topic = False
+
+    def _find_existing(self, topics: Iterable[str]) -> set[str]:
+        """Ask Kafka which topics there are: for all at once, and again for each that it does not tell."""
+        known = self._consumer.list_topics(timeout=KAFKA_TIMEOUT).topics
+        good = {name for name, topic in known.items() if topic.error is None}
+        return {topic for topic in topics if topic in good or self._exists(topic)}
 
     def _exists(self, topic: str) -> bool:
         """Ask Kafka for a topic; it does not create it for a consumer with these settings."""

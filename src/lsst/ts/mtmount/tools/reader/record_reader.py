@@ -6,11 +6,11 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, Message, TopicPartition
 
-from .consumer_configuration import PARTITION, make_consumer_configuration
+from .group_free_consumer import PARTITION, GroupFreeConsumer
 from .received_record import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
 from .record_schema import SchemaError
 from .schema_source import SchemaSource
@@ -29,37 +29,15 @@ QUEUE_SIZE = 256 << 20
 ANSWER_TIMEOUT = 10.0
 
 
-class RecordReader:
-    """Reads topics from their beginning, or what is new. A context manager.
+class RecordReader(GroupFreeConsumer):
+    """Reads topics from their beginning, or with ``from_end`` what is written from now on.
 
-    It belongs to no consumer group and commits nothing. Use it from one thread
+    Of Kafka topics, partition 0 is read; `LookupError` if one does not exist. Use it from one thread
     at a time. All methods raise `confluent_kafka.KafkaException` if Kafka reports
     an error; those that decode raise `DecodeError` if a message is not what a SAL
     message must be, and `RegistryUnavailableError` if the registry does not give
     its schema. All times are in seconds; ``wait`` is for the first message.
-
-    Parameters
-    ----------
-    topics : `Iterable` [`str`]
-        Kafka topics, of which partition 0 is read. `LookupError` if one does not exist.
-    from_end : `bool`
-        Read only what is written from now on?
-    fetch_wait : `float`
-        How long the broker may wait for news before it answers [s]. Kafka
-        answers at once when there are some; the embedded broker only when
-        this time is over.
-    configuration : `Mapping` [`str`, `Any`], optional
-        Further settings of the consumer, for security and the like.
-
-    Attributes
-    ----------
-    counts : `collections.Counter` [`str`]
-        Records read, by topic.
-    missed : `collections.Counter` [`str`]
-        Records that were gone before they could be read, by topic: gaps in
-        the offsets. (In a topic that Kafka compacts, gaps are natural.)
-    num_bytes : `int`
-        Bytes read: the values, without keys.
+    ``configuration`` holds further settings of the consumer, for security and the like.
 
     Notes
     -----
@@ -78,20 +56,19 @@ class RecordReader:
         fetch_wait: float = 0.001,
         configuration: Mapping[str, Any] | None = None,
     ) -> None:
-        self.counts: Counter[str] = Counter()
-        self.missed: Counter[str] = Counter()
-        self.num_bytes = 0
-        self._topics = tuple(topics)
-        self._schemas = SchemaSource(registry_url)
-        self._next_offsets = dict.fromkeys(self._topics, 0)
-        self._consumer = Consumer(
-            make_consumer_configuration(
-                {**(configuration or {}), "bootstrap.servers": bootstrap_servers},
-                fetch_wait=fetch_wait,
-                queue_size=QUEUE_SIZE,
-            ),
-            logger=LOG,
+        super().__init__(
+            {**(configuration or {}), "bootstrap.servers": bootstrap_servers},
+            SchemaSource(registry_url),
+            LOG,
+            fetch_wait=fetch_wait,
+            queue_size=QUEUE_SIZE,
+            max_batch=MAX_BATCH,
         )
+        #: Records that were gone before they could be read, by topic: gaps in the offsets. (In a topic that
+        #: Kafka compacts, gaps are natural.)
+        self.missed: Counter[str] = Counter()
+        self._topics = tuple(topics)
+        self._next_offsets = dict.fromkeys(self._topics, 0)
         try:
             self._check_topics()
             starts = dict.fromkeys(self._topics, OFFSET_BEGINNING)
@@ -104,26 +81,11 @@ class RecordReader:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._consumer.close()
-        self._schemas.close()
-
     def read(self, wait: float) -> list[ReceivedRecord]:
         """Read and decode what there is: in order for each topic, nothing if there was none in time."""
         messages = self.fetch(wait)
         arrival_time = time.time()
         return [self.decode(message, arrival_time) for message in messages]
-
-    def count(self, wait: float) -> int:
-        """Read what there is, only to count it. Return the number of records."""
-        return len(self.fetch(wait))
 
     def collect(self, num_records: int, time_limit: float) -> list[ReceivedRecord]:
         """Read and decode until there are at least this many records; `TimeoutError` if they do not come."""
@@ -138,11 +100,7 @@ class RecordReader:
 
     def fetch(self, wait: float) -> list[Message]:
         """Read what there is, to be decoded later."""
-        first = self._consumer.poll(wait)
-        if first is None:
-            return []
-        # Waiting for more than the first would make all of them late.
-        messages = [first, *self._consumer.consume(MAX_BATCH - 1, 0)]
+        messages = self._poll(wait)
         for message in messages:
             if (error := message.error()) is not None:
                 raise KafkaException(error)
@@ -150,8 +108,6 @@ class RecordReader:
             if gap := offset - self._next_offsets[topic]:
                 self.missed[topic] += gap
             self._next_offsets[topic] = offset + 1
-            self.counts[topic] += 1
-            self.num_bytes += len(message)
         return messages
 
     def decode(self, message: Message, arrival_time: float) -> ReceivedRecord:

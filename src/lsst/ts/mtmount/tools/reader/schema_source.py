@@ -47,17 +47,9 @@ class SchemaSource:
     """Gets schemas by id from a registry, each once.
 
     `get` and `find` raise `SchemaError` if the registry has no schema of a SAL
-    record of this id, `RegistryUnavailableError` if it cannot tell.
-
-    Parameters
-    ----------
-    registry_url : `str`
-        User name and password in it are used for HTTP basic authentication.
-    timeout : `float`
-        Upper bound for an answer of the registry as a whole [s].
-    retry_interval : `float`
-        For how long the registry is not asked again for what it did not give,
-        or for anything if it could not be reached [s].
+    record of this id, `RegistryUnavailableError` if it cannot tell. A registry must answer as a whole within
+    ``timeout`` [s]. For ``retry_interval`` [s] it is not asked again for what it did not give, or for
+    anything if it could not be reached. User name and password in its URL are for HTTP basic authentication.
     """
 
     def __init__(self, registry_url: str, *, timeout: float = 10.0, retry_interval: float = 0.0) -> None:
