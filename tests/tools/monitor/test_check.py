@@ -25,18 +25,20 @@ def make_state(*topics: str, start: float = START) -> MonitorState:
 def test_problems() -> None:
     state = make_state("azimuth", "encoder", CONNECTED)
     # Events need not come; telemetry must.
-    assert find_problems(state, "", START) == [
+    assert find_problems(state, START) == [
         "azimuth: expected live, got waiting",
         "encoder: expected live, got waiting",
     ]
     state.take(
         [make_record("azimuth"), make_record("encoder"), make_record(CONNECTED, connected=True)], START
     )
-    assert find_problems(state, "", START) == []
-    assert find_problems(state, "down", START) == ["Kafka cannot be read: down"]
+    assert find_problems(state, START) == []
+    state.trouble = "down"
+    assert find_problems(state, START) == ["Kafka cannot be read: down"]
+    state.trouble = ""
     state.take([make_record("azimuth", origin=2), make_record("encoder", origin=1)], START + 0.5)
     state.take([make_record("azimuth", origin=2), make_record("encoder", origin=1)], START + 1)
-    assert find_problems(state, "", START + 1) == ["expected one publisher, got 2: 1, 2"]
+    assert find_problems(state, START + 1) == ["expected one publisher, got 2: 1, 2"]
 
 
 def test_problems_of_each_kind() -> None:
@@ -51,7 +53,7 @@ def test_problems_of_each_kind() -> None:
         START,
     )
     state.mark_missing({PREFIX + "logevent_clockOffset"})
-    assert find_problems(state, "", START + 5) == [
+    assert find_problems(state, START + 5) == [
         "azimuth: expected live, got bad",
         "encoder: expected live, got no schema",
         "elevation: expected live, got late",
@@ -64,7 +66,7 @@ def test_check_is_over_when_all_is_live() -> None:
     now = time.monotonic()
     state = make_state("azimuth", start=now)
     output = io.StringIO()
-    check = Check(state, lambda: "", output)
+    check = Check(state, output)
     check.show([])
     assert not check.is_over
     check.show_summary(now)

@@ -30,7 +30,6 @@ class Screen:
     output: io.StringIO
     keys: int
     terminal: int
-    trouble: str = ""
 
     def press(self, keys: bytes) -> list[str]:
         """Press keys and return the lines of the screen."""
@@ -60,15 +59,13 @@ def make_screen() -> Iterator[Callable[..., Screen]]:
         )
         view = LiveView(
             state,
-            lambda: screen.trouble,
             messages,
             "title",
             console,
             keyboard=Keyboard(terminal),
             clock=lambda: START,
         )
-        screen = Screen(view, output, keys, terminal)
-        return screen
+        return Screen(view, output, keys, terminal)
 
     yield make
     os.close(keys)
@@ -151,7 +148,7 @@ def test_two_publishers_at_once_are_told(make_screen: Callable[..., Screen]) -> 
     assert "   publisher 1   " in make_screen(state, (200, 24)).lines(START + 59.5)[1]
     for second in (60, 61):
         state.take([make_record("azimuth", origin=1), make_record("azimuth", origin=2)], START + second)
-    (_, total) = Renderer(state).render_header("title", "", START + 61)
+    (_, total) = Renderer(state).render_header("title", START + 61)
     assert "   2 publishers at once: 1, 2   " in total.plain
     assert any("red" in str(span.style) for span in total.spans)
 
@@ -221,17 +218,18 @@ def test_fields_without_values() -> None:
 def test_header_tells_how_many_are_how() -> None:
     state = make_full_state()
     state.mark_missing({PREFIX + "azimuth"})
-    _, total = Renderer(state).render_header("title", "", START + 59.5)
+    _, total = Renderer(state).render_header("title", START + 59.5)
     assert total.plain.startswith(
         "31 topics: 1 no topic, 4 seen, 26 live   publisher 1   1827171 lost, 0 bad   "
     )
-    _, total = Renderer(state).render_header("title", "", START + 1e4)
+    _, total = Renderer(state).render_header("title", START + 1e4)
     assert total.plain == "31 topics: 26 late, 1 no topic, 4 seen   1827171 lost, 0 bad   0.0 rec/s"
 
 
 def test_trouble_takes_the_titles_place(make_screen: Callable[..., Screen]) -> None:
-    screen = make_screen(make_full_state())
-    screen.trouble = "Connection refused"
+    state = make_full_state()
+    screen = make_screen(state)
+    state.trouble = "Connection refused"
     assert screen.lines(START)[0] == "Kafka cannot be read: Connection refused"
 
 

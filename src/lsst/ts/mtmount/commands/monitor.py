@@ -39,7 +39,7 @@ from ..tools.monitor import (
     Check,
     FieldName,
     LiveView,
-    MessageList,
+    LogTail,
     MonitorState,
     PlainLines,
     Selection,
@@ -173,14 +173,8 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def find_interface(args: argparse.Namespace, log: logging.Logger) -> Interface:
-    """Return the SAL interface, with the TMA's as the options or the environment have it."""
-    return load_interface(log, tma_interface=choose_tma_interface(args.tma_interface))
-
-
-def make_selection(args: argparse.Namespace, log: logging.Logger, *, is_plain: bool) -> Selection:
+def make_selection(args: argparse.Namespace, interface: Interface, *, is_plain: bool) -> Selection:
     """Make the selection that the command line asks for; `SelectionError` if there is no such thing."""
-    interface = find_interface(args, log)
     topics = [*args.topics, *args.more_topics]
     if is_plain:
         return Selection.make(interface, topics or ([] if args.fields else PLAIN_TOPICS), args.fields or [])
@@ -215,6 +209,7 @@ def run(
         arrivals = consumer.read(min(READ_WAIT, left))
         state.take(arrivals, time.monotonic())
         state.mark_missing(consumer.missing)
+        state.trouble = consumer.trouble
         view.show(arrivals)
 
 
@@ -232,24 +227,24 @@ def monitor(
     is_without_screen = args.plain or not console.is_terminal or is_dumb
     is_plain = is_without_screen and not (args.web or args.check or args.list)
     has_screen = not (is_without_screen or args.web or args.check or args.list)
-    messages = MessageList()
+    log_tail = LogTail()
     log = logging.getLogger(NAME)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(log_to(messages if has_screen else logging.StreamHandler()))
+        stack.enter_context(log_to(log_tail if has_screen else logging.StreamHandler()))
+        tma_interface = choose_tma_interface(args.tma_interface)
+        interface = load_interface(log, tma_interface=tma_interface)
         try:
-            selection = make_selection(args, log, is_plain=is_plain)
+            selection = make_selection(args, interface, is_plain=is_plain)
         except SelectionError as error:
             parser.error(str(error))
         if args.list:
-            for line in list_fields(find_interface(args, log), selection.topics):
-                print(line)
+            print(*list_fields(interface, selection.topics), sep="\n")
             return 0
         settings = KafkaSettings.from_environment()
         prefix = f"lsst.{settings.subname}.{COMPONENT}."
         consumer = stack.enter_context(
             LiveConsumer(settings, [prefix + name for name in selection.topics], log)
         )
-        tma_interface = choose_tma_interface(args.tma_interface)
         if has_screen and tma_interface == load_packaged_tma_interface():
             # The rows of the screen are for what is no matter of course: above it, this can be read later.
             with contextlib.suppress(OSError):
@@ -257,34 +252,37 @@ def monitor(
         else:
             log_choice(tma_interface, log)
         state = MonitorState(selection, prefix, time.monotonic(), tma_interface)
-        duration = args.duration
         title = f"{COMPONENT} in Kafka: {prefix}* at {settings.broker_addr}"
         view: View
+        screen: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+        duration = math.inf
         if is_plain:
-            view = PlainLines(state, sys.stdout, args.skip)
-            duration = PLAIN_DURATION if duration is None else duration
-            run(consumer, state, view, duration, stop)
+            view, duration = PlainLines(state, sys.stdout, args.skip), PLAIN_DURATION
         elif args.check:
-            view = Check(state, lambda: consumer.trouble, sys.stdout)
-            run(consumer, state, view, CHECK_DURATION if duration is None else duration, stop)
-            view.show_summary(time.monotonic())
-            return 0 if view.is_over else 1
+            view, duration = Check(state, sys.stdout), CHECK_DURATION
         elif args.web:
-            from ..tools.monitor.web_view import WebView
-
-            choices = list_field_names(find_interface(args, log), state.topics)
-            view = web_view = WebView(state, lambda: consumer.trouble, title, choices, *args.web)
-            try:
-                stack.enter_context(web_view)
-            except OSError as error:
-                raise WebError(f"--web {args.web[0]}:{args.web[1]}: {error.strerror or error}") from None
-            print(f"Open {web_view.url} in a web browser", flush=True)
-            run(consumer, state, view, math.inf if duration is None else duration, stop)
+            view = stack.enter_context(serve_page(state, title, interface, *args.web))
         else:
-            with LiveView(state, lambda: consumer.trouble, messages.lines, title, console) as view:
-                run(consumer, state, view, math.inf if duration is None else duration, stop)
+            view = screen = LiveView(state, log_tail.lines, title, console)
+        with screen:
+            run(consumer, state, view, duration if args.duration is None else args.duration, stop)
         view.show_summary(time.monotonic())
-    return 0
+    return 1 if args.check and not view.is_over else 0
+
+
+@contextlib.contextmanager
+def serve_page(state: MonitorState, title: str, interface: Interface, host: str, port: int) -> Iterator[View]:
+    """Serve the page for web browsers, and tell where it is; `WebError` if that cannot be done."""
+    from ..tools.monitor.web_view import WebView
+
+    page = WebView(state, title, list_field_names(interface, state.topics), host, port)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(page)
+        except OSError as error:
+            raise WebError(f"--web {host}:{port}: {error.strerror or error}") from None
+        print(f"Open {page.url} in a web browser", flush=True)
+        yield page
 
 
 def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TextIO
 
 from ..reader import Arrival
@@ -18,9 +18,9 @@ CONNECTED_EVENT, CONNECTED_FIELD = "logevent_telemetryConnected", "connected"
 EVENT_PROBLEMS = (TopicStatus.MISSING, TopicStatus.BAD, TopicStatus.NO_SCHEMA)
 
 
-def find_problems(state: MonitorState, trouble: str, now: float) -> list[str]:
+def find_problems(state: MonitorState, now: float) -> list[str]:
     """Find what is wrong, a line each; none if all telemetry is live."""
-    problems = [f"Kafka cannot be read: {trouble}"] if trouble else []
+    problems = [f"Kafka cannot be read: {state.trouble}"] if state.trouble else []
     publishers = state.publishers.list_at_once(now)
     if len(publishers) > 1:
         problems.append(f"expected one publisher, got {len(publishers)}: {', '.join(map(str, publishers))}")
@@ -34,31 +34,21 @@ def find_problems(state: MonitorState, trouble: str, now: float) -> list[str]:
 
 
 class Check:
-    """Waits until everything is right, and says at the end what is not.
+    """Waits until everything is right, and says at the end what is not."""
 
-    Attributes
-    ----------
-    is_over : `bool`
-        Is everything right?
-    """
-
-    def __init__(self, state: MonitorState, get_trouble: Callable[[], str], output: TextIO) -> None:
-        self.is_over = False
+    def __init__(self, state: MonitorState, output: TextIO) -> None:
+        self.is_over = False  #: Is everything right?
         self._state = state
-        self._get_trouble = get_trouble
         self._output = output
 
     def show(self, arrivals: Iterable[Arrival]) -> None:
         """Look whether everything is right by now."""
-        self.is_over = not self._find_problems(time.monotonic())
+        self.is_over = not find_problems(self._state, time.monotonic())
 
     def show_summary(self, now: float) -> None:
         """Write a line for each problem, or one that there is none."""
-        problems = self._find_problems(now)
+        problems = find_problems(self._state, now)
         self._output.writelines(f"{problem}\n" for problem in problems)
         if not problems:
             self._output.write(f"all {len(self._state.topics)} topics are as they should be\n")
         self._output.flush()
-
-    def _find_problems(self, now: float) -> list[str]:
-        return find_problems(self._state, self._get_trouble(), now)

@@ -40,7 +40,6 @@ class LiveView:
     def __init__(
         self,
         state: MonitorState,
-        get_trouble: Callable[[], str],
         messages: Sequence[str],
         title: str,
         console: Console,
@@ -50,7 +49,6 @@ class LiveView:
     ) -> None:
         self.is_over = False
         self._state = state
-        self._get_trouble = get_trouble
         self._messages = messages
         self._title = title
         self._console = console
@@ -98,7 +96,7 @@ class LiveView:
         """Leave what was seen last on the terminal, with all topics and fields."""
         width = self._console.size.width
         lines = [
-            *self._renderer.render_header(self._title, self._get_trouble(), now),
+            *self._renderer.render_header(self._title, now),
             *self._renderer.render_topics(list(self._state.topics.values()), now, width),
             *self._renderer.render_fields(self._state.fields, now, width),
         ]
@@ -107,7 +105,7 @@ class LiveView:
     def render(self, now: float) -> list[Text]:
         """Render the screen as it is now, one line each."""
         width, height = self._console.size
-        header = self._renderer.render_header(self._title, self._get_trouble(), now)
+        header = self._renderer.render_header(self._title, now)
         # Of fields and messages, as many as leave most of the screen to the topics.
         num_fields = height // 4 if height >= LOW else 0
         fields = self._renderer.render_fields(self._state.fields[:num_fields], now, width)

@@ -7,13 +7,13 @@ from collections import deque
 
 from ...resilience.escape import escape
 
-__all__ = ["MessageList"]
+__all__ = ["LogTail"]
 
 #: How many are kept.
 LENGTH = 50
 
 
-class MessageList(logging.Handler):
+class LogTail(logging.Handler):
     """Keeps the last log messages as lines of text; the newest comes last."""
 
     def __init__(self) -> None:

@@ -67,47 +67,22 @@ def list_periods(interface: TmaInterface) -> dict[str, float]:
 
 
 class TopicState:
-    """What was seen of one topic.
-
-    Its period is the time between two records [s]; None: any time.
-
-    Attributes
-    ----------
-    num_records : `int`
-        Records that were decoded.
-    num_bad : `int`
-        Messages that are not records.
-    num_without_schema : `int`
-        Messages whose schema the registry did not give.
-    num_lost : `int`
-        Sequence numbers that were left out.
-    origin : `int` or `None`
-        Process ID of the last record's writer.
-    seq_num : `int` or `None`
-        Sequence number of the last record.
-    arrivals : `Timeline`
-        When records came.
-    latencies, tma_latencies : `Timeline`
-        `Latency` of the records of the last seconds.
-    is_missing : `bool`
-        Does Kafka not have the topic?
-    values : `dict` [`str`, `Any`]
-        Fields of the last record of an event; empty for telemetry.
-    """
+    """What was seen of one topic. Its period is the time between two records [s]; None: any time."""
 
     def __init__(self, name: str, period: float | None, now: float) -> None:
         self.name = name
-        self.num_records = 0
-        self.num_bad = 0
-        self.num_without_schema = 0
-        self.num_lost = 0
-        self.origin: int | None = None
-        self.seq_num: int | None = None
-        self.arrivals = Timeline(now)
+        self.num_records = 0  #: Records that were decoded
+        self.num_bad = 0  #: Messages that are not records
+        self.num_without_schema = 0  #: Messages whose schema the registry did not give
+        self.num_lost = 0  #: Sequence numbers that were left out
+        self.origin: int | None = None  #: Process ID of the last record's writer
+        self.seq_num: int | None = None  #: Sequence number of the last record
+        self.arrivals = Timeline(now)  #: When records came
+        #: `Latency` of the records of the last seconds.
         self.latencies = Timeline(now)
         self.tma_latencies = Timeline(now)
-        self.is_missing = False
-        self.values: dict[str, Any] = {}
+        self.is_missing = False  #: Does Kafka not have the topic?
+        self.values: dict[str, Any] = {}  #: Fields of the last record of an event; empty for telemetry
         # None: an event, which is never late.
         self._late_after = None if period is None else max(LATE_PERIODS * period, TELEMETRY_TIMEOUT)
         self._start = now
@@ -185,27 +160,14 @@ class TopicState:
 
 
 class FieldState:
-    """What was seen of one field.
-
-    Attributes
-    ----------
-    value : `Any`
-        The last value: the element that is wanted, or the whole array; None if
-        there is none yet.
-    units : `str`
-        Units, as the schema has them.
-    is_absent : `bool`
-        Did the last record not have it?
-    history : `Timeline`
-        Values of the last seconds, for an array their means.
-    """
+    """What was seen of one field."""
 
     def __init__(self, name: FieldName, now: float) -> None:
         self.name = name
-        self.value: Any = None
-        self.units = ""
-        self.is_absent = False
-        self.history = Timeline(now)
+        self.value: Any = None  #: The last value: the wanted element, or the whole array
+        self.units = ""  #: Units, as the schema has them
+        self.is_absent = False  #: Did the last record not have it?
+        self.history = Timeline(now)  #: Values of the last seconds, for an array their means
 
     def take(self, received: ReceivedRecord, now: float) -> None:
         """Take a record of the field's topic."""
@@ -222,26 +184,19 @@ class MonitorState:
     """What is to be seen of the telemetry.
 
     The interface tells how often each topic comes; it is the packaged one by default.
-
-    Attributes
-    ----------
-    topics : `dict` [`str`, `TopicState`]
-        Topics by SAL name.
-    publishers : `Publishers`
-        Who publishes the telemetry.
-    start : `float`
-        When it began, by the monotonic clock [s].
     """
 
     def __init__(
         self, selection: Selection, prefix: str, now: float, interface: TmaInterface | None = None
     ) -> None:
         periods = list_periods(interface or load_packaged_tma_interface())
+        #: By SAL name.
         self.topics = {name: TopicState(name, periods.get(name), now) for name in selection.topics}
         self.fields = [FieldState(name, now) for name in selection.fields]
         self.prefix = prefix
         self.publishers = Publishers()
         self.start = now
+        self.trouble = ""  #: Why Kafka cannot be read at the moment; empty if it can
 
     def take(self, arrivals: Iterable[Arrival], now: float) -> None:
         """Take what was read of these topics."""

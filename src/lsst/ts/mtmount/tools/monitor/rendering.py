@@ -105,13 +105,13 @@ class Renderer:
         self._state = state
         self._levels = levels
 
-    def render_header(self, title: str, trouble: str, now: float) -> list[Text]:
+    def render_header(self, title: str, now: float) -> list[Text]:
         """Render title and totals, two lines; trouble takes the title's place."""
         topics = self._state.topics.values()
         minutes, seconds = divmod(int(now - self._state.start), 60)
         first = Text(no_wrap=True, overflow="ellipsis")
-        if trouble:
-            first.append(f"Kafka cannot be read: {trouble}", ALARM_STYLE)
+        if self._state.trouble:
+            first.append(f"Kafka cannot be read: {self._state.trouble}", ALARM_STYLE)
         else:
             first.append(title, "bold")
             first.append(f"   {minutes // 60}:{minutes % 60:02}:{seconds:02}")

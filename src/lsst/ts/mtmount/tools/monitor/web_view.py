@@ -32,8 +32,8 @@ from ...resilience.escape import escape
 from ..reader import Arrival
 from .monitor_state import SPAN, FieldState, MonitorState, TopicStatus
 from .selection import EVENT_PREFIX, FieldName
-from .value_text import format_value, format_values
 from .timeline import LENGTH
+from .value_text import format_value, format_values
 
 __all__ = ["WebView"]
 
@@ -79,17 +79,11 @@ class WebView:
 
     ``choices`` are the fields that a page may plot; those that it does are added to the
     state. Entering raises `OSError` if the address, as browsers name it, cannot be used.
-
-    Attributes
-    ----------
-    url : `str`
-        Where the page is.
     """
 
     def __init__(
         self,
         state: MonitorState,
-        get_trouble: Callable[[], str],
         title: str,
         choices: Sequence[FieldName],
         host: str,
@@ -98,7 +92,6 @@ class WebView:
         self.is_over = False
         self.url = f"http://{host}:{port}/"
         self._state = state
-        self._get_trouble = get_trouble
         self._title = title
         self._choices = {str(name): name for name in choices}
         self._host = host
@@ -153,11 +146,10 @@ class WebView:
         )
 
     def _render_totals(self, now: float) -> str:
-        trouble = self._get_trouble()
         publishers = self._state.publishers.list_at_once(now)
         lines = [f"<h2>{_to_html(self._title)}</h2>"]
-        if trouble:
-            lines.append(_render_alarm(f"Kafka cannot be read: {trouble}"))
+        if self._state.trouble:
+            lines.append(_render_alarm(f"Kafka cannot be read: {self._state.trouble}"))
         if len(publishers) > 1:
             lines.append(_render_alarm(f"{len(publishers)} publishers at once: {publishers}"))
         else:
