@@ -1,7 +1,8 @@
 import json
+from contextlib import closing
 from pathlib import Path
 
-from lsst.ts.mtmount.tools.load_test.sent_frames import FrameRecording
+from lsst.ts.mtmount.tools.load_test.sent_frames import SentFrames
 
 
 def test_follows_a_file_that_grows(tmp_path: Path) -> None:
@@ -9,7 +10,7 @@ def test_follows_a_file_that_grows(tmp_path: Path) -> None:
     path.touch()
     frames = [json.dumps({"topicID": number, "value": number / 3}).encode() for number in range(5)]
     text = b"".join(frame + b"\r\n" for frame in frames)
-    with FrameRecording(path) as recording, path.open("ab", buffering=0) as file:
+    with closing(SentFrames(path)) as recording, path.open("ab", buffering=0) as file:
         assert recording.read_new() == []
         found = []
         for index in range(len(text)):

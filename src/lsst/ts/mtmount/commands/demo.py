@@ -33,9 +33,7 @@ from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
 from ..tools.load_test.load_run import RunPlan, run_load
-from ..tools.load_test.load_test_options import add_client_option, choose_stream
 from ..tools.load_test.run_result import ROLES, RunResult
-from ..tools.load_test.samples import Sample
 from ..tools.load_test.tables import (
     LATENCY_NOTE,
     describe_unpublished,
@@ -46,9 +44,8 @@ from ..tools.load_test.tables import (
     print_problems,
 )
 from ..tools.load_test.target_with_page import TargetWithPage
-from ..tools.load_test.tma_stream import count_due_frames
-from .shared_options import parse_rate, parse_seed
 from .scratch_folder import run_in_scratch_folder
+from .shared_options import add_client_option, choose_stream, parse_rate, parse_seed
 
 __all__ = ["main"]
 
@@ -73,46 +70,39 @@ Where to look further:
   doc/tutorial.md, doc/how-to          in the project's source: the first steps, and the daily running"""
 
 
-class DemoView:
+class DemoProgress(RunProgress):
     """What the demonstration shows while it runs."""
 
     def __init__(self, plan: RunPlan) -> None:
-        self.progress = RunProgress(plan.duration)
+        super().__init__(plan.duration)
         self._plan = plan
 
     def render(self) -> RenderableType:
         """Draw the present state."""
-        sample = self.progress.sample
         topics = Table.grid(padding=(0, 2))
         for _ in range(NUM_COLUMNS):
             topics.add_column(no_wrap=True)
             topics.add_column(justify="right", min_width=7)
-        decoded = [] if sample is None else list(sample.decoded.items())
+        decoded = [] if self.sample is None else list(self.sample.decoded.items())
         num_rows = -(-len(decoded) // NUM_COLUMNS)
         for row in range(num_rows):
             cells = decoded[row::num_rows]
             topics.add_row(*(text for name, count in cells for text in (name, f"{count:,}")))
-        bar = [] if is_endless(self._plan) else [ProgressBar(total=1.0, completed=self.progress.part)]
+        bar = [] if is_endless(self._plan) else [ProgressBar(total=1.0, completed=self.part)]
         return Group(
             f"[bold]TMA simulator ({self._plan.rate:g}x) > {self._plan.client.name} > Kafka > reader[/bold]",
             "",
             topics,
             "",
             *bar,
-            self.progress.describe(),
+            super().describe(),
         )
 
     def describe(self) -> str:
         """Describe the present state in one line."""
-        due = (
-            ""
-            if is_endless(self._plan)
-            else f" of {count_due_frames(self._plan.rate, self._plan.duration, self._plan.stream):,}"
-        )
-        return f"{self.progress.describe()}  read back {self._count_decoded():,}{due}"
-
-    def _count_decoded(self) -> int:
-        return 0 if self.progress.sample is None else self.progress.sample.total_decoded
+        due = "" if is_endless(self._plan) else f" of {self._plan.num_due:,}"
+        num_decoded = 0 if self.sample is None else self.sample.total_decoded
+        return f"{super().describe()}  read back {num_decoded:,}{due}"
 
 
 def is_endless(plan: RunPlan) -> bool:
@@ -125,24 +115,18 @@ async def run_demo(console: Console, plan: RunPlan, target: TargetChoice, folder
     length = (
         "until Ctrl-C"
         if is_endless(plan)
-        else f"for {plan.duration:g} s: "
-        f"{count_due_frames(plan.rate, plan.duration, plan.stream):,} frames to be published"
+        else f"for {plan.duration:g} s: {plan.num_due:,} frames to be published"
     )
     print_interface(console, plan.stream.tma_interface)
     console.print(f"All topics of the TMA at {plan.rate:g}x the full rate {length}")
-    view = DemoView(plan)
+    progress = DemoProgress(plan)
     try:
-        with LiveProgress(console, view.render, view.describe) as live:
-
-            def show(sample: Sample) -> None:
-                view.progress.update(sample)
-                live.update()
-
-            result = await run_load(plan, target, folder, show)
+        with LiveProgress(console, progress) as live:
+            result = await run_load(plan, target, folder, live.update)
     except asyncio.CancelledError:
         if not is_endless(plan):
             raise
-        console.print(view.describe(), highlight=False)
+        console.print(progress.describe(), highlight=False)
         print_further(console)
         return 0
     console.print(make_topic_table(result))

@@ -21,20 +21,14 @@ from ..program.arguments import (
     parse_seconds,
 )
 from ..program.event_loop import SignalRelay
+from ..sal.settings import SettingsError
 from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.client_command import PLAIN, ClientCommand
-from ..tools.load_test.kafka_target import TargetChoice
+from ..tools.load_test.kafka_target import EMBEDDED, TargetChoice
 from ..tools.load_test.live_progress import LiveProgress, RunProgress
 from ..tools.load_test.load_run import ReadMode, RunPlan, run_load
-from ..tools.load_test.load_test_options import (
-    add_client_option,
-    add_kafka_options,
-    choose_stream,
-    choose_target,
-)
 from ..tools.load_test.report_files import ReportFiles
 from ..tools.load_test.run_result import RunResult
-from ..tools.load_test.samples import Sample
 from ..tools.load_test.tables import (
     LATENCY_NOTE,
     describe_unpublished,
@@ -47,8 +41,8 @@ from ..tools.load_test.tables import (
 )
 from ..tools.load_test.tma_stream import RecordedStream, TmaStream
 from ..tools.load_test.trends import find_trends, list_growing
-from .shared_options import parse_rate, parse_seed
 from .scratch_folder import run_in_scratch_folder
+from .shared_options import add_client_option, choose_stream, parse_rate, parse_seed
 
 __all__ = ["main"]
 
@@ -71,11 +65,11 @@ the other, and measure throughput, CPU, memory and latency. Each frame must be f
 """
 
 
-class StressView:
+class StressProgress(RunProgress):
     """What the stress test shows while it runs: the run that goes on, and the results of those before."""
 
     def __init__(self, plan: RunPlan, results: Sequence[RunResult]) -> None:
-        self.progress = RunProgress(plan.stream.find_duration(plan.rate, plan.duration))
+        super().__init__(plan.stream.find_duration(plan.rate, plan.duration))
         self._plan = plan
         self._results = results
 
@@ -84,13 +78,13 @@ class StressView:
         return Group(
             *([make_cost_table(self._results)] if self._results else []),
             f"[bold]{describe_plan(self._plan)}[/bold]",
-            ProgressBar(total=1.0, completed=self.progress.part),
-            self.progress.describe(),
+            ProgressBar(total=1.0, completed=self.part),
+            super().describe(),
         )
 
     def describe(self) -> str:
         """Describe the present state in one line."""
-        return f"{describe_plan(self._plan)}: {self.progress.describe()}"
+        return f"{describe_plan(self._plan)}: {super().describe()}"
 
 
 def describe_plan(plan: RunPlan) -> str:
@@ -148,14 +142,9 @@ async def run_all(
     for number, plan in enumerate(plans, 1):
         run_folder = folder / f"run{number}"
         run_folder.mkdir()
-        view = StressView(plan, results)
-        with LiveProgress(console, view.render, view.describe, line_interval=args.line_interval) as live:
-
-            def show(sample: Sample, view: StressView = view, live: LiveProgress = live) -> None:
-                view.progress.update(sample)
-                live.update()
-
-            results.append(await run_load(plan, target, run_folder, show))
+        progress = StressProgress(plan, results)
+        with LiveProgress(console, progress, line_interval=args.line_interval) as live:
+            results.append(await run_load(plan, target, run_folder, live.update))
 
 
 def print_results(console: Console, results: Sequence[RunResult]) -> None:
@@ -215,7 +204,12 @@ def make_parser() -> argparse.ArgumentParser:
         "(default: 1). Time stamps are moved to the time of sending",
     )
     add_tma_interface_option(parser)
-    add_kafka_options(parser)
+    kafka = parser.add_argument_group("Kafka (default: an embedded one, new for each run)")
+    kafka.add_argument("--broker", metavar="ADDRESS", help="bootstrap servers of a given Kafka")
+    kafka.add_argument("--registry", metavar="URL", help="its schema registry")
+    kafka.add_argument(
+        "--external", action="store_true", help="the Kafka that the LSST_... environment variables name"
+    )
     clients = parser.add_argument_group("client")
     add_client_option(clients)
     clients.add_argument(
@@ -252,6 +246,23 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None)
     if args.soak and args.compare is not None:
         parser.error("expected no --compare with --soak, which tests one client")
     return args
+
+
+def choose_target(args: argparse.Namespace, parser: argparse.ArgumentParser) -> TargetChoice:
+    """Choose the Kafka that the options ask for."""
+    if (args.broker is None) != (args.registry is None):
+        parser.error("expected --broker and --registry together, got one of them")
+    if args.broker is not None:
+        target = TargetChoice(
+            {"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry}
+        )
+    else:
+        target = TargetChoice({}) if args.external else EMBEDDED
+    try:
+        target.describe()
+    except SettingsError as error:
+        parser.error(str(error))
+    return target
 
 
 def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:

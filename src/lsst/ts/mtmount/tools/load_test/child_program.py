@@ -32,26 +32,12 @@ class LoadTestError(RuntimeError):
 class ChildProgram:
     """A program that runs. A context manager, which ends it.
 
-    Parameters
-    ----------
-    environment : `Mapping` [`str`, `str`]
-        All its environment variables.
-    folder : `pathlib.Path`
-        Where to keep its output: that on the standard error, and that on the
-        standard output unless it is read.
-    read_output : `bool`
-        Will its standard output be read, line by line?
-
-    Attributes
-    ----------
-    process : `asyncio.subprocess.Process`
-        The process, once it was started.
-    meter : `ProcessMeter`
-        Tells what it uses.
+    ``environment`` is all its environment variables. ``folder`` takes its output: that on the standard
+    error, and that on the standard output, unless with ``read_output`` that is read, line by line.
     """
 
-    process: asyncio.subprocess.Process
-    meter: ProcessMeter
+    process: asyncio.subprocess.Process  #: Once it was started
+    meter: ProcessMeter  #: Tells what it uses
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from .run_result import PERCENTILES, ROLES, RunResult
 from .svg_chart import Chart, Line, make_percentile_axis
-from .tables import LATENCY_NOTE, describe_unpublished, format_number
+from .tables import LATENCY_NOTE, describe_unpublished, format_number, list_costs
 
 __all__ = ["make_html_report"]
 
@@ -114,22 +114,7 @@ def make_html_report(
 def _make_cost_table(results: Sequence[RunResult]) -> str:
     headers = ["frames/s", "MB/s", "late ticks", "client CPU %", "us a frame", "client MB", "max queue"]
     headers += [f"{role} CPU %" for role in ROLES[1:]]
-    rows = []
-    for result in results:
-        streaming = result.streaming
-        rows.append(
-            [
-                format_number(result.frames_per_second),
-                format_number(result.bytes_per_second / 1e6, 1),
-                format_number(result.late_ticks),
-                format_number(streaming.compute_cpu_share("client") * 100, 2),
-                format_number(result.cpu_per_frame * 1e6, 1),
-                format_number(result.series.find_peak_rss("client") / 1e6, 1),
-                format_number(streaming.find_max_queue_depth()),
-                *(format_number(streaming.compute_cpu_share(role) * 100, 1) for role in ROLES[1:]),
-            ]
-        )
-    return _make_table(results, headers, rows)
+    return _make_table(results, headers, map(list_costs, results))
 
 
 def _make_account_table(results: Sequence[RunResult]) -> str:
@@ -208,7 +193,6 @@ def _make_run_section(result: RunResult) -> str:
     samples = result.series.samples
     samples = samples[:: -(-len(samples) // MAX_POINTS) or 1]
     times = [sample.time - start for sample in samples]
-    # Between each sample and the one before.
     spans = list(pairwise(samples))
     has_counters = any(sample.counters is not None for sample in samples)
 
@@ -222,69 +206,54 @@ def _make_run_section(result: RunResult) -> str:
         (count(index + 1) - count(index)) / (after.time - before.time)
         for index, (before, after) in enumerate(spans)
     ]
+
+    def draw(
+        title: str, y_label: str, lines: Mapping[str, Sequence[float | None]], *, log_y: bool = False
+    ) -> str:
+        """Draw what there was at each sample, or between each and the one before."""
+        series = [Line(name, times[len(times) - len(values) :], values) for name, values in lines.items()]
+        return Chart(title, "time [s]", y_label, series, log_y=log_y).draw()
+
     charts = [
-        Chart(
+        draw(
             "Frames read by the client" if has_counters else "Records read back",
-            "time [s]",
             "1/s",
-            [Line(result.client, times[1:], frames)],
+            {result.client: frames},
         ),
-        Chart(
+        draw(
             "CPU of all threads",
-            "time [s]",
             "per cent of one core",
-            [
-                Line(
-                    role,
-                    times[1:],
-                    [
-                        (after.usage[role].cpu - before.usage[role].cpu) / (after.time - before.time) * 100
-                        if role in before.usage and role in after.usage
-                        else None
-                        for before, after in spans
-                    ],
-                )
+            {
+                role: [
+                    (after.usage[role].cpu - before.usage[role].cpu) / (after.time - before.time) * 100
+                    if role in before.usage and role in after.usage
+                    else None
+                    for before, after in spans
+                ]
                 for role in ROLES
-            ],
+            },
         ),
-        Chart(
+        draw(
             "Memory",
-            "time [s]",
             "resident [MB]",
-            [
-                Line(
-                    role,
-                    times,
-                    [sample.usage[role].rss / 1e6 if role in sample.usage else None for sample in samples],
-                )
+            {
+                role: [sample.usage[role].rss / 1e6 if role in sample.usage else None for sample in samples]
                 for role in ROLES
-            ],
+            },
         ),
-        Chart(
+        draw(
             "Latency",
-            "time [s]",
             "ms",
-            [
-                Line(
-                    name,
-                    times,
-                    [None if sample.latency is None else sample.latency[index] * 1e3 for sample in samples],
-                )
+            {
+                name: [sample.latency and sample.latency[index] * 1e3 for sample in samples]
                 for index, name in enumerate(("p50", "p99", "max"))
-            ],
+            },
             log_y=True,
         ),
     ]
     if has_counters:
         depths = [sample.queue_depth for sample in samples]
-        charts.append(
-            Chart(
-                "Producer's queue",
-                "time [s]",
-                "records not confirmed",
-                [Line(result.client, times, depths)],
-            )
-        )
-    drawn = "".join(chart.draw() for chart in charts)
+        charts.append(draw("Producer's queue", "records not confirmed", {result.client: depths}))
     notes = "".join(f"<p>{escape(line)}</p>" for line in describe_unpublished(result))
-    return f'<h2>{escape(result.client)} at {result.rate_name}</h2>{notes}<div class="charts">{drawn}</div>'
+    head = f"<h2>{escape(result.client)} at {result.rate_name}</h2>{notes}"
+    return f'{head}<div class="charts">{"".join(charts)}</div>'

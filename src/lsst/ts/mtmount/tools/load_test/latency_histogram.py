@@ -29,18 +29,13 @@ class LatencyHistogram:
     Its size does not depend on the number of latencies, nor its precision on
     their magnitude. Latencies below 2 x 128 us have buckets of 1 us; above,
     each octave has 128 buckets.
-
-    Attributes
-    ----------
-    num_negative : `int`
-        Latencies below 0, which clocks that disagree bring about; they count
-        as 0.
     """
 
     def __init__(self) -> None:
         self._counts: NDArray[np.int64] = np.zeros(NUM_BUCKETS, np.int64)
         self._max = 0
         self._sum = 0.0
+        #: Latencies below 0, which clocks that disagree bring about; they count as 0.
         self.num_negative = 0
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console, RenderableType
@@ -67,6 +66,10 @@ class RunProgress:
         used = self.sample.usage[name].cpu - self._last.usage[name].cpu
         return used / (self.sample.time - self._last.time)
 
+    def render(self) -> RenderableType:
+        """Draw the present state, for a terminal."""
+        return self.describe()
+
     def describe(self) -> str:
         """Describe the present state in one line."""
         if self.sample is None or self._begin is None:
@@ -92,23 +95,17 @@ class RunProgress:
 
 
 class LiveProgress:
-    """Shows what goes on. A context manager.
+    """Shows the progress of a run. A context manager.
 
-    In a terminal that is the picture that ``render`` returns, else the line that
-    ``describe`` returns, every ``line_interval`` [s].
+    In a terminal that is the picture that the progress renders, else the line that
+    describes it, every ``line_interval`` [s].
     """
 
     def __init__(
-        self,
-        console: Console,
-        render: Callable[[], RenderableType],
-        describe: Callable[[], str],
-        *,
-        line_interval: float = LINE_INTERVAL,
+        self, console: Console, progress: RunProgress, *, line_interval: float = LINE_INTERVAL
     ) -> None:
         self._console = console
-        self._render = render
-        self._describe = describe
+        self._progress = progress
         self._line_interval = line_interval
         self._live = (
             Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -124,10 +121,11 @@ class LiveProgress:
         if self._live is not None:
             self._live.stop()
 
-    def update(self) -> None:
-        """Show the present state."""
+    def update(self, sample: Sample) -> None:
+        """Take the next sample, and show it."""
+        self._progress.update(sample)
         if self._live is not None:
-            self._live.update(self._render(), refresh=True)
+            self._live.update(self._progress.render(), refresh=True)
         elif time.monotonic() >= self._next_line:
-            self._console.print(self._describe(), highlight=False, markup=False, soft_wrap=True)
+            self._console.print(self._progress.describe(), highlight=False, markup=False, soft_wrap=True)
             self._next_line += self._line_interval

@@ -86,6 +86,11 @@ class RunPlan:
     seed: int = 0  #: What the simulator's values depend on
     stream: TmaStream = field(default_factory=TmaStream)  #: What the simulator streams
 
+    @property
+    def num_due(self) -> int:
+        """Frames of a finite stream that are to be published."""
+        return count_due_frames(self.rate, self.duration, self.stream)
+
 
 async def run_load(
     plan: RunPlan, target_choice: TargetChoice, folder: Path, watch: Callable[[Sample], object]
@@ -262,7 +267,7 @@ class _Run:
         """Send SIGTERM to the client when every frame has been read back; it must end well."""
         plan = self._plan
         is_endless = math.isinf(plan.duration)
-        num_due = math.inf if is_endless else count_due_frames(plan.rate, plan.duration, plan.stream)
+        num_due = math.inf if is_endless else plan.num_due
         progress = self._reader.progress
         begin = time.time() if progress is None else progress.first_published
         ending = asyncio.create_task(self._client.process.wait())

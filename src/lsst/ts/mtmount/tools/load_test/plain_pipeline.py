@@ -19,13 +19,9 @@ __all__ = ["PlainPipeline", "PlainTopic"]
 class PlainTopic:
     """One topic's record, and its encoding.
 
-    Parameters
-    ----------
-    sent_fields : `Mapping` [`str`, `Sequence` [`str`]]
-        Fields that the TMA sends and SAL has: SAL name, and the members of its elements.
-    getter : callable
-        Makes what gets some members of a decoded frame: `operator.itemgetter`, or
-        `operator.attrgetter` if frames are decoded into structures.
+    ``sent_fields`` are those that the TMA sends and SAL has: SAL name, and the members of its elements.
+    ``getter`` makes what gets some members of a decoded frame: `operator.itemgetter`, or
+    `operator.attrgetter` if frames are decoded into structures.
     """
 
     def __init__(

@@ -30,21 +30,12 @@ class PrivateFields:
     """Checks the private fields of one topic's records, which come in their order.
 
     No record was written before ``start`` [UTC unix s].
-
-    Attributes
-    ----------
-    num_out_of_sequence : `int`
-        Records whose sequence number does not follow the last one's.
-    num_wrong : `int`
-        Records with another wrong private field.
-    origins : `set` [`int`]
-        Process IDs that the records name.
     """
 
     def __init__(self, start: float) -> None:
-        self.num_out_of_sequence = 0
-        self.num_wrong = 0
-        self.origins: set[int] = set()
+        self.num_out_of_sequence = 0  #: Records whose sequence number does not follow the last one's
+        self.num_wrong = 0  #: Records with another wrong private field
+        self.origins: set[int] = set()  #: Process IDs that the records name
         self._start = start
         self._last_seq_num = 0
 

@@ -21,24 +21,12 @@ class RecordMatcher:
 
     A frame and its record have the same time stamp. So a frame that was lost
     is told from one that was altered, and both from a record that came twice.
-
-    Attributes
-    ----------
-    num_right : `int`
-        Records that are exactly what their frame says.
-    num_wrong : `int`
-        Records that differ from their frame, or have none.
-    num_repeated : `int`
-        Records of a frame that had its record already.
-    num_lost : `int`
-        Frames that were passed over: a later one had its record first.
     """
 
     def __init__(self, topic: TopicOracle) -> None:
-        self.num_right = 0
-        self.num_wrong = 0
-        self.num_repeated = 0
-        self.num_lost = 0
+        self.num_wrong = 0  #: Records that differ from their frame, or have none
+        self.num_repeated = 0  #: Records of a frame that had its record already
+        self.num_lost = 0  #: Frames that were passed over: a later one had its record first
         self._topic = topic
         self._expected: deque[dict[str, Any]] = deque()
         self._last: dict[str, Any] | None = None
@@ -76,10 +64,7 @@ class RecordMatcher:
             self._expected.popleft()
         self._last = self._expected.popleft()
         self.num_lost += index
-        if difference is None:
-            self.num_right += 1
-        else:
-            self.num_wrong += 1
+        self.num_wrong += difference is not None
         if index and difference is None:
             return f"comes after {index} frames that have no record"
         return difference

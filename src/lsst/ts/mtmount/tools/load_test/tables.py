@@ -22,6 +22,7 @@ __all__ = [
     "describe_unpublished",
     "format_markdown",
     "format_number",
+    "list_costs",
     "make_account_table",
     "make_console",
     "make_cost_table",
@@ -120,6 +121,22 @@ def _list_counts(
     ]
 
 
+def list_costs(result: RunResult) -> list[str]:
+    """List what a run achieved, and what that took, as `make_cost_table` has it."""
+    streaming = result.streaming
+    shares = {role: streaming.compute_cpu_share(role) * 100 for role in ROLES}
+    return [
+        format_number(result.frames_per_second),
+        format_number(result.bytes_per_second / 1e6, 1),
+        format_number(result.late_ticks),
+        format_number(shares["client"], 2),
+        format_number(result.cpu_per_frame * 1e6, 1),
+        format_number(result.series.find_peak_rss("client") / 1e6, 1),
+        format_number(streaming.find_max_queue_depth()),
+        *(format_number(shares[role], 1) for role in ROLES[1:]),
+    ]
+
+
 def make_cost_table(results: Iterable[RunResult]) -> Table:
     """Make the table of what some runs achieved, and what that took."""
     table = _make_table(
@@ -128,20 +145,7 @@ def make_cost_table(results: Iterable[RunResult]) -> Table:
         + [f"{role}\nCPU %" for role in ROLES[1:]],
     )
     for result in results:
-        streaming = result.streaming
-        shares = {role: streaming.compute_cpu_share(role) * 100 for role in ROLES}
-        table.add_row(
-            result.client,
-            result.rate_name,
-            format_number(result.frames_per_second),
-            format_number(result.bytes_per_second / 1e6, 1),
-            format_number(result.late_ticks),
-            format_number(shares["client"], 2),
-            format_number(result.cpu_per_frame * 1e6, 1),
-            format_number(result.series.find_peak_rss("client") / 1e6, 1),
-            format_number(streaming.find_max_queue_depth()),
-            *(format_number(shares[role], 1) for role in ROLES[1:]),
-        )
+        table.add_row(result.client, result.rate_name, *list_costs(result))
     return table
 
 

@@ -28,7 +28,7 @@ from ..simulator import TICK_INTERVAL, select_topics
 from ..simulator.replay import Replay
 from .oracle import InvalidFrameError, TopicOracle, decode_frame
 
-__all__ = ["RecordedStream", "SentFrames", "TmaStream", "count_due_frames"]
+__all__ = ["RecordedStream", "SentCounts", "TmaStream", "count_due_frames"]
 
 # The client tells how the interfaces differ; here nobody need be told again.
 LOG = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ UNKNOWN_IDS = "unknown topic IDs"
 
 
 @dataclass
-class SentFrames:
+class SentCounts:
     """Frames that were sent, by what must become of them."""
 
     #: Frames to be published, by SAL name of the topic.
@@ -118,10 +118,10 @@ class TmaStream:
             return seed_options
         return [*seed_options, "--duration", repr(duration), "--wait", str(SIMULATOR_WAIT)]
 
-    def count_sent(self, report: Mapping[str, Any]) -> SentFrames:
+    def count_sent(self, report: Mapping[str, Any]) -> SentCounts:
         """Count what was sent, by the simulator's report."""
         counts: Mapping[str, int] = report["frames_by_topic"]
-        return SentFrames(
+        return SentCounts(
             Counter({topic.sal_name: counts[topic.sal_name] for topic in self.topics}),
             Counter({name: counts[name] for name in self.unsupported}),
         )
@@ -148,7 +148,7 @@ class RecordedStream(TmaStream):
             self._channels[message.topic] += 1
         if not self._channels:
             raise ValueError(f"{path}: expected recorded frames, got none")
-        self._sent: dict[int, SentFrames] = {}
+        self._sent: dict[int, SentCounts] = {}
 
     def check_rate(self, rate: float) -> None:
         """Raise ValueError for a rate at which nothing comes for so long that a client ends."""
@@ -170,14 +170,15 @@ class RecordedStream(TmaStream):
         """Make the simulator's options."""
         return ["--replay", str(self._path), "--shift-time", "--wait", str(SIMULATOR_WAIT)]
 
-    def count_sent(self, report: Mapping[str, Any]) -> SentFrames:
+    def count_sent(self, report: Mapping[str, Any]) -> SentCounts:
         """Count what was sent, by its content: the recorder may have had another interface."""
         num_frames: int = report["frames"]
         if num_frames not in self._sent:
-            self._sent[num_frames] = self._judge(islice(self._replay.read(), num_frames))
+            self._sent[num_frames] = self._count_by_content(islice(self._replay.read(), num_frames))
         return self._sent[num_frames]
 
-    def _judge(self, messages: Iterable[Message]) -> SentFrames:
+    def _count_by_content(self, messages: Iterable[Message]) -> SentCounts:
+        """Count frames by what becomes of them, as the oracle has it."""
         supported = {topic.sal_name: topic for topic in self.topics}
         # As fitted to SAL, whose fields they have.
         by_id = self._interface.tma_interface.by_id
@@ -186,7 +187,7 @@ class RecordedStream(TmaStream):
             for topic_id, topic in by_id.items()
             if topic.sal_topic in supported
         }
-        sent = SentFrames(Counter(dict.fromkeys(supported, 0)))
+        sent = SentCounts(Counter(dict.fromkeys(supported, 0)))
         for message, following in pairwise(chain(messages, [None])):
             assert message is not None
             try:

@@ -44,11 +44,11 @@ from ...sal.settings import KafkaSettings
 from ...sal.tai import LEAP_SECOND_TABLE, tai_minus_utc_at
 from ...tma_interface import choose_tma_interface
 from ..reader import DecodeError, ReceivedRecord, RecordReader, RegistryUnavailableError
-from .sent_frames import FrameRecording
 from .latency_histogram import LatencyHistogram
 from .oracle import InvalidFrameError, TopicOracle, decode_frame
 from .private_fields import PrivateFields, compute_rev_code
 from .record_matcher import RecordMatcher
+from .sent_frames import SentFrames
 from .verifier_result import TopicVerifierResult, VerifierResult
 
 __all__ = ["main"]
@@ -108,7 +108,7 @@ class Verifier:
     """Takes all records, and judges them by the frames of the recording, if there is one."""
 
     def __init__(
-        self, topics: Sequence[str], reader: RecordReader, subname: str, recording: FrameRecording | None
+        self, topics: Sequence[str], reader: RecordReader, subname: str, recording: SentFrames | None
     ) -> None:
         start = time.time()
         # A leap second in the middle of a run would make its latencies wrong.
@@ -221,10 +221,7 @@ class Verifier:
             latency.record(topic.latencies)
             topic.take_latencies()
         return {
-            "time": time.time(),
             "decoded": {name: topic.result.decoded for name, topic in self._topics.items()},
-            "bytes": self._reader.num_bytes,
-            "missed": sum(self._reader.missed.values()),
             "problems": self._num_problems,
             "first_published": self._last_published and self._first_published,
             "latency": latency.as_dict() if latency.count else None,
@@ -321,7 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     topics = args.topics.split(",")
     settings = KafkaSettings.from_environment()
     LEAP_SECOND_TABLE.load()
-    recording = FrameRecording(args.frames) if args.frames else None
+    recording = SentFrames(args.frames) if args.frames else None
     with RecordReader(
         settings.broker_addr,
         settings.registry_url,

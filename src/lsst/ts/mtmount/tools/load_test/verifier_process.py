@@ -31,10 +31,7 @@ FINISH_TIMEOUT = 120.0
 class VerifierProgress:
     """How far the reader is."""
 
-    time: float  #: When that was [UTC unix s]
     decoded: Mapping[str, int]  #: Records decoded so far, by SAL name
-    bytes: int  #: Bytes read so far
-    missed: int  #: Records that were gone before they could be read, so far
     problems: int  #: Problems found so far
     #: When the first record was given to the client's producer [UTC unix s]; 0 if there was none.
     first_published: float
@@ -53,21 +50,9 @@ class VerifierProgress:
 
 
 class VerifierProcess:
-    """Reads back in a process of its own. A context manager.
+    """Reads back in a process of its own, and compares with the ``recording`` of the frames.
 
-    Parameters
-    ----------
-    interval : `float`
-        Time between two progresses [s].
-    fetch_wait : `float`
-        As of `RecordReader` [s].
-    recording : `pathlib.Path`, optional
-        Recording of the frames to compare with.
-
-    Attributes
-    ----------
-    progress : `VerifierProgress` or `None`
-        The last progress.
+    A context manager. There is a progress every ``interval`` [s]; ``fetch_wait`` is as of `RecordReader` [s].
     """
 
     def __init__(
@@ -86,7 +71,7 @@ class VerifierProcess:
         if recording is not None:
             command += ["--frames", str(recording)]
         self.program = ChildProgram("reader", command, environment, folder, read_output=True)
-        self.progress: VerifierProgress | None = None
+        self.progress: VerifierProgress | None = None  #: The last one
         self._latencies: list[LatencyHistogram] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[VerifierResult] | None = None
