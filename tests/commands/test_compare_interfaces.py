@@ -17,7 +17,7 @@ from lsst.ts.mtmount.core import FrameError, Record
 from lsst.ts.mtmount.pipeline.topic_fields import choose_fields, make_codec
 from lsst.ts.mtmount.sal.fields import AVRO_TYPES
 from lsst.ts.mtmount.tma_interface import TmaInterface, TmaTopic, format_table, load_packaged_tma_interface
-from lsst.ts.mtmount.tools.interface_comparison import live as live_module
+from lsst.ts.mtmount.tools.interface_comparison import observed_interface
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..sal.interface_files import change_field, packaged_fields, write_interface
@@ -349,7 +349,7 @@ async def test_live_numbers_that_sals_type_does_not_hold(capsys: pytest.CaptureF
 
 
 async def test_live_remarks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_module, "MAX_TOPICS", 1)
+    monkeypatch.setattr(observed_interface, "MAX_TOPICS", 1)
     async with serve(make_frame(), make_frame(topicID=7), b"x\r\n") as live:
         await asyncio.to_thread(main, [live, "tma:packaged"])
     errors = capsys.readouterr().err

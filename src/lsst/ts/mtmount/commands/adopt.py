@@ -60,33 +60,14 @@ def make_program_folder(
     launcher: Path = LAUNCHER,
     environ: Mapping[str, str] = os.environ,
 ) -> str:
-    """Make a folder for the PATH that holds only the telemetry client's program.
+    """Make a folder for the PATH that holds only the client's program; return what that says of itself.
 
-    Parameters
-    ----------
-    folder : `pathlib.Path`
-        Made if need be. It may hold an earlier version of the program.
-    options : `Sequence` [`str`]
-        Options that the program has always, besides those that it is given;
-        paths in them become absolute.
-    python : `str`
-        The Python that runs it.
-    launcher : `pathlib.Path`
-        The module ``mtmount_telemetry_launcher``.
-    environ : `Mapping` [`str`, `str`]
-        Environment variables. The program reads those that the CSC has;
-        a relative path here would be another one there.
-
-    Returns
-    -------
-    description : `str`
-        What the program says of itself.
-
-    Raises
-    ------
-    AdoptionError
-        If there is anything else in the folder, or it cannot be written, or
-        a variable has a relative path, or the program does not run. A program that was there stays as it was.
+    The folder may hold an earlier version of the program. ``options`` are those that it has always, besides
+    those that it is given; paths in them become absolute. ``python`` runs it, with the module
+    ``mtmount_telemetry_launcher`` at ``launcher``. The program reads the environment variables that the CSC
+    has: a relative path in ``environ`` would be another one there. `AdoptionError` if there is anything else
+    in the folder, or it cannot be written, or a variable has a relative path, or the program does not run; a
+    program that was there stays as it was.
     """
     if not launcher.is_file():
         raise AdoptionError(f"{launcher} is missing: ts-mtmount-telemetry is not installed as a whole")

@@ -75,31 +75,29 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-async def record(host: str, port: int, recorder: Recorder) -> None:
-    """Record until the TMA closes the connection; `OSError` if there is none, or it breaks."""
+async def record(duration: float | None, host: str, port: int, recorder: Recorder) -> bool:
+    """Record for some seconds; return whether the TMA closed the connection before.
+
+    `OSError` if there is no connection, or it breaks.
+    """
     client = Client(host, port, logging.getLogger(NAME), name="", terminator=LINE_TERMINATOR)
     try:
-        async with asyncio.timeout(CONNECTION_TIMEOUT):
-            await client.start_task
-        print(f"{NAME}: recording {host}:{port}")
-        with contextlib.suppress(ConnectionError):
-            while client.connected:
-                recorder.record(await client.read(RECEIVE_SIZE))
-    except TimeoutError:
-        raise ConnectionError(f"no connection within {CONNECTION_TIMEOUT:g} s") from None
-    finally:
-        await client.close()
-
-
-async def record_for(duration: float | None, host: str, port: int, recorder: Recorder) -> bool:
-    """Record for some seconds; return whether the TMA closed the connection before."""
-    try:
         async with asyncio.timeout(duration) as limit:
-            await record(host, port, recorder)
+            try:
+                async with asyncio.timeout(CONNECTION_TIMEOUT):
+                    await client.start_task
+            except TimeoutError:
+                raise ConnectionError(f"no connection within {CONNECTION_TIMEOUT:g} s") from None
+            print(f"{NAME}: recording {host}:{port}")
+            with contextlib.suppress(ConnectionError):
+                while client.connected:
+                    recorder.record(await client.read(RECEIVE_SIZE))
     except TimeoutError:
         if not limit.expired():
             raise
         return False
+    finally:
+        await client.close()
     return True
 
 
@@ -120,7 +118,7 @@ async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
         await LEAP_SECOND_TABLE.load_in_thread()
         await run_in_daemon_thread(recorder.open)
         with contextlib.suppress(SignalReceivedError):
-            if await wait_for_signal(record_for(args.duration, args.host, args.port, recorder)):
+            if await wait_for_signal(record(args.duration, args.host, args.port, recorder)):
                 print(f"{NAME}: the TMA closed the connection", file=sys.stderr)
                 status = 1
     except OSError as error:

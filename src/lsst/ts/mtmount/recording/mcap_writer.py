@@ -14,7 +14,6 @@ from .._version import __version__
 from ..core import FRAME_DECODABLE, FRAME_TOO_LONG, FRAME_UNDECODABLE
 from ..extras import import_extra
 from ..tma_interface import TmaInterface
-from .recording_folder import name_recording
 from .mcap_channels import (
     OVER_LONG,
     TOPIC_PREFIX,
@@ -23,6 +22,7 @@ from .mcap_channels import (
     UNKNOWN_TOPIC,
     make_topic_schema,
 )
+from .recording_folder import name_recording
 from .times import utc_ns_from_tai
 
 __all__ = ["Frame", "RecordingFile"]
@@ -40,21 +40,8 @@ METADATA_NAME = "mtmount_recording"
 class RecordingFile:
     """Writes frames to a new MCAP file. Each method raises `OSError` if it cannot write.
 
-    Parameters
-    ----------
-    source : `str`
-        Where the frames come from, ``host:port``; kept in the file.
-    needed_by : `str`
-        Option that wants the recording, for the `MissingExtraError` if the library is missing.
-    tma_interface : `TmaInterface`
-        The topics that have a channel each.
-
-    Attributes
-    ----------
-    path : `pathlib.Path`
-        The file.
-    start : `float`
-        When it was begun, by `time.monotonic` [s].
+    ``source``, ``host:port``, is kept in the file; ``needed_by`` is the option that wants the recording, for
+    the `MissingExtraError` if the library is missing. Each topic of the interface has a channel.
     """
 
     def __init__(self, folder: Path, source: str, needed_by: str, tma_interface: TmaInterface) -> None:
@@ -62,7 +49,7 @@ class RecordingFile:
         monotonic_ns, utc_ns = time.monotonic_ns(), time.time_ns()
         # From the monotonic clock to UTC, as it is now: a clock that is set leaves this file alone.
         self._utc_offset = utc_ns - monotonic_ns
-        self.start = monotonic_ns / 1e9
+        self.start = monotonic_ns / 1e9  #: When it was begun, by `time.monotonic` [s]
         self._topics = tma_interface.by_id
         self._sequence = 0
         self._last_log_time = 0

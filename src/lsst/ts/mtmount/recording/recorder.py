@@ -15,9 +15,9 @@ from ..resilience.output_file import make_output_folder
 from ..resilience.rate_limited_log import RateLimitedLog
 from ..resilience.writer_thread import WriterThread
 from ..tma_interface import TmaInterface, load_packaged_tma_interface
-from .recording_folder import free_share, make_room
 from .mcap_channels import fit_to_packaged_sal
 from .mcap_writer import Frame, RecordingFile
+from .recording_folder import free_share, make_room
 
 __all__ = ["DEFAULT_LIMIT", "Recorder"]
 

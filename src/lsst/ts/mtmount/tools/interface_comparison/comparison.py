@@ -35,7 +35,7 @@ def compare_sources(sources: Sequence[Source]) -> list[Comparison]:
     SAL's. Each is compared with the one before it; a SAL interface with the last
     one of the TMA, if there is one.
     """
-    ordered = sorted(sources, key=lambda source: 2 if source.tma is None else source.look is None)
+    ordered = sorted(sources, key=lambda source: 2 if source.tma is None else source.observation is None)
     comparisons = []
     for previous, source in itertools.pairwise(ordered):
         if source.tma is None:
@@ -48,9 +48,9 @@ def compare_sources(sources: Sequence[Source]) -> list[Comparison]:
             found = list(compare_tma_with_sal(first.tma, source.sal))
         else:
             found = list(compare_tma_interfaces(first.tma, source.tma))
-        if first.tma is not None and first.look is not None:
+        if first.tma is not None and first.observation is not None:
             # To compare with SAL alone, the map has what was seen, in SAL's fields.
             taken = source.tma or fit_tma_to_sal(first.tma, source.sal.values())
-            found = [*first.look.compare(first.tma, taken), *first.look.excuse(found, taken)]
+            found = [*first.observation.compare(first.tma, taken), *first.observation.excuse(found, taken)]
         comparisons.append(Comparison(first.name, source.name, tuple(found)))
     return comparisons

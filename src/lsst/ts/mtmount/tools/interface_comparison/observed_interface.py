@@ -27,7 +27,7 @@ from ...tma_interface.description import check_name
 from ...tma_interface.differences import NOT_SENT
 from ...tma_interface.grouping import group_numbered
 
-__all__ = ["Look", "listen"]
+__all__ = ["Observation", "observe"]
 
 #: Bounds against a hostile sender.
 MAX_TOPICS = 1000
@@ -125,7 +125,7 @@ class SeenTopic:
 
 
 @dataclass
-class Look:
+class Observation:
     """What was seen while listening, besides the interface."""
 
     duration: float = 0.0  #: How long it took [s]
@@ -162,7 +162,7 @@ class Look:
             yield f"members beyond the first {MAX_MEMBERS} of a topic were left out, in {num_cut} topics"
 
     def excuse(self, found: Iterable[Difference], taken: TmaInterface) -> Iterator[Difference]:
-        """Return the differences; of topics that may come later than the look took, they say so."""
+        """Return the differences; of topics that may come later than the observation took, they say so."""
         for difference in found:
             topic = taken.by_name.get(difference.topic)
             is_missing = topic is not None and difference.what == NOT_SENT
@@ -211,7 +211,9 @@ class Look:
                     )
 
 
-async def listen(host: str, port: int, duration: float, known: TmaInterface) -> tuple[TmaInterface, Look]:
+async def observe(
+    host: str, port: int, duration: float, known: TmaInterface
+) -> tuple[TmaInterface, Observation]:
     """Describe what a TMA sends, as far as that can be seen on the wire in ``duration`` [s].
 
     ``known`` gives the SAL names of topic IDs, and the periods of topics that came
@@ -220,29 +222,29 @@ async def listen(host: str, port: int, duration: float, known: TmaInterface) -> 
     async with asyncio.timeout(CONNECTION_TIMEOUT):
         reader, writer = await asyncio.open_connection(host, port, limit=MAX_FRAME_LENGTH)
     source = f"live:{host}:{port}"
-    look = Look()
+    seen = Observation()
     start = time.monotonic()
     try:
         async with asyncio.timeout(duration):
             while True:
-                look.take(await reader.readuntil(LINE_TERMINATOR))
+                seen.take(await reader.readuntil(LINE_TERMINATOR))
     except TimeoutError:
-        look.is_cut = await _has_bytes(reader)
+        seen.is_cut = await _has_bytes(reader)
     except (asyncio.IncompleteReadError, ConnectionError):
-        look.is_closed = True
+        seen.is_closed = True
     except asyncio.LimitOverrunError:
         raise TmaInterfaceError(f"{source}: expected frames of up to {MAX_FRAME_LENGTH} bytes") from None
     finally:
         writer.close()
-    look.duration = time.monotonic() - start
-    remarks = tuple(look.list_remarks(duration))
-    if not look.topics:
-        came = "bytes without the end of a frame came" if look.is_cut else "none came"
-        within = () if look.is_closed else (f"{came} within {duration:g} s",)
+    seen.duration = time.monotonic() - start
+    remarks = tuple(seen.list_remarks(duration))
+    if not seen.topics:
+        came = "bytes without the end of a frame came" if seen.is_cut else "none came"
+        within = () if seen.is_closed else (f"{came} within {duration:g} s",)
         reasons = "; ".join((*remarks, *(() if remarks else within)))
         raise TmaInterfaceError(f"{source}: expected frames of topics, got none: {reasons}")
-    topics = tuple(_make_topic(topic_id, topic, known) for topic_id, topic in look.topics.items())
-    return TmaInterface(topics, source, remarks), look
+    topics = tuple(_make_topic(topic_id, topic, known) for topic_id, topic in seen.topics.items())
+    return TmaInterface(topics, source, remarks), seen
 
 
 async def _has_bytes(reader: asyncio.StreamReader) -> bool:
@@ -261,7 +263,7 @@ def _make_topic(topic_id: int, seen: SeenTopic, interface: TmaInterface) -> TmaT
         try:
             check_name("member", name)
         except TmaInterfaceError:
-            # No map can have it: `Look.compare` tells of it.
+            # No map can have it: `Observation.compare` tells of it.
             continue
         members.append(TmaMember(name, name, 0, "boolean" if member.is_boolean else None))
     return TmaTopic(

@@ -16,7 +16,7 @@ from ...tma_interface import (
     load_packaged_tma_interface,
     load_tma_interface,
 )
-from .observed_interface import Look, listen
+from .observed_interface import Observation, observe
 
 __all__ = ["Source", "SourceError", "load_source"]
 
@@ -33,7 +33,7 @@ class Source:
     tma: TmaInterface | None  #: What the TMA sends, or a map of it
     sal: Mapping[str, TopicInfo]  #: SAL name: telemetry topic, if it is a SAL interface
 
-    look: Look | None = None  #: How it was seen, if that was on the wire
+    observation: Observation | None = None  #: How it was seen, if that was on the wire
 
 
 def load_source(name: str, duration: float, known: TmaInterface) -> Source:
@@ -55,8 +55,8 @@ def load_source(name: str, duration: float, known: TmaInterface) -> Source:
             case "live":
                 host, _, port = rest.rpartition(":")
                 if host and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536:
-                    tma, look = asyncio.run(listen(host.strip("[]"), int(port), duration, known))
-                    return Source(name, tma, {}, look)
+                    tma, observation = asyncio.run(observe(host.strip("[]"), int(port), duration, known))
+                    return Source(name, tma, {}, observation)
     except (TmaInterfaceError, InterfaceError) as error:
         raise SourceError(str(error)) from None
     except TimeoutError:
