@@ -98,7 +98,7 @@ async def test_an_alert_fires_when_the_broker_is_gone(
         )
     )
     kafka = EmbeddedKafka()
-    await asyncio.to_thread(kafka.start)
+    await asyncio.to_thread(kafka.__enter__)
     for name, value in kafka.environment("prometheus").items():
         monkeypatch.setenv(name, value)
     prometheus = Prometheus(port)

@@ -45,13 +45,12 @@ def test_percentile_counts_as_people_do() -> None:
 def test_merging_is_recording_all() -> None:
     random = np.random.default_rng(3)
     parts = [random.exponential(0.01, 1000) for _ in range(3)]
-    merged, whole = LatencyHistogram(), LatencyHistogram()
-    for part in parts:
-        single = LatencyHistogram()
+    singles = [LatencyHistogram() for _ in parts]
+    for single, part in zip(singles, parts, strict=True):
         single.record(part)
-        merged.merge(single)
+    whole = LatencyHistogram()
     whole.record(np.concatenate(parts))
-    merged_dict, whole_dict = merged.as_dict(), whole.as_dict()
+    merged_dict, whole_dict = LatencyHistogram.sum_up(singles).as_dict(), whole.as_dict()
     assert merged_dict.pop("sum_s") == pytest.approx(whole_dict.pop("sum_s"))
     assert merged_dict == whole_dict
 

@@ -40,11 +40,11 @@ STOP_INTERVAL = 0.05
 
 
 class RequestRefusedError(Exception):
-    """A request that the registry refuses: HTTP status, Confluent's code, and what is wrong."""
+    """A request that the registry refuses: Confluent's code, which begins with the HTTP status, and why."""
 
-    def __init__(self, status: HTTPStatus, error_code: int, message: str) -> None:
+    def __init__(self, error_code: int, message: str) -> None:
         super().__init__(message)
-        self.status, self.error_code, self.message = status, error_code, message
+        self.status, self.error_code, self.message = int(str(error_code)[:3]), error_code, message
 
 
 class EmbeddedRegistry:
@@ -99,7 +99,7 @@ class EmbeddedRegistry:
                 return schema_id
             if (conflict := self._find_conflict(subject, schema)) is not None:
                 message = f"Schema being registered is incompatible with an earlier schema: {conflict}"
-                raise RequestRefusedError(HTTPStatus.CONFLICT, 409, message)
+                raise RequestRefusedError(409, message)
             if schema_id is None:
                 self._texts.append(text)
                 schema_id = self._ids[canonical] = len(self._texts)
@@ -121,7 +121,7 @@ class EmbeddedRegistry:
                 _, canonical = _parse_schema(_get_text(body, "schema", 42201))
                 versions = self._get_versions(subject)
                 if (schema_id := self._ids.get(canonical)) not in versions:
-                    raise RequestRefusedError(HTTPStatus.NOT_FOUND, 40403, "Schema not found")
+                    raise RequestRefusedError(40403, "Schema not found")
                 return self._describe(subject, versions.index(schema_id) + 1)
             case ["GET", "subjects", subject, "versions"]:
                 return list(range(1, len(self._get_versions(subject)) + 1))
@@ -132,7 +132,7 @@ class EmbeddedRegistry:
             case ["GET", "schemas", "ids", text]:
                 schema_id = _read_number(text)
                 if not 1 <= schema_id <= len(self._texts):
-                    raise RequestRefusedError(HTTPStatus.NOT_FOUND, 40403, f"Schema {text} not found")
+                    raise RequestRefusedError(40403, f"Schema {text} not found")
                 return {"schema": self._texts[schema_id - 1]}
             case ["POST", "compatibility", "subjects", subject, "versions", "latest"]:
                 schema, _ = _parse_schema(_get_text(body, "schema", 42201))
@@ -142,10 +142,10 @@ class EmbeddedRegistry:
                 level = _get_text(body, "compatibility", 42203)
                 if level not in ("BACKWARD", "NONE"):
                     message = f"expected BACKWARD or NONE for compatibility, got {level!r}"
-                    raise RequestRefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, 42203, message)
+                    raise RequestRefusedError(42203, message)
                 self._levels[subject] = level
                 return {"compatibility": level}
-        raise RequestRefusedError(HTTPStatus.NOT_FOUND, 404, "HTTP 404 Not Found")
+        raise RequestRefusedError(404, "HTTP 404 Not Found")
 
     def _find_conflict(self, subject: str, schema: Any) -> str | None:
         """Tell what keeps a schema from reading records of the subject's latest one; None if it may."""
@@ -165,14 +165,14 @@ class EmbeddedRegistry:
 
     def _get_versions(self, subject: str) -> list[int]:
         if subject not in self._subjects:
-            raise RequestRefusedError(HTTPStatus.NOT_FOUND, 40401, f"Subject '{subject}' not found.")
+            raise RequestRefusedError(40401, f"Subject '{subject}' not found.")
         return self._subjects[subject]
 
     def _read_version(self, subject: str, text: str) -> int:
         num_versions = len(self._get_versions(subject))
         version = num_versions if text == "latest" else _read_number(text)
         if not 1 <= version <= num_versions:
-            raise RequestRefusedError(HTTPStatus.NOT_FOUND, 40402, f"Version {text} not found.")
+            raise RequestRefusedError(40402, f"Version {text} not found.")
         return version
 
     def _describe(self, subject: str, version: int) -> dict[str, Any]:
@@ -195,12 +195,12 @@ def _get_text(body: bytes, member: str, error_code: int) -> str:
     try:
         value = json.loads(body)[member]
     except (ValueError, RecursionError) as error:
-        raise RequestRefusedError(HTTPStatus.BAD_REQUEST, 400, f"expected JSON, got: {error}") from None
+        raise RequestRefusedError(400, f"expected JSON, got: {error}") from None
     except (KeyError, TypeError):
         value = None
     if not isinstance(value, str):
         message = f"expected a text for {member}, got {type(value).__name__}"
-        raise RequestRefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, error_code, message)
+        raise RequestRefusedError(error_code, message)
     return value
 
 
@@ -215,7 +215,7 @@ def _parse_schema(text: str) -> tuple[Any, str]:
     # Whatever fastavro makes of a text that comes from outside.
     except Exception as error:
         message = f"Invalid schema: {type(error).__name__}: {error}"
-        raise RequestRefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, 42201, message) from None
+        raise RequestRefusedError(42201, message) from None
 
 
 class _Server(ThreadingHTTPServer):
@@ -279,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         try:
-            status = HTTPStatus.OK
+            status: int = HTTPStatus.OK
             answer = self.server.registry.answer(self.command, self.path, self._read_body())
         except RequestRefusedError as error:
             status, answer = error.status, {"error_code": error.error_code, "message": error.message}
@@ -300,4 +300,4 @@ class _Handler(BaseHTTPRequestHandler):
         # There is no telling where the next request begins.
         self.close_connection = True
         message = f"expected a Content-Length up to {MAX_BODY_SIZE}, got {length[:20]!r}"
-        raise RequestRefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 413, message)
+        raise RequestRefusedError(413, message)

@@ -40,13 +40,10 @@ class ClientCommand:
     def make_command(self, host: str, port: int, report: Path, interval: float) -> list[str]:
         """Return the program and its arguments; it writes its counters every ``interval`` [s]."""
         values = {"host": host, "port": str(port), "report": str(report), "interval": str(interval)}
-        return [_fill(word, values) for word in self.template]
-
-
-def _fill(word: str, values: dict[str, str]) -> str:
-    for name, value in values.items():
-        word = word.replace(f"{{{name}}}", value)
-    return word
+        command = list(self.template)
+        for name, value in values.items():
+            command = [word.replace(f"{{{name}}}", value) for word in command]
+        return command
 
 
 def parse_client_command(text: str) -> ClientCommand:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -66,12 +67,16 @@ class LatencyHistogram:
         self._max = max(self._max, int(ticks.max()))
         np.add.at(self._counts, _find_buckets(ticks), 1)
 
-    def merge(self, other: LatencyHistogram) -> None:
-        """Add all latencies of another histogram."""
-        self._counts += other._counts
-        self._max = max(self._max, other._max)
-        self._sum += other._sum
-        self.num_negative += other.num_negative
+    @classmethod
+    def sum_up(cls, histograms: Iterable[LatencyHistogram]) -> LatencyHistogram:
+        """Return a histogram of all latencies of some."""
+        total = cls()
+        for other in histograms:
+            total._counts += other._counts
+            total._max = max(total._max, other._max)
+            total._sum += other._sum
+            total.num_negative += other.num_negative
+        return total
 
     def percentile(self, percent: float) -> float:
         """Return the latency [s] that this many per cent, 0 to 100, do not exceed.

@@ -21,7 +21,7 @@ from .frame_counts import FrameCounts
 from .kafka_target import KafkaTarget, TargetChoice
 from .procfs import list_tree
 from .run_result import RunResult
-from .samples import Sample, Sampler, SampleSeries, read_report
+from .samples import Sample, SampleSeries, read_report, take_sample
 from .tma_stream import RecordedStream, TmaStream, count_due_frames
 from .verifier_process import BUSY_FETCH_WAIT, FETCH_WAIT, VerifierProcess
 
@@ -108,111 +108,99 @@ async def run_load(
         return await _Run(plan, target, simulator, folder, stack, watch).run()
 
 
+@dataclass
 class _Run:
     """One run; its methods are called one after the other."""
 
-    def __init__(
-        self,
-        plan: RunPlan,
-        target: KafkaTarget,
-        simulator: ChildProgram,
-        folder: Path,
-        stack: AsyncExitStack,
-        watch: Callable[[Sample], object],
-    ) -> None:
-        self._plan = plan
-        self._duration = plan.stream.find_duration(plan.rate, plan.duration)
-        self._target = target
-        self._simulator = simulator
-        self._folder = folder
-        self._stack = stack
-        self._watch = watch
-        self._topics = plan.stream.topics
-        self._client_report = folder / "client.json" if plan.client.has_counters else None
-        self._series = SampleSeries()
-        self._problems: list[str] = []
-        # Did the client not keep up?
-        self._was_cut = False
-        # Did the client end before its first record was seen?
-        self._ended_early = False
-        # Process IDs of the client and what it started.
-        self._client_pids: set[int] = set()
+    plan: RunPlan
+    target: KafkaTarget
+    simulator: ChildProgram
+    folder: Path
+    stack: AsyncExitStack
+    watch: Callable[[Sample], object]
+    series: SampleSeries = field(default_factory=SampleSeries)
+    problems: list[str] = field(default_factory=list)
+    was_cut: bool = False  #: Did the client not keep up?
+    ended_early: bool = False  #: Did the client end before its first record was seen?
+    client_pids: set[int] = field(default_factory=set)  #: Of the client and what it started
+
+    def __post_init__(self) -> None:
+        self.duration = self.plan.stream.find_duration(self.plan.rate, self.plan.duration)
+        self.topics = self.plan.stream.topics
+        self.client_report = self.folder / "client.json" if self.plan.client.has_counters else None
 
     async def run(self) -> RunResult:
         """Run it."""
-        await self._target.create_topics(self._topics)
-        starts = await self._target.find_ends(self._topics)
+        await self.target.create_topics(self.topics)
+        starts = await self.target.find_ends(self.topics)
         self._reader = await self._start_reader()
         self._client = await self._start_client()
         sampling = asyncio.create_task(self._take_samples())
         try:
             await self._wait_for_first_record()
-            await (self._end_by_signal() if self._plan.by_signal else self._end_by_close())
+            await (self._end_by_signal() if self.plan.by_signal else self._end_by_close())
         finally:
             sampling.cancel()
             await asyncio.wait([sampling])
         # Told only to the programs that still run.
-        ends = await self._target.find_ends(self._topics)
+        ends = await self.target.find_ends(self.topics)
         read_back = await self._reader.finish()
         simulator_report = await self._end_simulator()
-        sent = await asyncio.to_thread(self._plan.stream.count_sent, simulator_report)
+        sent = await asyncio.to_thread(self.plan.stream.count_sent, simulator_report)
         account = FrameCounts(
             sent=sent.published,
-            written={topic.sal_name: ends[topic.sal_name] - starts[topic.sal_name] for topic in self._topics},
+            written={topic.sal_name: ends[topic.sal_name] - starts[topic.sal_name] for topic in self.topics},
             read_back=read_back,
-            counters=read_report(self._client_report),
+            counters=read_report(self.client_report),
             unsupported=sent.unsupported,
             invalid=sent.invalid,
         )
         self._check_client(account)
         return RunResult(
-            client=self._plan.client.name,
-            rate=self._plan.rate,
-            duration=self._duration,
-            was_cut=self._was_cut,
-            read_mode=self._plan.read_mode,
+            client=self.plan.client.name,
+            rate=self.plan.rate,
+            duration=self.duration,
+            was_cut=self.was_cut,
+            read_mode=self.plan.read_mode,
             account=account,
             simulator=simulator_report,
-            series=self._series,
-            problems=[*account.find_discrepancies(), *read_back.problems, *self._problems],
+            series=self.series,
+            problems=[*account.find_discrepancies(), *read_back.problems, *self.problems],
         )
 
     async def _start_reader(self) -> VerifierProcess:
-        names = [topic.sal_name for topic in self._topics]
+        names = [topic.sal_name for topic in self.topics]
         reader = VerifierProcess(
             names
-            if self._plan.read_mode is ReadMode.DECODE
-            else [self._plan.stream.choose_sample(SAMPLED_TOPIC)],
-            self._target.environment,
-            self._folder,
-            interval=min(self._plan.interval, MAX_PROGRESS_INTERVAL),
-            fetch_wait=FETCH_WAIT if self._plan.rate <= 1 else BUSY_FETCH_WAIT,
-            recording=self._folder / RECORDING if self._plan.compare else None,
+            if self.plan.read_mode is ReadMode.DECODE
+            else [self.plan.stream.choose_sample(SAMPLED_TOPIC)],
+            self.target.environment,
+            self.folder,
+            interval=min(self.plan.interval, MAX_PROGRESS_INTERVAL),
+            fetch_wait=FETCH_WAIT if self.plan.rate <= 1 else BUSY_FETCH_WAIT,
+            recording=self.folder / RECORDING if self.plan.compare else None,
         )
-        return await self._stack.enter_async_context(reader)
+        return await self.stack.enter_async_context(reader)
 
     async def _start_client(self) -> ChildProgram:
-        first_line = await self._simulator.expect_line(START_TIMEOUT)
+        first_line = await self.simulator.expect_line(START_TIMEOUT)
         port = int(first_line.partition("port=")[2].partition(";")[0])
-        command = self._plan.client.make_command(
-            HOST, port, self._folder / "client.json", self._plan.interval
-        )
-        program = ChildProgram("client", command, self._target.environment, self._folder)
-        return await self._stack.enter_async_context(program)
+        command = self.plan.client.make_command(HOST, port, self.folder / "client.json", self.plan.interval)
+        program = ChildProgram("client", command, self.target.environment, self.folder)
+        return await self.stack.enter_async_context(program)
 
     async def _take_samples(self) -> None:
-        programs = [self._client, self._simulator, self._reader.program]
-        if self._target.program is not None:
-            programs.append(self._target.program)
-        sampler = Sampler(programs, self._reader, self._client_report)
+        programs = [self._client, self.simulator, self._reader.program]
+        if self.target.program is not None:
+            programs.append(self.target.program)
         while True:
             if self._client.status is None:
-                self._client_pids.update(list_tree(self._client.process.pid))
-            sample = sampler.take()
-            if math.isfinite(self._plan.duration):
-                self._series.samples.append(sample)
-            self._watch(sample)
-            await asyncio.sleep(self._plan.interval)
+                self.client_pids.update(list_tree(self._client.process.pid))
+            sample = take_sample(programs, self._reader, self.client_report)
+            if math.isfinite(self.plan.duration):
+                self.series.samples.append(sample)
+            self.watch(sample)
+            await asyncio.sleep(self.plan.interval)
 
     async def _wait_for_first_record(self) -> None:
         waiting = asyncio.create_task(self._reader.wait_for(lambda progress: progress.first_published > 0))
@@ -225,7 +213,7 @@ class _Run:
         if waiting in done:
             await waiting
         elif ending in done:
-            self._ended_early = True
+            self.ended_early = True
         else:
             raise LoadTestError(
                 f"no record came within {START_TIMEOUT:g} s of the client's start\n{self._client.describe()}"
@@ -233,30 +221,30 @@ class _Run:
 
     async def _end_by_close(self) -> None:
         """Wait until the TMA has closed the connection and the client has ended."""
-        is_own = self._plan.client.has_counters
-        status = await self._client.wait(self._duration + GRACE)
+        is_own = self.plan.client.has_counters
+        status = await self._client.wait(self.duration + GRACE)
         if status is None and not is_own:
             status = await self._end_when_idle(0.0)
         if status is None:
-            self._was_cut = True
+            self.was_cut = True
             # A recording is sent to its end: what it was cut to could not be told exactly.
-            if not isinstance(self._plan.stream, RecordedStream):
-                self._simulator.send_signal(signal.SIGTERM)
+            if not isinstance(self.plan.stream, RecordedStream):
+                self.simulator.send_signal(signal.SIGTERM)
             waiting = self._client.wait if is_own else self._end_when_idle
             status = await waiting(DRAIN_TIMEOUT)
         if status is None:
-            self._problems.append(f"the client did not end within {DRAIN_TIMEOUT:g} s of the stream's end")
+            self.problems.append(f"the client did not end within {DRAIN_TIMEOUT:g} s of the stream's end")
             await self._client.end()
         # A client that lost its TMA may call that a failure.
-        elif status not in (0, 1) and not self._ended_early:
-            self._problems.append(f"the client ended with status {status}\n{self._client.describe()}")
+        elif status not in (0, 1) and not self.ended_early:
+            self.problems.append(f"the client ended with status {status}\n{self._client.describe()}")
 
     async def _end_when_idle(self, time_limit: float) -> int | None:
         """Send SIGTERM to the client when no more records come; None if they come beyond the limit [s]."""
         deadline = time.monotonic() + time_limit
-        ends = await self._target.find_ends(self._topics)
+        ends = await self.target.find_ends(self.topics)
         while (status := await self._client.wait(IDLE_TIME)) is None:
-            last, ends = ends, await self._target.find_ends(self._topics)
+            last, ends = ends, await self.target.find_ends(self.topics)
             if ends == last:
                 return await self._client.end()
             if time.monotonic() > deadline:
@@ -265,7 +253,7 @@ class _Run:
 
     async def _end_by_signal(self) -> None:
         """Send SIGTERM to the client when every frame has been read back; it must end well."""
-        plan = self._plan
+        plan = self.plan
         is_endless = math.isinf(plan.duration)
         num_due = math.inf if is_endless else plan.num_due
         progress = self._reader.progress
@@ -275,7 +263,7 @@ class _Run:
             self._reader.wait_for(lambda progress: progress.total_decoded >= num_due)
         )
         # If a frame is lost, this never comes true: the account will tell.
-        stream_end = begin + self._plan.duration
+        stream_end = begin + self.plan.duration
         time_limit = stream_end + GRACE - time.time()
         _, left = await asyncio.wait(
             [ending, reading],
@@ -291,32 +279,32 @@ class _Run:
             # on a busy computer, is not yet through.
             accepted = {0, 1} if time.time() >= stream_end else set()
         status = await self._client.end()
-        if status not in accepted and not self._ended_early:
-            self._problems.append(f"the client ended with status {status} {when}\n{self._client.describe()}")
+        if status not in accepted and not self.ended_early:
+            self.problems.append(f"the client ended with status {status} {when}\n{self._client.describe()}")
 
     async def _end_simulator(self) -> dict[str, Any]:
         # It ends by itself when the stream has come to its end and the client has gone.
-        status = await self._simulator.wait(EARLY_GRACE if self._ended_early else GRACE)
+        status = await self.simulator.wait(EARLY_GRACE if self.ended_early else GRACE)
         if status is None:
-            status = await self._simulator.end()
-            if not self._ended_early:
-                self._problems.append("the client left the TMA before the end of the stream")
+            status = await self.simulator.end()
+            if not self.ended_early:
+                self.problems.append("the client left the TMA before the end of the stream")
         if status:
-            raise LoadTestError(f"the simulator ended with status {status}\n{self._simulator.describe()}")
-        report: dict[str, Any] = json.loads((self._folder / SIMULATOR_REPORT).read_text())
+            raise LoadTestError(f"the simulator ended with status {status}\n{self.simulator.describe()}")
+        report: dict[str, Any] = json.loads((self.folder / SIMULATOR_REPORT).read_text())
         return report
 
     def _check_client(self, account: FrameCounts) -> None:
         """See whether the records name the client's process, and the counters are there."""
-        if self._ended_early and not account.total_written:
-            self._problems.append(
+        if self.ended_early and not account.total_written:
+            self.problems.append(
                 f"the client ended with status {self._client.status} before its first record"
                 f"\n{self._client.describe()}"
             )
-        if strangers := set(account.read_back.origins) - self._client_pids:
-            self._problems.append(f"records name processes that are none of the client's: {strangers}")
-        if self._plan.client.has_counters and account.counters is None:
-            self._problems.append(f"the client wrote no report\n{self._client.describe()}")
+        if strangers := set(account.read_back.origins) - self.client_pids:
+            self.problems.append(f"records name processes that are none of the client's: {strangers}")
+        if self.plan.client.has_counters and account.counters is None:
+            self.problems.append(f"the client wrote no report\n{self._client.describe()}")
 
 
 def _make_simulator(plan: RunPlan, folder: Path, variables: Mapping[str, str]) -> ChildProgram:

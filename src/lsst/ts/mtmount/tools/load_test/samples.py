@@ -14,7 +14,7 @@ from .child_program import ChildProgram
 from .procfs import Usage
 from .verifier_process import VerifierProcess
 
-__all__ = ["Sample", "SampleSeries", "Sampler"]
+__all__ = ["Sample", "SampleSeries", "read_report", "take_sample"]
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,18 @@ class Sample:
         return math.nan if self.counters is None else self.counters["in_flight"]
 
 
-class Sampler:
-    """Takes samples of programs and of the reader; the client writes its counters to the report, if any."""
-
-    def __init__(
-        self, programs: Sequence[ChildProgram], reader: VerifierProcess, report: Path | None
-    ) -> None:
-        self._programs = programs
-        self._reader = reader
-        self._report = report
-
-    def take(self) -> Sample:
-        """Take a sample."""
-        usages = {program.name: program.meter.read() for program in self._programs}
-        progress, latency = self._reader.progress, self._reader.take_latency()
-        return Sample(
-            time=time.time(),
-            usage={name: usage for name, usage in usages.items() if usage is not None},
-            counters=read_report(self._report),
-            decoded={} if progress is None else progress.decoded,
-            latency=(latency.percentile(50), latency.percentile(99), latency.max) if latency.count else None,
-            num_problems=0 if progress is None else progress.problems,
-        )
+def take_sample(programs: Sequence[ChildProgram], reader: VerifierProcess, report: Path | None) -> Sample:
+    """Take a sample of programs and of the reader; the client writes its counters to the report, if any."""
+    usages = {program.name: program.meter.read() for program in programs}
+    progress, latency = reader.progress, reader.take_latency()
+    return Sample(
+        time=time.time(),
+        usage={name: usage for name, usage in usages.items() if usage is not None},
+        counters=read_report(report),
+        decoded={} if progress is None else progress.decoded,
+        latency=(latency.percentile(50), latency.percentile(99), latency.max) if latency.count else None,
+        num_problems=0 if progress is None else progress.problems,
+    )
 
 
 def read_report(path: Path | None) -> dict[str, Any] | None:

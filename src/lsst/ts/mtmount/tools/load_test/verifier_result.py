@@ -49,10 +49,7 @@ class VerifierResult:
     @property
     def latency(self) -> LatencyHistogram:
         """Latencies of all topics."""
-        total = LatencyHistogram()
-        for topic in self.topics.values():
-            total.merge(topic.latency)
-        return total
+        return LatencyHistogram.sum_up(topic.latency for topic in self.topics.values())
 
     def sum_up(self, name: str) -> int:
         """Sum up one of the counts of a topic, such as ``decoded``, over all topics."""

@@ -7,8 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from types import FrameType, TracebackType
-from typing import Self
+from types import FrameType
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -69,16 +69,11 @@ class LiveView:
             signal.signal(signal.SIGTSTP, self._note_stop)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: Any) -> None:
         if signal.getsignal(signal.SIGTSTP) == self._note_stop:
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        self._live.__exit__(exc_type, exc_value, traceback)
-        self._keyboard.__exit__(exc_type, exc_value, traceback)
+        self._live.__exit__(*exc_info)
+        self._keyboard.__exit__(*exc_info)
 
     def show(self, arrivals: Iterable[Arrival]) -> None:
         """Handle the keys, and bring the screen up to date if it is time."""

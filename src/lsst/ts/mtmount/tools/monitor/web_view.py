@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Self
@@ -93,16 +93,16 @@ class WebView:
         self.url = f"http://{host}:{port}/"
         self._state = state
         self._title = title
-        self._choices = {str(name): name for name in choices}
+        self.choices = {str(name): name for name in choices}
         self._host = host
         self._port = port
-        # What every page begins with, and what all of them plot.
-        self._first = [field.name for field in state.fields]
-        self._wanted = self._first
+        #: What every page begins with; then what all of them plot.
+        self.first = [field.name for field in state.fields]
+        self._wanted = self.first
         self._pages: list[Page] = []
         self._next_update = -math.inf
         # A page may be opened, or come back, before anything is read.
-        self._content = self.make_content(state.start)
+        self.content = self.make_content(state.start)
         self._started: Future[tuple[Server, IOLoop]] = Future()
         self._thread = threading.Thread(target=self._serve, name="web page", daemon=True)
 
@@ -132,7 +132,7 @@ class WebView:
             return
         self._next_update = now + UPDATE_INTERVAL
         self._state.keep_fields(self._wanted, now)
-        self._content = self.make_content(now)
+        self.content = self.make_content(now)
 
     def show_summary(self, now: float) -> None:
         """Show nothing more: the pages turn gray."""
@@ -226,48 +226,38 @@ class WebView:
         if len(self._pages) >= MAX_SESSIONS:
             document.add_root(Div(text=f"expected up to {MAX_SESSIONS} pages at once: close another one"))
             return
-        page = Page(document, self._choices, self._first, self._get_content, self._collect_fields)
+        page = Page(document, self)
         self._pages.append(page)
 
         def end(session: Any) -> None:
             self._pages.remove(page)
-            self._collect_fields()
+            self.collect_fields()
 
         document.on_session_destroyed(end)
 
-    def _get_content(self) -> PageContent:
-        return self._content
-
-    def _collect_fields(self) -> None:
+    def collect_fields(self) -> None:
         """Collect what is to be kept from now on; the number of pages bounds it."""
         picks = [name for page in self._pages for name in page.picks]
-        self._wanted = list(dict.fromkeys([*self._first, *picks]))
+        self._wanted = list(dict.fromkeys([*self.first, *picks]))
 
 
 class Page:
-    """One session's page. ``picks`` are the fields that it plots; ``tell_picks`` is called after a change."""
+    """One session's page of a view."""
 
-    def __init__(
-        self,
-        document: Document,
-        choices: dict[str, FieldName],
-        first: Iterable[FieldName],
-        get_content: Callable[[], PageContent],
-        tell_picks: Callable[[], None],
-    ) -> None:
-        self.picks: list[FieldName] = []
-        self._choices = choices
-        self._get_content = get_content
-        self._tell_picks = tell_picks
+    def __init__(self, document: Document, view: WebView) -> None:
+        self.picks: list[FieldName] = []  #: The fields that it plots
+        self._view = view
         # All texts in it are escaped; formulas would be looked for in them.
         self._totals = Div(disable_math=True, sizing_mode="stretch_width")
         self._tables = Div(disable_math=True, sizing_mode="stretch_width")
         # The fields of events seldom change: their values tell enough.
         plotted = [
-            str(name) for name in first if str(name) in choices and not name.topic.startswith(EVENT_PREFIX)
+            str(name)
+            for name in view.first
+            if str(name) in view.choices and not name.topic.startswith(EVENT_PREFIX)
         ][:MAX_PLOTTED]
         self._choice = MultiChoice(
-            title="plotted fields", options=sorted(choices), value=plotted, max_items=MAX_PLOTTED
+            title="plotted fields", options=sorted(view.choices), value=plotted, max_items=MAX_PLOTTED
         )
         self._choice.on_change("value", self._choose)
         self._figure = figure(
@@ -289,9 +279,9 @@ class Page:
     def _choose(self, attribute: str, old: Sequence[str], new: Sequence[str]) -> None:
         """Plot the fields that the user has chosen."""
         # What a browser sends is checked: it may be any program.
-        names = [name for name in new if name in self._choices][:MAX_PLOTTED]
-        self.picks = [self._choices[name] for name in names]
-        self._tell_picks()
+        names = [name for name in new if name in self._view.choices][:MAX_PLOTTED]
+        self.picks = [self._view.choices[name] for name in names]
+        self._view.collect_fields()
         self._sources = {
             name: self._sources.get(name) or ColumnDataSource({"x": [], "y": []}) for name in names
         }
@@ -304,11 +294,11 @@ class Page:
         self._update()
 
     def _update(self) -> None:
-        content = self._get_content()
+        content = self._view.content
         self._totals.text = content.totals
         self._tables.text = content.tables
         for name, source in self._sources.items():
-            if (curve := content.curves.get(self._choices[name])) is not None:
+            if (curve := content.curves.get(self._view.choices[name])) is not None:
                 source.data = curve
 
 
