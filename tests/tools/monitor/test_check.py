@@ -2,14 +2,10 @@ import io
 import time
 
 from lsst.ts.mtmount.sal import load_packaged_interface
-from lsst.ts.mtmount.tools.monitor import (
-    Check,
-    MonitorState,
-    Selection,
-    find_problems,
-    list_field_names,
-    list_fields,
-)
+from lsst.ts.mtmount.tools.monitor.check import Check, find_problems
+from lsst.ts.mtmount.tools.monitor.field_list import list_field_names, list_fields
+from lsst.ts.mtmount.tools.monitor.monitor_state import MonitorState
+from lsst.ts.mtmount.tools.monitor.selection import Selection
 from lsst.ts.mtmount.tools.reader import BadMessage, MessageWithoutSchema
 
 from .records import PREFIX, make_record

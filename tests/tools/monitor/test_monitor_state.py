@@ -5,8 +5,8 @@ import pytest
 
 from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
-from lsst.ts.mtmount.tools.monitor import FieldName, MonitorState, Selection, TopicStatus
-from lsst.ts.mtmount.tools.monitor.monitor_state import list_periods
+from lsst.ts.mtmount.tools.monitor.monitor_state import MonitorState, TopicStatus, list_periods
+from lsst.ts.mtmount.tools.monitor.selection import FieldName, Selection
 from lsst.ts.mtmount.tools.reader import BadMessage, MessageWithoutSchema
 
 from .records import ARRIVAL, PREFIX, make_record

@@ -9,10 +9,11 @@ import pytest
 from rich.console import Console
 
 from lsst.ts.mtmount.sal import load_packaged_interface
-from lsst.ts.mtmount.tools.monitor import FieldName, LiveView, MonitorState, Selection
 from lsst.ts.mtmount.tools.monitor.keyboard import Keyboard
+from lsst.ts.mtmount.tools.monitor.live_view import LiveView
+from lsst.ts.mtmount.tools.monitor.monitor_state import MonitorState
 from lsst.ts.mtmount.tools.monitor.rendering import Cell, Column, Renderer, make_line
-from lsst.ts.mtmount.tools.monitor.selection import to_short_name
+from lsst.ts.mtmount.tools.monitor.selection import FieldName, Selection, to_short_name
 from lsst.ts.mtmount.tools.monitor.sparkline import ASCII_LEVELS
 from lsst.ts.mtmount.tools.reader import BadMessage
 

@@ -4,8 +4,13 @@ import pytest
 
 from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tma_interface import TmaInterface, TmaMember, TmaTopic
-from lsst.ts.mtmount.tools.monitor import FieldName, Selection, SelectionError
-from lsst.ts.mtmount.tools.monitor.selection import to_sal_name, to_short_name
+from lsst.ts.mtmount.tools.monitor.selection import (
+    FieldName,
+    Selection,
+    SelectionError,
+    to_sal_name,
+    to_short_name,
+)
 
 INTERFACE = load_packaged_interface()
 SAL_NAMES = tuple(topic.sal_name for topic in INTERFACE.topics.values())

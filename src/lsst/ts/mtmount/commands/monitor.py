@@ -35,18 +35,13 @@ from ..tma_interface import (
     load_packaged_tma_interface,
     log_choice,
 )
-from ..tools.monitor import (
-    Check,
-    FieldName,
-    LiveView,
-    LogTail,
-    MonitorState,
-    PlainLines,
-    Selection,
-    SelectionError,
-    list_field_names,
-    list_fields,
-)
+from ..tools.monitor.check import Check
+from ..tools.monitor.field_list import list_field_names, list_fields
+from ..tools.monitor.live_view import LiveView
+from ..tools.monitor.log_tail import LogTail
+from ..tools.monitor.monitor_state import MonitorState
+from ..tools.monitor.plain_lines import PlainLines
+from ..tools.monitor.selection import FieldName, Selection, SelectionError
 from ..tools.reader import Arrival, LiveConsumer, SettingsRefusedError
 from .shared_options import parse_topics
 

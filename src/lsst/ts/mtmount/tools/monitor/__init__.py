@@ -7,26 +7,3 @@ it. The observatory's ``lsst.ts.salobj`` is not needed, and not used if it is th
 Everywhere here, ``now`` is the time of one monotonic clock [s], ``prefix`` is what comes before the
 SAL names in the names of Kafka topics, and ``is_over`` whether the user has seen enough.
 """
-
-from .check import Check, find_problems
-from .field_list import list_field_names, list_fields
-from .live_view import LiveView
-from .log_tail import LogTail
-from .monitor_state import MonitorState, TopicStatus
-from .plain_lines import PlainLines
-from .selection import FieldName, Selection, SelectionError
-
-__all__ = [
-    "Check",
-    "FieldName",
-    "LiveView",
-    "LogTail",
-    "MonitorState",
-    "PlainLines",
-    "Selection",
-    "SelectionError",
-    "TopicStatus",
-    "find_problems",
-    "list_field_names",
-    "list_fields",
-]
