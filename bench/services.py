@@ -19,7 +19,7 @@ from tests.integration.kafka import ApicurioRegistry, KafkaCluster, find_missing
 
 from lsst.ts.mtmount.sal import KafkaSettings, SchemaRegistry
 from lsst.ts.mtmount.tools.load_test.kafka_target import KafkaTarget
-from lsst.ts.mtmount.tools.reader import RecordReader
+from lsst.ts.mtmount.tools.reader.record_reader import RecordReader
 
 from .plain import SUBNAME, topic_info
 

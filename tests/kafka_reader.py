@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from lsst.ts.mtmount.tools.reader import RecordReader
+from lsst.ts.mtmount.tools.reader.record_reader import RecordReader
 
 Records = dict[str, list[dict[str, Any]]]
 

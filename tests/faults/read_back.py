@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from lsst.ts.mtmount import RAW_TELEMETRY_MAP
 from lsst.ts.mtmount.sal import KafkaSettings
-from lsst.ts.mtmount.tools.reader import RecordReader
+from lsst.ts.mtmount.tools.reader.record_reader import RecordReader
 
 #: How long to wait for the next record, and for a broker that was just started [s].
 TIME_LIMIT = 60.0

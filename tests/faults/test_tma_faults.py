@@ -13,7 +13,7 @@ import pytest
 
 from lsst.ts.mtmount import DropReason
 from lsst.ts.mtmount.sal import KafkaSettings
-from lsst.ts.mtmount.tools.reader import RecordReader
+from lsst.ts.mtmount.tools.reader.record_reader import RecordReader
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..ports import find_free_port

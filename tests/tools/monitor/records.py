@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lsst.ts.mtmount.tools.reader import ReceivedRecord
+from lsst.ts.mtmount.tools.reader.received_record import ReceivedRecord
 
 PREFIX = "lsst.test.MTMount."
 

@@ -6,7 +6,7 @@ from lsst.ts.mtmount.tools.monitor.check import Check, find_problems
 from lsst.ts.mtmount.tools.monitor.field_list import list_field_names, list_fields
 from lsst.ts.mtmount.tools.monitor.monitor_state import MonitorState
 from lsst.ts.mtmount.tools.monitor.selection import Selection
-from lsst.ts.mtmount.tools.reader import BadMessage, MessageWithoutSchema
+from lsst.ts.mtmount.tools.reader.live_consumer import BadMessage, MessageWithoutSchema
 
 from .records import PREFIX, make_record
 

@@ -7,7 +7,7 @@ from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
 from lsst.ts.mtmount.tools.monitor.monitor_state import MonitorState, TopicStatus, list_periods
 from lsst.ts.mtmount.tools.monitor.selection import FieldName, Selection
-from lsst.ts.mtmount.tools.reader import BadMessage, MessageWithoutSchema
+from lsst.ts.mtmount.tools.reader.live_consumer import BadMessage, MessageWithoutSchema
 
 from .records import ARRIVAL, PREFIX, make_record
 

@@ -15,7 +15,7 @@ from lsst.ts.mtmount.tools.monitor.monitor_state import MonitorState
 from lsst.ts.mtmount.tools.monitor.rendering import Cell, Column, Renderer, make_line
 from lsst.ts.mtmount.tools.monitor.selection import FieldName, Selection, to_short_name
 from lsst.ts.mtmount.tools.monitor.sparkline import ASCII_LEVELS
-from lsst.ts.mtmount.tools.reader import BadMessage
+from lsst.ts.mtmount.tools.reader.live_consumer import BadMessage
 
 from .records import PREFIX, make_record
 

@@ -17,15 +17,15 @@ from confluent_kafka import KafkaError, Producer, TopicPartition
 
 from lsst.ts.mtmount.sal import KafkaSettings, SchemaRegistry
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
-from lsst.ts.mtmount.tools.reader import (
+from lsst.ts.mtmount.tools.reader import live_consumer
+from lsst.ts.mtmount.tools.reader.live_consumer import (
     Arrival,
     BadMessage,
     LiveConsumer,
     MessageWithoutSchema,
-    ReceivedRecord,
     SettingsRefusedError,
-    live_consumer,
 )
+from lsst.ts.mtmount.tools.reader.received_record import ReceivedRecord
 
 from ..conftest import KafkaProcess
 

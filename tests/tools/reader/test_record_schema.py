@@ -8,7 +8,7 @@ import fastavro
 import pytest
 
 from lsst.ts.mtmount.sal import load_packaged_interface
-from lsst.ts.mtmount.tools.reader import SchemaError, parse_record_schema
+from lsst.ts.mtmount.tools.reader.record_schema import SchemaError, parse_record_schema
 
 
 def record(*types: Any) -> dict[str, Any]:

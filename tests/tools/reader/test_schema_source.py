@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.tools.reader import RegistryUnavailableError, SchemaError, SchemaSource, schema_source
+from lsst.ts.mtmount.tools.reader import schema_source
+from lsst.ts.mtmount.tools.reader.record_schema import SchemaError
+from lsst.ts.mtmount.tools.reader.schema_source import RegistryUnavailableError, SchemaSource
 
 TIMEOUT = 60
 SCHEMA = {"type": "record", "name": "brake", "fields": [{"name": "pressure", "type": "double"}]}

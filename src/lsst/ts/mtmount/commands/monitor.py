@@ -42,7 +42,7 @@ from ..tools.monitor.log_tail import LogTail
 from ..tools.monitor.monitor_state import MonitorState
 from ..tools.monitor.plain_lines import PlainLines
 from ..tools.monitor.selection import FieldName, Selection, SelectionError
-from ..tools.reader import Arrival, LiveConsumer, SettingsRefusedError
+from ..tools.reader.live_consumer import Arrival, LiveConsumer, SettingsRefusedError
 from .shared_options import parse_topics
 
 __all__ = ["main"]

@@ -43,7 +43,9 @@ from ...sal.schema import COMPONENT
 from ...sal.settings import KafkaSettings
 from ...sal.tai import LEAP_SECOND_TABLE, tai_minus_utc_at
 from ...tma_interface import choose_tma_interface
-from ..reader import DecodeError, ReceivedRecord, RecordReader, RegistryUnavailableError
+from ..reader.received_record import DecodeError, ReceivedRecord
+from ..reader.record_reader import RecordReader
+from ..reader.schema_source import RegistryUnavailableError
 from .latency_histogram import LatencyHistogram
 from .oracle import InvalidFrameError, TopicOracle, decode_frame
 from .private_fields import PrivateFields, compute_rev_code

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
-from ..reader import Arrival
+from ..reader.live_consumer import Arrival
 from .monitor_state import MonitorState, TopicStatus
 
 __all__ = ["Check", "find_problems"]

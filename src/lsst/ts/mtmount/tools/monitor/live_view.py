@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from ..reader import Arrival
+from ..reader.live_consumer import Arrival
 from .keyboard import Key, Keyboard
 from .monitor_state import MonitorState
 from .rendering import Renderer

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from ..reader import Arrival, ReceivedRecord
+from ..reader.live_consumer import Arrival
+from ..reader.received_record import ReceivedRecord
 from .latency import measure_latency
 from .monitor_state import PRIVATE_PREFIX, SPAN, MonitorState, TopicState
 

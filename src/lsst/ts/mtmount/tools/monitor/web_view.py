@@ -29,7 +29,7 @@ from bokeh.server.server import Server
 from tornado.ioloop import IOLoop
 
 from ...resilience.escape import escape
-from ..reader import Arrival
+from ..reader.live_consumer import Arrival
 from .monitor_state import SPAN, FieldState, MonitorState, TopicStatus
 from .selection import EVENT_PREFIX, FieldName
 from .timeline import LENGTH
