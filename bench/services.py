@@ -5,7 +5,6 @@ So the processor's time of this process is the client's alone.
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -98,7 +97,7 @@ def run_services(topic_ids: Iterable[int], *, is_quick: bool, kafka: str = EMBED
         assert feeder.stdout is not None
         services = Services(int(feeder.stdout.readline()), environment, {}, is_quick, feeder)
         infos = {topic_id: topic_info(topic_id) for topic_id in topic_ids}
-        asyncio.run(KafkaTarget(environment, None).create_topics(infos.values()))
+        KafkaTarget(environment, None).create_topics(infos.values())
         with SchemaRegistry(environment["LSST_SCHEMA_REGISTRY_URL"]) as registry:
             for topic_id, info in infos.items():
                 registered = registry.provide_schema(info, info.subject(SUBNAME), is_exact=False)

@@ -71,17 +71,11 @@ def run_to_end(
 ) -> NoReturn:
     """Run a program, and end the process with its status, whatever a thread is still doing.
 
-    Parameters
-    ----------
-    main : callable
-        The program: returns the exit status. Takes ``relay``, which brings its signals, where there are any.
-    signals : `int` or `None`
-        What `hold_signals` has returned; None: a signal ends the program at once.
-    end_limit : `float` or `None`
-        How long the program may take to end after a signal [s]. None: it has a bound of its own.
-    failure : `int`
-        Exit status if what the program is there to print could not be written. Where the
-        reader of a pipe has gone, it is that of SIGPIPE.
+    ``main`` returns the exit status. It takes ``relay``, which brings its signals, where there are any:
+    ``signals`` is what `hold_signals` has returned; None: a signal ends the program at once. ``end_limit`` is
+    how long it may take to end after a signal [s]; None: it has a bound of its own. ``failure`` is the exit
+    status if what the program is there to print could not be written; where the reader of a pipe has gone,
+    it is that of SIGPIPE.
     """
     status = 1
     stdout = _Stdout.take()
@@ -114,12 +108,8 @@ def run_until_signal(
 ) -> int:
     """Run a coroutine that returns the exit status; what it prints is queued, and does not halt it.
 
-    ``relay`` brings the signals for `wait_for_signal`; None: they come as in any event loop.
-
-    Raises
-    ------
-    OutputError
-        If something could not be printed, and ``is_output_needed``.
+    ``relay`` brings the signals for `wait_for_signal`; None: they come as in any event loop. `OutputError`
+    if something could not be printed, and ``is_output_needed``.
     """
     factory = None if relay is None else lambda: ProgramEventLoop(relay)
     with QueuedOutput() as output, asyncio.Runner(loop_factory=factory) as runner:
@@ -132,10 +122,7 @@ def run_until_signal(
 async def wait_for_signal(work: Coroutine[Any, Any, T]) -> T:
     """Wait for some work, which SIGINT, SIGTERM and SIGHUP cancel; return its result.
 
-    Raises
-    ------
-    SignalReceivedError
-        If a signal has cancelled it.
+    `SignalReceivedError` if a signal has cancelled it.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(work)

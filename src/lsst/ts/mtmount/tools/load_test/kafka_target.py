@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -57,24 +56,18 @@ class KafkaTarget:
         """How to get there."""
         return KafkaSettings.from_environment(self.environment)
 
-    async def create_topics(self, topics: Iterable[TopicInfo]) -> None:
-        """Create those of the topics that are missing, so that a reader can be there first."""
-        await asyncio.to_thread(self._create_topics, list(topics))
-
-    def _create_topics(self, topics: list[TopicInfo]) -> None:
+    def create_topics(self, topics: Iterable[TopicInfo]) -> None:
+        """Create those of the topics that are missing, so that a reader can be there first. Blocks."""
         producer = Producer(self.settings.client_configuration(), logger=LOG)
         try:
             create_missing_topics(
-                self.settings, topics, producer, LOG, timeout=ANSWER_TIMEOUT, stop=threading.Event()
+                self.settings, list(topics), producer, LOG, timeout=ANSWER_TIMEOUT, stop=threading.Event()
             )
         except KafkaSetupError as error:
             raise LoadTestError(str(error)) from None
 
-    async def find_ends(self, topics: Iterable[TopicInfo]) -> dict[str, int]:
-        """Find how many records were ever written to each topic: high watermarks by SAL name."""
-        return await asyncio.to_thread(self._find_ends, list(topics))
-
-    def _find_ends(self, topics: list[TopicInfo]) -> dict[str, int]:
+    def find_ends(self, topics: Iterable[TopicInfo]) -> dict[str, int]:
+        """Find how many records were ever written to each topic: high watermarks by SAL name. Blocks."""
         settings = self.settings
         consumer = Consumer(settings.client_configuration() | {"group.id": __name__}, logger=LOG)
         deadline = time.monotonic() + ANSWER_TIMEOUT

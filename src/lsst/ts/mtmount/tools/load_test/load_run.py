@@ -131,8 +131,8 @@ class _Run:
 
     async def run(self) -> RunResult:
         """Run it."""
-        await self.target.create_topics(self.topics)
-        starts = await self.target.find_ends(self.topics)
+        await asyncio.to_thread(self.target.create_topics, self.topics)
+        starts = await self._find_ends()
         self._reader = await self._start_reader()
         self._client = await self._start_client()
         sampling = asyncio.create_task(self._take_samples())
@@ -143,7 +143,7 @@ class _Run:
             sampling.cancel()
             await asyncio.wait([sampling])
         # Told only to the programs that still run.
-        ends = await self.target.find_ends(self.topics)
+        ends = await self._find_ends()
         read_back = await self._reader.finish()
         simulator_report = await self._end_simulator()
         sent = await asyncio.to_thread(self.plan.stream.count_sent, simulator_report)
@@ -239,12 +239,15 @@ class _Run:
         elif status not in (0, 1) and not self.ended_early:
             self.problems.append(f"the client ended with status {status}\n{self._client.describe()}")
 
+    async def _find_ends(self) -> dict[str, int]:
+        return await asyncio.to_thread(self.target.find_ends, self.topics)
+
     async def _end_when_idle(self, time_limit: float) -> int | None:
         """Send SIGTERM to the client when no more records come; None if they come beyond the limit [s]."""
         deadline = time.monotonic() + time_limit
-        ends = await self.target.find_ends(self.topics)
+        ends = await self._find_ends()
         while (status := await self._client.wait(IDLE_TIME)) is None:
-            last, ends = ends, await self.target.find_ends(self.topics)
+            last, ends = ends, await self._find_ends()
             if ends == last:
                 return await self._client.end()
             if time.monotonic() > deadline:
