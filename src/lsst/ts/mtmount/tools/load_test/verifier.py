@@ -48,7 +48,7 @@ from ..reader.record_reader import RecordReader
 from ..reader.schema_source import RegistryUnavailableError
 from .latency_histogram import LatencyHistogram
 from .oracle import InvalidFrameError, TopicOracle, decode_frame
-from .private_fields import PrivateFields, compute_rev_code
+from .private_field_checks import PrivateFields, compute_rev_code
 from .record_matcher import RecordMatcher
 from .sent_frames import SentFrames
 from .verifier_result import TopicVerifierResult, VerifierResult

@@ -17,8 +17,8 @@ from rich.text import Text
 from ..reader.live_consumer import Arrival
 from .keyboard import Key, Keyboard
 from .monitor_state import MonitorState
-from .rendering import Renderer
 from .sparkline import ASCII_LEVELS, LEVELS
+from .terminal_rendering import Renderer
 
 __all__ = ["LiveView"]
 

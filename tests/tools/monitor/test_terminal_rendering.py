@@ -12,9 +12,9 @@ from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tools.monitor.keyboard import Keyboard
 from lsst.ts.mtmount.tools.monitor.live_view import LiveView
 from lsst.ts.mtmount.tools.monitor.monitor_state import MonitorState
-from lsst.ts.mtmount.tools.monitor.rendering import Cell, Column, Renderer, make_line
 from lsst.ts.mtmount.tools.monitor.selection import FieldName, Selection, to_short_name
 from lsst.ts.mtmount.tools.monitor.sparkline import ASCII_LEVELS
+from lsst.ts.mtmount.tools.monitor.terminal_rendering import Cell, Column, Renderer, make_line
 from lsst.ts.mtmount.tools.reader.live_consumer import BadMessage
 
 from .records import PREFIX, make_record

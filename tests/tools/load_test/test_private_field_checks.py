@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
-from lsst.ts.mtmount.tools.load_test.private_fields import PrivateFields, compute_rev_code
+from lsst.ts.mtmount.tools.load_test.private_field_checks import PrivateFields, compute_rev_code
 
 START = 1_800_000_000.0
 TAI_MINUS_UTC = 37.0
