@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
-from lsst.ts.mtmount.tools.load_test.private_field_checks import PrivateFields, compute_rev_code
+from lsst.ts.mtmount.tools.load_test.private_field_checks import PrivateFieldChecks, compute_rev_code
 
 START = 1_800_000_000.0
 TAI_MINUS_UTC = 37.0
@@ -24,8 +24,8 @@ def make_private(number: int, **changes: Any) -> dict[str, Any]:
     } | {f"private_{name}": value for name, value in changes.items()}
 
 
-def check(records: list[dict[str, Any]]) -> tuple[PrivateFields, list[str]]:
-    fields = PrivateFields(START)
+def check(records: list[dict[str, Any]]) -> tuple[PrivateFieldChecks, list[str]]:
+    fields = PrivateFieldChecks(START)
     problems = [fields.check(record, "0123abcd", START + 100) for record in records]
     return fields, [problem for problem in problems if problem is not None]
 
@@ -47,7 +47,7 @@ def test_sequence(numbers: list[int], num_out_of_sequence: int) -> None:
 
 
 def test_sequence_begins_anew_after_the_largest_number() -> None:
-    fields = PrivateFields(START)
+    fields = PrivateFieldChecks(START)
     fields.check(make_private(1), "0123abcd", START + 100)
     fields._last_seq_num = 2**31 - 2
     assert fields.check(make_private(50, seqNum=2**31 - 1), "0123abcd", START + 100) is None

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...sal.tai import tai_minus_utc_at
 
-__all__ = ["PrivateFields", "compute_rev_code"]
+__all__ = ["PrivateFieldChecks", "compute_rev_code"]
 
 #: Name of the SAL component.
 IDENTITY = "MTMount"
@@ -26,7 +26,7 @@ SCHEMA_ORDER = ("type", "name", "namespace", "fields", "description")
 FIELD_ORDER = ("name", "type", "default", "description", "units")
 
 
-class PrivateFields:
+class PrivateFieldChecks:
     """Checks the private fields of one topic's records, which come in their order.
 
     No record was written before ``start`` [UTC unix s].

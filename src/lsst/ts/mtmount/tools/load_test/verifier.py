@@ -48,7 +48,7 @@ from ..reader.record_reader import RecordReader
 from ..reader.schema_source import RegistryUnavailableError
 from .latency_histogram import LatencyHistogram
 from .oracle import InvalidFrameError, TopicOracle, decode_frame
-from .private_field_checks import PrivateFields, compute_rev_code
+from .private_field_checks import PrivateFieldChecks, compute_rev_code
 from .record_matcher import RecordMatcher
 from .sent_frames import SentFrames
 from .verifier_result import TopicVerifierResult, VerifierResult
@@ -81,7 +81,7 @@ class TopicVerifier:
 
     def __init__(self, name: str, start: float) -> None:
         self.name = name
-        self.private_fields = PrivateFields(start)
+        self.private_fields = PrivateFieldChecks(start)
         self.result = TopicVerifierResult()
         self.num_messages = self.num_undecodable = 0
         self.matcher: RecordMatcher | None = None
