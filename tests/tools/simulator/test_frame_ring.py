@@ -27,9 +27,9 @@ def ring(topics: list[SimulatedTopic]) -> FrameRing:
     return render_ring(topics, seed=3, min_ticks=200)
 
 
-def make_stream(ring: FrameRing, max_frames: int | None = None) -> tuple[FrameStream, StreamTotals]:
+def make_stream(ring: FrameRing) -> tuple[FrameStream, StreamTotals]:
     totals = StreamTotals(np.zeros(len(ring.topics), np.int64))
-    return FrameStream(ring, totals, max_frames), totals
+    return FrameStream(ring, totals), totals
 
 
 def read_ticks(ring: FrameRing, num_ticks: int, tai: float = TAI) -> list[list[dict[str, Any]]]:
@@ -204,18 +204,6 @@ def test_counts_no_frame_that_is_not_whole(ring: FrameRing) -> None:
                 stream.account(num_bytes)
                 assert totals.frames.sum() == sum(num_bytes >= whole for whole in ends)
                 assert totals.num_bytes == num_bytes
-
-
-@pytest.mark.parametrize("max_frames", [1, 25, 26, 27, 3000])
-def test_max_frames_is_exact(ring: FrameRing, max_frames: int) -> None:
-    stream, totals = make_stream(ring, max_frames)
-    frames = []
-    while not stream.at_end:
-        chunk = bytes(stream.prepare(7, TAI))
-        stream.account(len(chunk))
-        frames += parse_frames(chunk)
-    assert len(frames) == max_frames == totals.frames.sum()
-    assert not stream.prepare(7, TAI)
 
 
 def test_ticks_without_frames() -> None:

@@ -92,12 +92,6 @@ async def test_duration_ends_the_stream_at_full_speed() -> None:
         assert simulator.num_complete == 1
 
 
-async def test_max_frames() -> None:
-    async with simulating(rate=math.inf, max_frames=1000) as simulator:
-        assert len(parse_frames(await read_to_end(simulator.port))) == 1000
-        assert simulator.frames_sent == 1000
-
-
 async def test_some_topics() -> None:
     async with simulating(rate=math.inf, max_ticks=200, topics=["elevation", 25]) as simulator:
         frames = parse_frames(await read_to_end(simulator.port))
@@ -237,7 +231,6 @@ async def test_address_in_use() -> None:
         ({"duration": 0}, "expected duration .*got 0"),
         ({"duration": math.nan}, "expected duration .*got nan"),
         ({"max_ticks": 0}, "expected max_ticks .*got 0"),
-        ({"max_frames": -5}, "expected max_frames .*got -5"),
         ({"topics": ["nonsense"]}, "got nonsense"),
         ({"seed": -1}, "expected seed .*got -1"),
     ],

@@ -34,13 +34,12 @@ class FrameStream:
     """Frames of a ring, over and over, with current time stamps.
 
     Any number of streams may share the ring and the totals. ``next_tick`` is the number of the
-    tick that comes next; the stream ends after ``max_frames``, if that is given.
+    tick that comes next.
     """
 
-    def __init__(self, ring: FrameRing, totals: StreamTotals, max_frames: int | None = None) -> None:
+    def __init__(self, ring: FrameRing, totals: StreamTotals) -> None:
         self.next_tick = 0
         self.totals = totals
-        self._frames_left = max_frames
         # First frame of the chunk, and the one after its last.
         self._chunk_frames = (0, 0)
         self._take_ring(ring)
@@ -55,16 +54,11 @@ class FrameStream:
             (len(self._chunk) - STAMP_WIDTH + 1,), f"S{STAMP_WIDTH}", buffer=self._chunk, strides=(1,)
         )
 
-    @property
-    def at_end(self) -> bool:
-        """Whether the stream has come to its end."""
-        return self._frames_left == 0
-
     def prepare(self, num_ticks: int, tai: float) -> memoryview:
         """Prepare the frames of the next ticks: whole ones, valid until the next call.
 
-        Fewer are prepared where it is more than `MAX_CHUNK_TICKS`, or at the end of the ring or
-        of the stream. ``tai`` is the time of sending [TAI unix s].
+        Fewer are prepared where it is more than `MAX_CHUNK_TICKS`, or at the end of the ring.
+        ``tai`` is the time of sending [TAI unix s].
         """
         ring = self._ring
         if ring.lay_out_next is not None and self.next_tick >= ring.first_tick + ring.num_ticks:
@@ -73,9 +67,6 @@ class FrameStream:
         tick = self.next_tick % ring.num_ticks
         num_ticks = min(num_ticks, MAX_CHUNK_TICKS, ring.num_ticks - tick)
         begin, end = int(ring.tick_frames[tick]), int(ring.tick_frames[tick + num_ticks])
-        if self._frames_left is not None:
-            end = min(end, begin + self._frames_left)
-            self._frames_left -= end - begin
         start, stop = int(ring.frame_starts[begin]), int(ring.frame_starts[end])
         chunk = memoryview(self._chunk)[: stop - start]
         chunk[:] = memoryview(ring.data)[start:stop]

@@ -77,7 +77,7 @@ class TmaConnection:
         stream, pace = self._stream, self._pace
         while not (self._is_stopping or self._peer_has_closed):
             elapsed = self._loop.time() - start
-            if stream.at_end or pace.is_over(elapsed, stream.next_tick):
+            if pace.is_over(elapsed, stream.next_tick):
                 self.is_complete = True
                 return
             tick = stream.next_tick

@@ -29,8 +29,8 @@ class TmaSimulator(StreamServer):
     The arguments are checked: `ValueError` if one is out of its range, or a topic is unknown.
 
     ``rate`` is a multiple of the TMA's full rate; 0 or infinity: as fast as the client takes it. A stream
-    ends before the first tick that is due ``duration`` [s] after its start, after ``max_ticks`` or after
-    ``max_frames``, if these are given; with ``stay_open``, the connection is then left open until the client
+    ends before the first tick that is due ``duration`` [s] after its start, and after ``max_ticks``,
+    if these are given; with ``stay_open``, the connection is then left open until the client
     closes it, within a bound. All values depend on ``seed``. ``record`` is called with all bytes that were
     handed over, right after that; those of several clients come in turns, in pieces of any size.
 
@@ -64,7 +64,6 @@ class TmaSimulator(StreamServer):
         topics: Iterable[int | str] | None = None,
         duration: float | None = None,
         max_ticks: int | None = None,
-        max_frames: int | None = None,
         seed: int = 0,
         record: Callable[[memoryview], object] | None = None,
         stay_open: bool = False,
@@ -72,12 +71,11 @@ class TmaSimulator(StreamServer):
     ) -> None:
         if math.isnan(rate) or rate < 0:
             raise ValueError(f"expected rate of 0 or more, got {rate}")
-        for name, limit in (("duration", duration), ("max_ticks", max_ticks), ("max_frames", max_frames)):
+        for name, limit in (("duration", duration), ("max_ticks", max_ticks)):
             if limit is not None and not limit > 0:
                 raise ValueError(f"expected {name} above 0, got {limit}")
         self._pace = Pace(rate or math.inf, duration or math.inf, max_ticks or math.inf)
         super().__init__(host, port, self._pace.rate)
-        self._max_frames = max_frames
         self._record = record
         self._stay_open = stay_open
         self._ring = render_ring(select_topics(topics, interface), seed)
@@ -121,7 +119,7 @@ class TmaSimulator(StreamServer):
     async def _serve(self, sock: socket.socket) -> None:
         connection = TmaConnection(
             sock,
-            FrameStream(self._ring, self._totals, self._max_frames),
+            FrameStream(self._ring, self._totals),
             self._pace,
             self._clock,
             record=self._record,
