@@ -33,7 +33,7 @@ BAD_FRAMES = [
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def get_frame(line: dict[str, Any]) -> bytes:

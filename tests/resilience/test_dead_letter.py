@@ -37,7 +37,7 @@ def wait_written(dead_letter: DeadLetterFile) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def drop(dead_letter: DeadLetterFile, frame: bytes) -> None:

@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def load(path: Path, text: str) -> TmaInterface:
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return load_tma_interface(path)
 
 
