@@ -26,11 +26,21 @@ CLIENT_FILE_VARIABLE = "LSST_KAFKA_BROKER_CLIENT_CONFIGURATION"
 
 Configuration = dict[str, Any]
 
-DEFAULT_BROKER_ADDR = "broker:29092"
-DEFAULT_REGISTRY_URL = "http://schema-registry:8081"
-DEFAULT_SECURITY_PROTOCOL = "SASL_PLAINTEXT"
-DEFAULT_SECURITY_MECHANISM = "SCRAM-SHA-512"
-DEFAULT_REPLICATION_FACTOR = 1
+#: Which variable sets which attribute of `KafkaSettings`.
+VARIABLES = {
+    "subname": "LSST_TOPIC_SUBNAME",
+    "broker_addr": "LSST_KAFKA_BROKER_ADDR",
+    "registry_url": "LSST_SCHEMA_REGISTRY_URL",
+    "replication_factor": "LSST_KAFKA_REPLICATION_FACTOR",
+    "acks": "LSST_KAFKA_PRODUCER_WAIT_ACKS",
+    "username": "LSST_KAFKA_SECURITY_USERNAME",
+    "password": "LSST_KAFKA_SECURITY_PASSWORD",
+    "security_protocol": "LSST_KAFKA_SECURITY_PROTOCOL",
+    "security_mechanism": "LSST_KAFKA_SECURITY_MECHANISM",
+    "producer_file": PRODUCER_FILE_VARIABLE,
+    "client_file": CLIENT_FILE_VARIABLE,
+}
+
 DEFAULT_ACKS = "1"
 
 #: Other names that librdkafka knows for properties that are decided here. They
@@ -71,10 +81,10 @@ class KafkaSettings:
     """Where Kafka and the schema registry are, and how to use them; `SettingsError` if that cannot be."""
 
     subname: str  #: Name space of the Kafka topics: ``lsst.<subname>.MTMount.<sal topic>``
-    broker_addr: str = DEFAULT_BROKER_ADDR  #: Bootstrap servers
+    broker_addr: str = "broker:29092"  #: Bootstrap servers
     #: URL of the schema registry; it may contain a user name and a password.
-    registry_url: str = DEFAULT_REGISTRY_URL
-    replication_factor: int = DEFAULT_REPLICATION_FACTOR  #: Of topics that are created
+    registry_url: str = "http://schema-registry:8081"
+    replication_factor: int = 1  #: Of topics that are created
     #: Acknowledgements that the producer waits for. None: librdkafka's ``all`` if the producer is
     #: idempotent, else 1.
     acks: str | None = None
@@ -82,8 +92,8 @@ class KafkaSettings:
     username: str | None = None
     password: str | None = None
     #: How to log in with SASL.
-    security_protocol: str = DEFAULT_SECURITY_PROTOCOL
-    security_mechanism: str = DEFAULT_SECURITY_MECHANISM
+    security_protocol: str = "SASL_PLAINTEXT"
+    security_mechanism: str = "SCRAM-SHA-512"
     #: Further librdkafka properties: of the producer, of all clients.
     producer_overrides: Configuration = field(default_factory=dict)
     client_overrides: Configuration = field(default_factory=dict)
@@ -122,35 +132,23 @@ class KafkaSettings:
         `SettingsError` if a variable is missing or cannot be used, or a YAML file that
         one names cannot be read.
         """
-
-        def get(name: str, default: str) -> str:
-            return environ.get(name) or default
-
-        subname = environ.get("LSST_TOPIC_SUBNAME")
-        if not subname:
+        values: dict[str, Any] = {
+            name: environ[variable] for name, variable in VARIABLES.items() if environ.get(variable)
+        }
+        if "subname" not in values:
             raise SettingsError("expected the environment variable LSST_TOPIC_SUBNAME to be set, got none")
-        replication_factor = get("LSST_KAFKA_REPLICATION_FACTOR", str(DEFAULT_REPLICATION_FACTOR))
-        try:
-            replicas = int(replication_factor)
-        except ValueError:
-            raise SettingsError(
-                f"expected an integer for LSST_KAFKA_REPLICATION_FACTOR, got {replication_factor!r}"
-            ) from None
-        return cls(
-            subname=subname,
-            broker_addr=get("LSST_KAFKA_BROKER_ADDR", DEFAULT_BROKER_ADDR),
-            registry_url=get("LSST_SCHEMA_REGISTRY_URL", DEFAULT_REGISTRY_URL),
-            replication_factor=replicas,
-            acks=environ.get("LSST_KAFKA_PRODUCER_WAIT_ACKS") or None,
-            username=environ.get("LSST_KAFKA_SECURITY_USERNAME") or None,
-            password=environ.get("LSST_KAFKA_SECURITY_PASSWORD") or None,
-            security_protocol=get("LSST_KAFKA_SECURITY_PROTOCOL", DEFAULT_SECURITY_PROTOCOL),
-            security_mechanism=get("LSST_KAFKA_SECURITY_MECHANISM", DEFAULT_SECURITY_MECHANISM),
-            producer_overrides=_read_yaml(environ, PRODUCER_FILE_VARIABLE),
-            client_overrides=_read_yaml(environ, CLIENT_FILE_VARIABLE),
-            producer_file=environ.get(PRODUCER_FILE_VARIABLE, ""),
-            client_file=environ.get(CLIENT_FILE_VARIABLE, ""),
-        )
+        if "replication_factor" in values:
+            try:
+                values["replication_factor"] = int(values["replication_factor"])
+            except ValueError:
+                raise SettingsError(
+                    "expected an integer for LSST_KAFKA_REPLICATION_FACTOR, "
+                    f"got {values['replication_factor']!r}"
+                ) from None
+        for kind in ("producer", "client"):
+            if path := values.get(f"{kind}_file"):
+                values[f"{kind}_overrides"] = _read_yaml(VARIABLES[f"{kind}_file"], path)
+        return cls(**values)
 
     def client_configuration(self) -> Configuration:
         """Return the configuration of an admin client or a consumer."""
@@ -283,11 +281,8 @@ def _is_true(value: Any) -> bool:
     return str(value).lower() in ("true", "t", "1")
 
 
-def _read_yaml(environ: Mapping[str, str], variable: str) -> Configuration:
-    """Read librdkafka properties from the YAML file that a variable names, if it is set."""
-    path = environ.get(variable)
-    if not path:
-        return {}
+def _read_yaml(variable: str, path: str) -> Configuration:
+    """Read librdkafka properties from the YAML file that a variable names."""
     # Imported only here: few installations need it, and it takes memory.
     try:
         import yaml
