@@ -37,10 +37,13 @@ class DaemonExecutor(ThreadPoolExecutor):
         """Wait for nothing."""
 
 
+_executor = DaemonExecutor()
+
+
 async def run_in_daemon_thread(function: Callable[..., T], *args: object) -> T:
     """Call a function that may hang in a thread of its own.
 
     Other than with `asyncio.to_thread`, neither the end of the event loop nor
     that of the process waits for the thread: cancelling this is enough.
     """
-    return await asyncio.wrap_future(DaemonExecutor().submit(function, *args))
+    return await asyncio.wrap_future(_executor.submit(function, *args))

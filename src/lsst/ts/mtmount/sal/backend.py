@@ -8,7 +8,7 @@ import logging
 from typing import Any, Protocol
 
 from ..tma_interface import TmaInterface, load_packaged_tma_interface
-from .builtin_backend import BuiltinBackend
+from .controller import Controller
 from .publisher import KafkaPublisher
 from .salobj_backend import PACKAGE, SalobjBackend, SalobjError, import_salobj
 from .schema import COMPONENT
@@ -26,13 +26,15 @@ class SalBackend(Protocol):
     It starts when it is made, in a running event loop.
     """
 
-    #: A `Controller`, or salobj's. For users: the life cycle, and the topics as ``tel_...`` and ``evt_...``.
-    controller: Any
     log: logging.Logger  #: The controller's logger
     publisher: KafkaPublisher  #: Where telemetry goes
     clock: TaiClock
     tma_interface: TmaInterface  #: What the TMA sends, its members in the fields of the SAL topics
     start_task: asyncio.Task[None]  #: Done when messages can be published; it raises what prevents that
+
+    @property
+    def controller(self) -> Any:
+        """A `Controller`, or salobj's. For users: the life cycle, and topics as ``tel_...``, ``evt_...``."""
 
     async def write_event(self, name: str, **fields: Any) -> None:
         """Set an event's fields, by names without ``evt_``, and write it if a value changed.
@@ -67,7 +69,7 @@ def make_sal_backend(backend: str = "auto", tma_interface: TmaInterface | None =
             reason = f"{PACKAGE} cannot be used"
     elif backend == "auto":
         reason = f"{PACKAGE} is not installed"
-    builtin = BuiltinBackend(sent)
+    builtin = Controller(tma_interface=sent)
     log.info(f"SAL backend: builtin ({reason})")
     return builtin
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from typing import Any
 
 from ..constants import LOGGER_NAME
 from ..tma_interface import TmaInterface
@@ -26,7 +27,7 @@ LOG_SHARE = 0.2
 
 
 class Controller:
-    """Publish telemetry, events and log messages of the SAL component.
+    """Publish telemetry, events and log messages of the SAL component; the built-in `SalBackend`.
 
     To be made in a running event loop; it starts at once. The interface is that of
     `load_interface`. Without a publisher, one is made with the settings of the environment.
@@ -71,6 +72,7 @@ class Controller:
         except BaseException:
             self.log.removeHandler(self._log_handler)
             raise
+        self.tma_interface = self.interface.tma_interface
         self.publisher = publisher
         self.clock = TaiClock()
         self.topics = {
@@ -79,6 +81,11 @@ class Controller:
         }
         self.isopen = True
         self.start_task = asyncio.create_task(self._start())
+
+    @property
+    def controller(self) -> Controller:
+        """What `SalBackend` calls so: this one."""
+        return self
 
     def __getattr__(self, name: str) -> WriteTopic:
         # Only called for what is not an ordinary attribute.
@@ -107,7 +114,13 @@ class Controller:
         if "evt_logMessage" in self.topics:
             self._log_handler.start(self.evt_logMessage.set_write_known)
 
-    async def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109
+    async def write_event(self, name: str, **fields: Any) -> None:
+        """Write an event; see `SalBackend`."""
+        topic = self.topics.get(f"evt_{name}")
+        if topic is not None:
+            await topic.set_write_known(**fields)
+
+    async def close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109
         """Publish what is queued, at most for ``timeout`` [s], and end."""
         if not self.isopen:
             await asyncio.shield(self.done_task)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -41,15 +41,6 @@ PACKAGE_PRIVATE_FIELDS = "topic_info.py"
 
 class InterfaceError(RuntimeError):
     """The interface files cannot be understood."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopicElement:
-    """One topic as the XML has it, before it is known to be needed."""
-
-    sal_name: str
-    category: str
-    element: ElementTree.Element
 
 
 def list_missing_files(folder: Path) -> list[str]:
@@ -109,10 +100,11 @@ def read_interface(
     topics: dict[str, TopicInfo] = {}
 
     def add_topics(path: Path, component: str) -> None:
-        for topic in _iterate_topics(path, component):
-            is_ours = component == COMPONENT or not added.isdisjoint({topic.category, topic.sal_name})
-            if is_ours and (sal_names is None or topic.sal_name in sal_names):
-                topics[topic.sal_name] = _make_topic(path, topic, private_fields)
+        for sal_name, element in _iterate_topics(path, component):
+            categories = {element.findtext("Category") or "", sal_name}
+            is_ours = component == COMPONENT or not added.isdisjoint(categories)
+            if is_ours and (sal_names is None or sal_name in sal_names):
+                topics[sal_name] = _make_topic(path, sal_name, element, private_fields)
 
     add_topics(folder / GENERICS_FILE, GENERIC)
     for path in sorted(folder.glob(COMPONENT_FILES)):
@@ -129,8 +121,8 @@ def _read_added_generics(path: Path) -> set[str]:
     raise InterfaceError(f"expected component {COMPONENT} in {path}, got none")
 
 
-def _iterate_topics(path: Path, component: str) -> Iterator[TopicElement]:
-    """Iterate over the events and telemetry topics of a file."""
+def _iterate_topics(path: Path, component: str) -> Iterator[tuple[str, ElementTree.Element]]:
+    """Iterate over the events and telemetry topics of a file: their SAL names and elements."""
     prefix = f"{component}_"
     for element in _iterate_elements(path, {"SALEvent", "SALTelemetry"}):
         full_name = element.findtext("EFDB_Topic") or ""
@@ -138,7 +130,7 @@ def _iterate_topics(path: Path, component: str) -> Iterator[TopicElement]:
             raise InterfaceError(
                 f"{path}: expected a topic name that starts with {prefix!r}, got {full_name!r}"
             )
-        yield TopicElement(full_name.removeprefix(prefix), element.findtext("Category") or "", element)
+        yield full_name.removeprefix(prefix), element
 
 
 def _iterate_elements(path: Path, tags: Collection[str]) -> Iterator[ElementTree.Element]:
@@ -155,18 +147,20 @@ def _iterate_elements(path: Path, tags: Collection[str]) -> Iterator[ElementTree
         raise InterfaceError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _make_topic(path: Path, topic: TopicElement, private_fields: tuple[FieldInfo, ...]) -> TopicInfo:
+def _make_topic(
+    path: Path, sal_name: str, element: ElementTree.Element, private_fields: tuple[FieldInfo, ...]
+) -> TopicInfo:
     try:
         return TopicInfo(
-            sal_name=topic.sal_name,
-            fields=tuple(_make_field(item) for item in topic.element.iterfind("item")),
+            sal_name=sal_name,
+            fields=tuple(_make_field(item) for item in element.iterfind("item")),
             # Descriptions are taken as they are, white space included: they
             # are part of the schema, and the revision code is its digest.
-            description=topic.element.findtext("Description") or "",
+            description=element.findtext("Description") or "",
             private_fields=private_fields,
         )
     except ValueError as error:
-        raise InterfaceError(f"{path}: topic {topic.sal_name!r}: {error}") from None
+        raise InterfaceError(f"{path}: topic {sal_name!r}: {error}") from None
 
 
 def _make_field(item: ElementTree.Element) -> FieldInfo:

@@ -40,17 +40,9 @@ MISSING_TOPIC = (
 class KafkaHealth:
     """Log failed deliveries, errors, missing permissions and topics, and stalls with their end.
 
-    Parameters
-    ----------
-    min_stall
-        As long without an acknowledgement is usual [s], as with a large ``linger.ms``.
-
-    Attributes
-    ----------
-    fatal_error : `KafkaError` or None
-        An error after which the producer cannot be used any more.
-    missing_permission : `str` or None
-        The last permission that was found missing.
+    As long as ``min_stall`` without an acknowledgement is usual [s], as with a large ``linger.ms``.
+    After a ``fatal_error`` the producer cannot be used any more; ``missing_permission`` is the last one
+    that was found missing.
     """
 
     def __init__(

@@ -299,23 +299,17 @@ def describe_topic(topic_info: Any, subname: str) -> TopicInfo:
         raise SalobjError(
             f"{PACKAGE} describes {topic_info.sal_name} in an unknown manner: {error!r}"
         ) from error
-    ours = (
-        json.dumps(info.avro_schema()),
-        info.rev_code,
-        info.kafka_topic(subname),
-        info.subject(subname),
-        [(field.name, field.avro_type) for field in info.private_fields],
-    )
-    theirs = (
-        json.dumps(schema),
-        topic_info.get_revcode(),
-        topic_info.kafka_name,
-        topic_info.avro_subject,
-        [(field.name, field.avro_type) for field in PRIVATE_FIELDS],
-    )
-    if ours != theirs:
-        what = ("schema", "revision code", "Kafka topic", "subject", "private fields")
-        differing = [name for name, our, their in zip(what, ours, theirs, strict=True) if our != their]
+    compared = {
+        "schema": (json.dumps(info.avro_schema()), json.dumps(schema)),
+        "revision code": (info.rev_code, topic_info.get_revcode()),
+        "Kafka topic": (info.kafka_topic(subname), topic_info.kafka_name),
+        "subject": (info.subject(subname), topic_info.avro_subject),
+        "private fields": (
+            [(field.name, field.avro_type) for field in info.private_fields],
+            [(field.name, field.avro_type) for field in PRIVATE_FIELDS],
+        ),
+    }
+    if differing := [name for name, (ours, theirs) in compared.items() if ours != theirs]:
         raise SalobjError(f"{PACKAGE} has another {', '.join(differing)} of {topic_info.sal_name}")
     return info
 

@@ -39,13 +39,7 @@ CLOCK_TOLERANCE = 0.25
 
 
 class NewestTable:
-    """The newest table of leap seconds at hand, looked for once a day.
-
-    Attributes
-    ----------
-    table : `LeapSecondTable`
-        It, as far as is known.
-    """
+    """The newest table of leap seconds at hand, looked for once a day."""
 
     def __init__(self) -> None:
         self.table = PACKAGED_TABLE

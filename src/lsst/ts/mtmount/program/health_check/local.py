@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import logging.handlers
 import socket
+import sys
 import time
 from collections.abc import Iterable, Iterator
 
@@ -30,15 +32,6 @@ MAX_TOPIC = 100
 UNLIKE = "unlike the packaged one, "
 
 
-class _ListHandler(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
-
-
 def describe_tma_interface(interface: TmaInterface) -> Iterator[Finding]:
     """Tell which interface is used, and, in one line, how it differs from the packaged one."""
     subject = "TMA interface"
@@ -57,10 +50,10 @@ def describe_tma_interface(interface: TmaInterface) -> Iterator[Finding]:
 def check_sal_interface(tma_interface: TmaInterface) -> tuple[Interface, list[Finding]]:
     """Load the SAL interface; tell how it differs from what is expected."""
     log = logging.Logger("check")
-    handler = _ListHandler()
+    handler = logging.handlers.BufferingHandler(sys.maxsize)
     log.addHandler(handler)
     interface = load_interface(log, tma_interface=tma_interface)
-    findings = [warning("SAL interface", text) for text in handler.texts]
+    findings = [warning("SAL interface", record.getMessage()) for record in handler.buffer]
     return interface, findings or [ok("SAL interface", f"{interface.source}, {len(interface.topics)} topics")]
 
 
