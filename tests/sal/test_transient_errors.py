@@ -12,22 +12,22 @@ from confluent_kafka import KafkaError
 from lsst.ts.mtmount.sal import transient_errors
 from lsst.ts.mtmount.sal.bounded_http import OversizeError
 from lsst.ts.mtmount.sal.transient_errors import (
-    does_http_status_pass,
-    does_kafka_error_pass,
-    does_network_error_pass,
+    is_transient_kafka_error,
+    is_transient_network_error,
+    is_transient_status,
 )
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 599])
 def test_passing_statuses(status: int) -> None:
-    assert does_http_status_pass(status)
+    assert is_transient_status(status)
 
 
 @pytest.mark.parametrize(
     "status", [100, 201, 204, 301, 302, 400, 401, 403, 404, 405, 409, 415, 422, 501, 505, 600]
 )
 def test_lasting_statuses(status: int) -> None:
-    assert not does_http_status_pass(status)
+    assert not is_transient_status(status)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_lasting_statuses(status: int) -> None:
     ids=repr,
 )
 def test_passing_network_errors(error: Exception) -> None:
-    assert does_network_error_pass(error)
+    assert is_transient_network_error(error)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_passing_network_errors(error: Exception) -> None:
     ids=repr,
 )
 def test_lasting_network_errors(error: Exception) -> None:
-    assert not does_network_error_pass(error)
+    assert not is_transient_network_error(error)
 
 
-@pytest.mark.parametrize("code", sorted(transient_errors.PASSING_KAFKA_ERRORS))
+@pytest.mark.parametrize("code", sorted(transient_errors.TRANSIENT_KAFKA_ERRORS))
 def test_passing_kafka_errors(code: int) -> None:
-    assert does_kafka_error_pass(KafkaError(code))
+    assert is_transient_kafka_error(KafkaError(code))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_passing_kafka_errors(code: int) -> None:
     ],
 )
 def test_lasting_kafka_errors(name: str) -> None:
-    assert not does_kafka_error_pass(KafkaError(getattr(KafkaError, name)))
+    assert not is_transient_kafka_error(KafkaError(getattr(KafkaError, name)))
 
 
 @pytest.mark.parametrize(
@@ -121,4 +121,4 @@ def test_lasting_kafka_errors(name: str) -> None:
 )
 def test_kafka_with_tls(code: int, reason: str, expected: bool) -> None:
     error = types.SimpleNamespace(code=lambda: code, str=lambda: reason)
-    assert does_kafka_error_pass(error) is expected  # type: ignore[arg-type]
+    assert is_transient_kafka_error(error) is expected  # type: ignore[arg-type]

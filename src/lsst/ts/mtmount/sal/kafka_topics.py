@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 from ..resilience.escape import escape
 from .schema import TopicInfo
 from .settings import KafkaSettings
-from .transient_errors import does_kafka_error_pass
+from .transient_errors import is_transient_kafka_error
 
 if TYPE_CHECKING:
     from confluent_kafka.admin._metadata import ClusterMetadata
@@ -119,7 +119,7 @@ class _AdminConnection:
             except KafkaException as error:
                 reason = error.args[0]
             self._client.poll(0)
-            is_refused = self._error is not None and not does_kafka_error_pass(self._error)
+            is_refused = self._error is not None and not is_transient_kafka_error(self._error)
             if is_refused or stop.is_set() or time.monotonic() >= deadline:
                 detail = self._show((self._error or reason).str())
                 where = f"Kafka at {self._settings.broker_addr}"
@@ -156,7 +156,7 @@ class _AdminConnection:
                 error = exception.args[0]
                 if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                     continue
-                kind = KafkaNotReadyError if does_kafka_error_pass(error) else KafkaSetupError
+                kind = KafkaNotReadyError if is_transient_kafka_error(error) else KafkaSetupError
                 raise kind(
                     f"Kafka did not create the topic {name}: {self._show(error.str())}"
                     f"{self._explain(error, metadata)}"

@@ -19,7 +19,7 @@ from ..resilience.escape import describe_error, escape
 from .bounded_http import BoundedConnection
 from .registry_url import RegistryUrl
 from .schema import TopicInfo, compute_rev_code, have_same_substance
-from .transient_errors import does_http_status_pass, does_network_error_pass
+from .transient_errors import is_transient_network_error, is_transient_status
 
 __all__ = ["RegisteredSchema", "RegistryError", "RegistryNotReadyError", "SchemaRegistry"]
 
@@ -147,7 +147,7 @@ class SchemaRegistry:
     def _expect_ok(self, status: int, answer: Any, action: str) -> None:
         if status != http.HTTPStatus.OK:
             message = answer.get("message") if isinstance(answer, dict) else answer
-            kind = RegistryNotReadyError if does_http_status_pass(status) else RegistryError
+            kind = RegistryNotReadyError if is_transient_status(status) else RegistryError
             shown = self._show(message)
             raise kind(f"The schema registry {self.url} did not {action}: HTTP status {status}, {shown}")
 
@@ -159,7 +159,7 @@ class SchemaRegistry:
                 method, f"{self._base_path}{path}", content, self._headers
             )
         except (OSError, ValueError, http.client.HTTPException) as error:
-            kind = RegistryNotReadyError if does_network_error_pass(error) else RegistryError
+            kind = RegistryNotReadyError if is_transient_network_error(error) else RegistryError
             raise kind(f"The schema registry {self.url} cannot be reached: {self._describe(error)}") from None
         try:
             return status, json.loads(data)
@@ -171,7 +171,7 @@ class SchemaRegistry:
         match error:
             case http.client.RemoteDisconnected():
                 return "it closed the connection without an answer (is that Kafka's address?)"
-            case http.client.BadStatusLine() if not does_network_error_pass(error):
+            case http.client.BadStatusLine() if not is_transient_network_error(error):
                 return f"expected HTTP, got {self._show(error)} (is LSST_SCHEMA_REGISTRY_URL the registry's?)"
             case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(error):
                 return "expected TLS, got something else: is it http:// instead of https://?"

@@ -1,14 +1,14 @@
-"""What may pass by itself, so that waiting helps, and what may not: one classification.
+"""Which errors are transient, so that waiting helps, and which are not: one classification.
 
 ========================================  ======================================================
-passes                                    does not
+transient                                 not
 ========================================  ======================================================
 HTTP 408, 425, 429, 5xx but 501 and 505   any other HTTP status
 an answer that is cut, empty or too slow  an answer too large, or of no HTTP server
 a name that is not (yet) known            an address family or service that does not exist
 refused, reset, unreachable, timed out    forbidden by a firewall
 a TLS handshake that was cut              a certificate, or no TLS
-`PASSING_KAFKA_ERRORS`                    authentication, authorisation, any other error of Kafka
+`TRANSIENT_KAFKA_ERRORS`                  authentication, authorisation, any other error of Kafka
 ========================================  ======================================================
 """
 
@@ -24,17 +24,19 @@ from confluent_kafka import KafkaError
 
 from .bounded_http import OversizeError
 
-__all__ = ["does_http_status_pass", "does_kafka_error_pass", "does_network_error_pass", "is_tls_error"]
+__all__ = ["is_tls_error", "is_transient_kafka_error", "is_transient_network_error", "is_transient_status"]
 
-PASSING_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+TRANSIENT_STATUSES = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
 LASTING_SERVER_STATUSES = frozenset({HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED})
 
 #: A service's name may become known when the service starts.
-PASSING_NAME_ERRORS = frozenset(
+TRANSIENT_NAME_ERRORS = frozenset(
     {socket.EAI_AGAIN, socket.EAI_NONAME, socket.EAI_FAIL, socket.EAI_NODATA, socket.EAI_SYSTEM}
 )
 
-PASSING_OS_ERRORS = frozenset(
+TRANSIENT_OS_ERRORS = frozenset(
     {
         errno.ECONNREFUSED,
         errno.ECONNRESET,
@@ -55,7 +57,7 @@ PASSING_OS_ERRORS = frozenset(
     }
 )
 
-PASSING_KAFKA_ERRORS = frozenset(
+TRANSIENT_KAFKA_ERRORS = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._RESOLVE,
@@ -75,13 +77,13 @@ PASSING_KAFKA_ERRORS = frozenset(
 )
 
 
-def does_http_status_pass(status: int) -> bool:
+def is_transient_status(status: int) -> bool:
     """Return whether a later request may have another status."""
     is_server_error = HTTPStatus.INTERNAL_SERVER_ERROR <= status < 600
-    return status in PASSING_STATUSES or (is_server_error and status not in LASTING_SERVER_STATUSES)
+    return status in TRANSIENT_STATUSES or (is_server_error and status not in LASTING_SERVER_STATUSES)
 
 
-def does_network_error_pass(error: Exception) -> bool:
+def is_transient_network_error(error: Exception) -> bool:
     """Return whether an HTTP request that failed with this error may succeed later."""
     match error:
         case OversizeError():
@@ -98,9 +100,9 @@ def does_network_error_pass(error: Exception) -> bool:
         case ssl.SSLError():
             return False
         case socket.gaierror():
-            return error.errno in PASSING_NAME_ERRORS
+            return error.errno in TRANSIENT_NAME_ERRORS
         case OSError():
-            return error.errno in PASSING_OS_ERRORS
+            return error.errno in TRANSIENT_OS_ERRORS
     # http.client's other complaints about an answer.
     return isinstance(error, http.client.HTTPException | ValueError)
 
@@ -110,9 +112,9 @@ def is_tls_error(error: KafkaError) -> bool:
     return error.code() == KafkaError._SSL or "certificate verify failed" in error.str()
 
 
-def does_kafka_error_pass(error: KafkaError) -> bool:
+def is_transient_kafka_error(error: KafkaError) -> bool:
     """Return whether a question to Kafka that failed with this error may succeed later."""
     if is_tls_error(error):
         # A broker that is starting or ending cuts the handshake.
         return "isconnected" in error.str() and "PLAINTEXT" not in error.str()
-    return error.code() in PASSING_KAFKA_ERRORS
+    return error.code() in TRANSIENT_KAFKA_ERRORS
