@@ -116,7 +116,13 @@ class QueuedOutput:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self.close():
+        deadline = time.monotonic() + CLOSE_TIMEOUT
+        for _, stream in self._replaced:
+            stream.flush()
+        is_written = True
+        for thread in self._threads:
+            is_written &= thread.close(max(deadline - time.monotonic(), 0.0))
+        if is_written:
             _exchange({id(new): old for old, new in self._replaced})
         elif self._failure is None:
             self._failure = TimeoutError(errno.ETIMEDOUT, "nobody reads it")
@@ -125,16 +131,6 @@ class QueuedOutput:
         """Raise `OutputError`, at the end, if not all that was printed or logged was written."""
         if self._failure is not None:
             raise OutputError(self._failure)
-
-    def close(self) -> bool:
-        """Write what waits; return whether that was possible in time."""
-        deadline = time.monotonic() + CLOSE_TIMEOUT
-        for _, stream in self._replaced:
-            stream.flush()
-        is_written = True
-        for thread in self._threads:
-            is_written &= thread.close(max(deadline - time.monotonic(), 0.0))
-        return is_written
 
     def _make_thread(self, descriptor: int) -> WriterThread[tuple[int, bytes]]:
         num_lost = 0

@@ -234,16 +234,13 @@ class KafkaSettings:
 
     def redact(self, text: str) -> str:
         """Return a text without the passwords that are in the settings."""
-        for secret in self._list_secrets():
-            text = text.replace(secret, HIDDEN)
-        return text
-
-    def _list_secrets(self) -> list[str]:
         secrets = {self.password, *RegistryUrl.parse(self.registry_url).secrets}
         for overrides in (self.producer_overrides, self.client_overrides):
             secrets |= {str(value) for name, value in overrides.items() if SECRET_PROPERTY.search(name)}
         # The longest first: one may contain another.
-        return sorted((secret for secret in secrets if secret), key=len, reverse=True)
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+        return text
 
     def __repr__(self) -> str:
         def show(overrides: Configuration) -> Configuration:

@@ -222,7 +222,8 @@ def _make_topic(section: Section, packaged: Mapping[str, TmaTopic], remarks: lis
     topic_id, multiple = section.get_int(TOPIC_ID), section.get_int(PERIOD)
     variables = _read_variables(section, remarks)
     period_ms = multiple * TICK_MS
-    name = SAL_TOPICS.get(section.name) or _make_sal_name(section.name)
+    joined = section.name.replace(" ", "")
+    name = SAL_TOPICS.get(section.name, joined[:1].lower() + joined[1:])
     if topic_id == 0:
         if not variables:
             return None
@@ -243,11 +244,6 @@ def _make_topic(section: Section, packaged: Mapping[str, TmaTopic], remarks: lis
         return TmaTopic(topic_id, name, period_ms, group_members(variables))
     except TmaInterfaceError as error:
         raise section.fail(None, str(error).removeprefix("expected ")) from None
-
-
-def _make_sal_name(section: str) -> str:
-    name = section.replace(" ", "")
-    return name[:1].lower() + name[1:]
 
 
 def _read_variables(section: Section, remarks: list[str]) -> list[TmaMember]:
