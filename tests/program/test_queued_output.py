@@ -51,7 +51,7 @@ def test_streams_are_as_before_afterwards() -> None:
 
 
 def test_character_that_the_stream_does_not_know_is_escaped() -> None:
-    status, output = run("print('\u2126'); logging.warning('\u2126')", PYTHONIOENCODING="ascii")
+    status, output = run(r"print('\u2126'); logging.warning('\u2126')", PYTHONIOENCODING="ascii")
     assert (status, output) == (0, b"\\u2126\nWARNING \\u2126\n")
 
 

@@ -113,7 +113,7 @@ def test_unfinished_line_spoils_no_other(tmp_path: Path) -> None:
     with opened(path) as dead_letter:
         drop(dead_letter, b"a")
         drop(dead_letter, b"b")
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == '{"time": '
     assert [json.loads(line)["frame"] for line in lines[1:]] == ["a", "b"]
 
@@ -148,7 +148,7 @@ def test_full_disk_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture
     # The first was cut off, the others did not find room for one byte.
     assert len(messages) == 2
     assert all(str(path) in message for message in messages)
-    lines = [line for line in path.read_text().splitlines() if line]
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line]
     assert [json.loads(line)["frame"] for line in lines] == ["good", "good again"]
 
 
@@ -232,7 +232,7 @@ def test_what_controls_a_terminal_is_escaped(tmp_path: Path) -> None:
     text = "\x9b2J \u202e\u2066 \x85 \u2028 \x1b \u2126"
     with opened(tmp_path / "dropped") as dead_letter:
         drop(dead_letter, text.encode())
-    written = (tmp_path / "dropped").read_text().rstrip("\n")
+    written = (tmp_path / "dropped").read_text(encoding="utf-8").rstrip("\n")
     assert written.isprintable()
     assert "\u2126" in written
     assert json.loads(written)["frame"] == text
