@@ -9,6 +9,7 @@ from lsst.ts.mtmount.core.drop_reason import DropReason, FrameError
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp
+from libcpp.vector cimport vector
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.types cimport clockid_t
 
@@ -58,6 +59,11 @@ cdef enum State:
     STOPPED
     YIELDED
 
+# A frame in the receive buffer.
+cdef struct View:
+    const char* frame
+    Py_ssize_t length
+
 cdef tuple STATES = tuple(DecoderState)
 cdef const char* TOPIC_ID_KEY = b'"topicID"'
 cdef const char* TIMESTAMP = b"timestamp"
@@ -68,6 +74,10 @@ cdef enum:
 
 cdef class FrameDecoder:
     """Takes every complete frame from a buffer and hands its record to a producer.
+
+    Frames are decoded ahead, and their records handed over one right after the other: the more
+    messages the producer's own thread finds when it wakes up, the fewer requests it makes of them.
+    What is to be told of a frame is told, and the frame counted, when all before it are handed over.
 
     Parameters
     ----------
@@ -162,6 +172,13 @@ cdef class FrameDecoder:
     cdef bytes _held_message
     cdef bytes _held_source
     cdef TopicCodec _held_codec
+    # What was decoded ahead: codecs, messages (None: yet to be made), frames, the memory of these,
+    # and how many were handed over.
+    cdef list _ahead_codecs
+    cdef list _ahead_messages
+    cdef vector[View] _ahead_frames
+    cdef list _blocks
+    cdef Py_ssize_t _num_handed_over
     # Has user code run since `_pause` looked at the time?
     cdef bint _called_back
     cdef bint _stopped
@@ -198,6 +215,9 @@ cdef class FrameDecoder:
         self.unsupported_by_id = {}
         self.codecs = {}
         self._by_id = [None] * (MAX_INDEXED_TOPIC_ID + 1)
+        self._ahead_codecs = []
+        self._ahead_messages = []
+        self._blocks = []
         self._scanner.max_integer_digits = sys.get_int_max_str_digits()
         self.set_clock(False, 37.0)
 
@@ -233,17 +253,21 @@ cdef class FrameDecoder:
         if self._is_processing:
             raise RuntimeError("process was called by one of its own callbacks")
         self._is_processing = True
+        buffer.is_pinned = True
         try:
             return STATES[self._process(buffer, deadline)]
         finally:
             self._is_processing = False
+            buffer.is_pinned = self._has_ahead()
+            if not buffer.is_pinned:
+                self._blocks.clear()
 
     cdef int _process(self, FrameBuffer buffer, double deadline) except -1:
         cdef const char* frame = NULL
         cdef Py_ssize_t length = 0
         cdef int state, code
         cdef bytes held
-        cdef Block _block
+        cdef Block block = None
         self._stopped = False
         self._called_back = False
         if self.pending_frame is not None:
@@ -258,19 +282,38 @@ cdef class FrameDecoder:
             state = self._take(held, len(held), False)
             if state != NEED_MORE:
                 return state
+        if self._called_back:
+            state = self._pause(deadline)
+            if state != NEED_MORE:
+                return state
+        state = self._hand_over(deadline)
+        if state != NEED_MORE:
+            return state
         while True:
             if self._called_back:
                 state = self._pause(deadline)
                 if state != NEED_MORE:
                     return state
-            # The frame lies there, even if a callback receives more bytes,
+            # The frames lie there, even if a callback receives more bytes,
             # for which the buffer moves on.
-            _block = buffer.block
-            code = buffer.next_frame_view(<const unsigned char**>&frame, &length)
+            if block is not buffer.block:
+                block = buffer.block
+                self._blocks.append(block)
+            code = buffer.next_frame_view(<const unsigned char**>&frame, &length, self._has_ahead())
+            if code == 1 and self._take_ahead(frame, length):
+                continue
+            if self._has_ahead():
+                state = self._hand_over(deadline)
+                if state != NEED_MORE:
+                    if code == 1:
+                        self._put_aside(None, None, frame, length)
+                    return state
+                if code != 1:
+                    # Bytes may have come meanwhile.
+                    continue
             if code == 0:
                 return NEED_MORE
-            self.frames += 1
-            self.num_bytes += length
+            self._count(length)
             if code == 2:
                 self._drop(
                     FrameError(DropReason.TOO_LONG, f"expected {buffer.limit} bytes at most, got {length}"),
@@ -281,6 +324,76 @@ cdef class FrameDecoder:
             state = self._take(frame, length, True)
             if state != NEED_MORE:
                 return state
+
+    cdef bint _take_ahead(self, const char* frame, Py_ssize_t length) except -1:
+        """Decode a frame that a template has, or put aside one for a preprocessor; false: neither."""
+        cdef TopicCodec codec = self._guess(frame, length)
+        cdef bytes message = None
+        if codec is None or (self.clock_is_due and codec.reports_clock):
+            return False
+        if codec.is_fused:
+            if codec.decode_by_template(&self._scanner, frame, length) != OUTCOME_OK:
+                return False
+            message = self._encode(codec)
+        elif codec.preprocessor is None:
+            return False
+        self._put_aside(codec, message, frame, length)
+        return True
+
+    cdef int _put_aside(
+        self, TopicCodec codec, bytes message, const char* frame, Py_ssize_t length
+    ) except -1:
+        self._ahead_codecs.append(codec)
+        self._ahead_messages.append(message)
+        self._ahead_frames.push_back(View(frame, length))
+        return 0
+
+    cdef bint _has_ahead(self) noexcept:
+        """Has anything been decoded ahead and not been dealt with?"""
+        return self._ahead_frames.size() != 0
+
+    cdef int _hand_over(self, double deadline) except -1:
+        """Hand over what was decoded ahead, as far as that goes; return why no further."""
+        cdef Py_ssize_t i
+        cdef int state = NEED_MORE
+        while self._num_handed_over < <Py_ssize_t>self._ahead_frames.size():
+            i = self._num_handed_over
+            # Whatever becomes of it.
+            self._num_handed_over += 1
+            state = self._hand_over_one(
+                <TopicCodec>self._ahead_codecs[i],
+                <bytes>self._ahead_messages[i],
+                self._ahead_frames[i].frame,
+                self._ahead_frames[i].length,
+                deadline,
+            )
+            if state != NEED_MORE:
+                break
+        if self._num_handed_over == <Py_ssize_t>self._ahead_frames.size():
+            self._forget_ahead()
+        return state
+
+    cdef int _forget_ahead(self) except -1:
+        self._num_handed_over = 0
+        self._ahead_codecs.clear()
+        self._ahead_messages.clear()
+        self._ahead_frames.clear()
+        return 0
+
+    cdef int _hand_over_one(
+        self, TopicCodec codec, bytes message, const char* frame, Py_ssize_t length, double deadline
+    ) except -1:
+        cdef int state = NEED_MORE
+        self._count(length)
+        if message is None:
+            state = self._take(frame, length, True)
+        elif not self._publish(codec, message, frame, length):
+            state = QUEUE_FULL
+        return self._pause(deadline) if state == NEED_MORE and self._called_back else state
+
+    cdef void _count(self, Py_ssize_t length) noexcept:
+        self.frames += 1
+        self.num_bytes += length
 
     cdef int _pause(self, double deadline) noexcept:
         """Tell whether to return now that a callback has run."""
@@ -339,9 +452,16 @@ cdef class FrameDecoder:
         cdef const char* frame = NULL
         cdef Py_ssize_t length = 0
         cdef int code
+        cdef View ahead
         self.drop_pending(error)
         while monotonic_time() < deadline:
-            code = buffer.next_frame_view(<const unsigned char**>&frame, &length)
+            if self._num_handed_over < <Py_ssize_t>self._ahead_frames.size():
+                ahead = self._ahead_frames[self._num_handed_over]
+                self._num_handed_over += 1
+                self._drop_unread(1, error, ahead.frame, ahead.length)
+                continue
+            self._forget_ahead()
+            code = buffer.next_frame_view(<const unsigned char**>&frame, &length, False)
             if code == 0:
                 return True
             self._drop_unread(code, error, frame, length)
@@ -359,9 +479,8 @@ cdef class FrameDecoder:
             self._drop_unread(code, error, frame, length)
 
     cdef int _drop_unread(self, int code, object error, const char* frame, Py_ssize_t length) except -1:
-        """Count and drop a frame that was not looked at."""
-        self.frames += 1
-        self.num_bytes += length
+        """Count and drop a frame that was not dealt with."""
+        self._count(length)
         return self._drop(error, frame, min(length, FRAME_HEAD) if code == 2 else length)
 
     cdef int _take(self, const char* frame, Py_ssize_t length, bint ask_clock) except -1:

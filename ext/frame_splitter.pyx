@@ -69,7 +69,7 @@ cdef class FrameSplitter:
         cdef list frames = []
         self._buffer.feed(data)
         while True:
-            code = self._buffer.next_frame_view(<const unsigned char**>&frame, &length)
+            code = self._buffer.next_frame_view(<const unsigned char**>&frame, &length, False)
             if code == 0:
                 return frames
             if code == 2:

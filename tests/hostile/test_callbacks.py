@@ -1,6 +1,7 @@
 """Callbacks that do what they should not, while `FrameDecoder.process` runs."""
 
 import gc
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -146,6 +147,10 @@ def test_topics_may_be_replaced_meanwhile(name: str, callbacks: Callbacks) -> No
     callbacks.acts[name] = replace
     callbacks.receive(EACH_KIND[name], mixed_frame(d=8.5))
     assert callbacks.process() == DecoderState.NEED_MORE
+    if name == "produce":
+        # That one had been decoded before.
+        callbacks.receive(mixed_frame(d=8.5))
+        assert callbacks.process() == DecoderState.NEED_MORE
     assert callbacks.decoder.codecs[MIXED_ID].record.get_field("d") == 8.5
     callbacks.check_sum()
 
@@ -210,6 +215,63 @@ def test_queue_that_stays_full(callbacks: Callbacks) -> None:
     assert callbacks.process() == DecoderState.NEED_MORE
     callbacks.check_sum()
     assert callbacks.decoder.published == 2
+
+
+def stop_in_the_midst(callbacks: Callbacks) -> list[bytes]:
+    """Decode frames ahead, of which the producer has no room for the second."""
+
+    def fill() -> None:
+        callbacks.acts["produce"] = fail
+
+    def fail() -> None:
+        raise BufferError
+
+    # The first one makes a template.
+    callbacks.receive(mixed_frame())
+    assert callbacks.process() == DecoderState.NEED_MORE
+    frames = [mixed_frame(d=i + 0.5) for i in range(5)]
+    callbacks.acts["produce"] = fill
+    callbacks.receive(*frames)
+    assert callbacks.process() == DecoderState.QUEUE_FULL
+    assert (callbacks.decoder.frames, callbacks.decoder.published, callbacks.decoder.pending) == (3, 2, 1)
+    callbacks.check_sum()
+    return frames
+
+
+def test_frames_decoded_ahead_stay_whole_while_the_queue_is_full(callbacks: Callbacks) -> None:
+    def refuse() -> None:
+        callbacks.acts["produce"] = refuse
+        raise ValueError
+
+    frames = stop_in_the_midst(callbacks)
+    later = [mixed_frame(d=i + 100.5) for i in range(500)]
+    for frame in later:
+        callbacks.receive(frame)
+        callbacks.buffer.get_buffer()
+    gc.collect()
+    callbacks.acts["produce"] = refuse
+    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.heads == [frame[:200] for frame in frames[1:] + later]
+    callbacks.check_sum()
+
+
+def test_frames_decoded_ahead_go_on_in_their_order(callbacks: Callbacks) -> None:
+    frames = stop_in_the_midst(callbacks)
+    callbacks.receive(BAD_FRAME, mixed_frame(d=7.5))
+    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.heads == [BAD_FRAME[:200]]
+    assert callbacks.decoder.published == len(frames) + 2
+    values = [struct.pack("<d", d) for d in (0.5, 1.5, 2.5, 3.5, 4.5, 7.5)]
+    assert all(value in message for value, message in zip(values, callbacks.messages[1:], strict=True))
+    callbacks.check_sum()
+
+
+def test_frames_decoded_ahead_are_dropped_at_the_end(callbacks: Callbacks) -> None:
+    frames = stop_in_the_midst(callbacks)
+    callbacks.decoder.drop_all(callbacks.buffer, FrameError(DropReason.CLOSED, ""))
+    assert callbacks.heads == [frame[:200] for frame in frames[1:]]
+    assert callbacks.decoder.frames == len(frames) + 1
+    callbacks.check_sum()
 
 
 def test_handler_that_ends_late_is_not_counted(callbacks: Callbacks) -> None:

@@ -33,12 +33,16 @@ cdef class FrameBuffer:
     cdef bytes _other
     cdef Py_ssize_t _offered
     cdef Py_ssize_t _receive_size
+    # Must consumed frames stay where they are, in a block that somebody holds?
+    cdef bint is_pinned
     # How much of an over-long frame is gone already; -1: there is none.
     cdef Py_ssize_t _discarded
     cdef Py_ssize_t _head_length
     cdef unsigned char _head[FRAME_HEAD]
 
-    cdef int next_frame_view(self, const unsigned char** frame, Py_ssize_t* length) noexcept nogil
+    cdef int next_frame_view(
+        self, const unsigned char** frame, Py_ssize_t* length, bint leaves_long
+    ) noexcept nogil
     cdef int rest_view(self, const unsigned char** frame, Py_ssize_t* length) noexcept nogil
     cdef const unsigned char* unread(self, Py_ssize_t* length) noexcept nogil
     cdef void consume(self, Py_ssize_t n) noexcept nogil
