@@ -39,8 +39,8 @@ NUM_ROUNDS = 7
 NUM_CORE_PASSES = 40
 NUM_PRODUCER_PASSES = 100
 
-#: Frames of one read event when the client is busy: some 256 KiB.
-BATCH_SIZE = 200
+#: Frames of one read event when the client is busy: some 1 MiB.
+BATCH_SIZE = 900
 
 #: Does the work once, and returns for how many frames.
 Work: TypeAlias = Callable[[], int]

@@ -20,9 +20,9 @@ __all__ = ["Comparison", "compare_in_turns", "make_comparisons"]
 #: A stage's module, a workload, and a contender.
 Entry: TypeAlias = tuple[Any, str, str]
 
-#: Pairs of one comparison; of the whole client, whose rounds take about a second.
+#: Pairs of one comparison; of the whole client, whose rounds take about half a second.
 NUM_PAIRS = 41
-NUM_CLIENT_PAIRS = 9
+NUM_CLIENT_PAIRS = 21
 NUM_QUICK_PAIRS = 3
 
 
