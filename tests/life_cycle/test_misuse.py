@@ -1,21 +1,32 @@
 """What users do to a client, from inside and outside, and what their code raises."""
 
 import asyncio
+import contextlib
+import copy
 import gc
 import logging
 import math
 import multiprocessing
+import pickle
 import re
 import signal
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from multiprocessing.synchronize import Event
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount import Client, DropReason, TelemetryClient, TelemetryTopicHandler, TelemetryTopicId
+from lsst.ts.mtmount import (
+    Client,
+    DropReason,
+    FrameError,
+    TelemetryClient,
+    TelemetryTopicHandler,
+    TelemetryTopicId,
+)
 
 from ..test_telemetry_client import golden_frame, wait_for
 from ..tma import ScriptedTma
@@ -456,39 +467,212 @@ async def test_a_subclass_whose_constructor_raises_leaves_nothing(
     await assert_nothing_runs(before)
 
 
-class RaisingHandler(logging.Handler):
-    """Raises what logging's own handlers would print."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        raise ValueError(f"log handler: {record.getMessage()}")
+# What handlers, filters and the factory of log records raise
 
 
-@pytest.mark.parametrize("how", ["lost", "dropped frame", "signal"])
-def test_a_log_handler_that_raises_keeps_no_client_from_ending(sal_environment: str, how: str) -> None:
-    handler = RaisingHandler()
+class RaisingLog(logging.Handler):
+    """Raises what logging's own handlers would print; as a handler, or its method as a filter or factory."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+        self.num_raised = 0
+
+    def fail(self, *args: object, **kwargs: object) -> Any:
+        self.num_raised += 1
+        raise self.error
+
+    emit = fail
+
+
+@contextlib.contextmanager
+def raising_log(client: Client, where: str, error: BaseException) -> Iterator[RaisingLog]:
+    raising = RaisingLog(error)
     log = logging.getLogger("MTMount")
-
-    async def run() -> None:
-        # What the handler raises has to go somewhere.
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-        async with ScriptedTma() as tma:
-            client = TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin")
-            await client.start_task
-            log.addHandler(handler)
-            if how == "lost":
-                tma.close_connection()
-            elif how == "dropped frame":
-                await tma.send(b"not JSON")
-            else:
-                signal.raise_signal(signal.SIGTERM)
-            await end_of(client)
-            assert client.done_task.done()
-            assert not client.connected
-
+    factory = logging.getLogRecordFactory()
+    match where:
+        case "handler":
+            log.addHandler(raising)
+        case "filter":
+            client.log.addFilter(raising.fail)
+        case "factory":
+            logging.setLogRecordFactory(raising.fail)
     try:
-        asyncio.run(run())
+        yield raising
     finally:
-        log.removeHandler(handler)
+        log.removeHandler(raising)
+        client.log.removeFilter(raising.fail)
+        logging.setLogRecordFactory(factory)
+
+
+@pytest.mark.parametrize("error", [ValueError("of the log"), asyncio.CancelledError(), Unusual()], ids=repr)
+@pytest.mark.parametrize("where", ["handler", "filter", "factory"])
+async def test_a_log_that_raises_costs_nothing(
+    tma: ScriptedTma,
+    sal_environment: str,
+    capsys: pytest.CaptureFixture[str],
+    where: str,
+    error: BaseException,
+) -> None:
+    """Frames and the next connection go on, and the client ends as always; stderr has the error."""
+
+    class Slow(TelemetryClient):
+        def _preprocess_azimuth(self, data: dict[str, Any]) -> None:
+            time.sleep(0.06)
+
+        async def heartbeat_loop(self) -> None:
+            """End at once, which is logged."""
+
+    client = Slow("127.0.0.1", tma.port, sal_backend="builtin", reconnect=True)
+    await client.start_task
+    with raising_log(client, where, error) as raising:
+        await tma.send(
+            b"not JSON",
+            b'{"topicID": 999}',
+            golden_frame("elevation").replace(b"{", b'{"new": 1, ', 1),
+            golden_frame("azimuth"),
+        )
+        await wait_for(lambda: client.counters.published == 2)
+        assert raising.num_raised >= 4
+        tma.close_connection()
+        await tma.wait_disconnected()
+        await tma.send(golden_frame("azimuth"))
+        await wait_for(lambda: client.counters.published == 3)
+        assert not client.done_task.done()
+        signal.raise_signal(signal.SIGTERM)
+        await end_of(client)
+    assert_ended(client)
+    assert client.failure is None
+    if where != "factory":
+        assert repr(error).partition("(")[0] in capsys.readouterr().err
+
+
+class MuteError(Exception):
+    """An error that cannot be told."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
+class ForeignError(FrameError):
+    """As a user might extend it."""
+
+    def __init__(self) -> None:
+        """Leave out the base class's."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MuteError,
+        ForeignError,
+        lambda: FrameError("of my own", "x"),  # type: ignore[arg-type]
+        lambda: FrameError(DropReason.BAD_VALUE, 5, topic_id="x"),  # type: ignore[arg-type]
+    ],
+    ids=["mute", "foreign", "reason", "detail"],
+)
+@pytest.mark.parametrize("where", ["preprocessor", "handler"])
+async def test_an_odd_error_costs_its_frame(
+    tma: ScriptedTma,
+    sal_environment: str,
+    tmp_path: Path,
+    where: str,
+    error: Callable[[], Exception],
+) -> None:
+    """Whatever its text and its members are; a line of the dead letters has it, too."""
+
+    class Raising(TelemetryClient):
+        def _preprocess_azimuth(self, data: dict[str, Any]) -> None:
+            raise error()
+
+    async def fail(data: dict[str, Any]) -> None:
+        raise error()
+
+    async with Raising(
+        "127.0.0.1", tma.port, sal_backend="builtin", dead_letter=tmp_path / "dropped"
+    ) as client:
+        if where == "handler":
+            client.topic_handlers[AZIMUTH] = fail
+        await tma.send(golden_frame("azimuth"), golden_frame("elevation"))
+        await wait_for(lambda: client.counters.published == 1)
+        assert sum(client.counters.dropped.values()) == 1
+    assert len((tmp_path / "dropped").read_bytes().splitlines()) == 1
+    assert client.failure is None
+
+
+async def test_a_drop_callback_that_nobody_would_await_is_refused(sal_environment: str) -> None:
+    async def on_drop(error: BaseException, frame: bytes) -> None:
+        """Be a coroutine function."""
+
+    class Wrong(TelemetryClient):
+        async def signal_handler(self) -> None:  # type: ignore[override]
+            """Be a coroutine function."""
+
+    with pytest.raises(TypeError, match="on_drop: expected neither a coroutine"):
+        TelemetryClient("127.0.0.1", on_drop=on_drop)
+    with pytest.raises(TypeError, match="signal_handler: expected neither a coroutine"):
+        Wrong("127.0.0.1")
+
+
+async def test_a_handler_that_is_no_coroutine_function_is_told(
+    tma: ScriptedTma, sal_environment: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with TelemetryClient("127.0.0.1", tma.port) as client:
+        client.topic_handlers[AZIMUTH] = lambda data: None  # type: ignore[assignment]
+        await tma.send(golden_frame("azimuth"))
+        await wait_for(lambda: client.counters.dropped.get(DropReason.HANDLER) == 1)
+    assert "expected a coroutine function, got one that returns None" in caplog.text
+
+
+@pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy, pickle.dumps])
+async def test_what_is_live_is_not_copied(
+    tma: ScriptedTma, sal_environment: str, copying: Callable[[object], object]
+) -> None:
+    """A copy would share connection and tasks; a handler can be copied, without where it is."""
+    async with TelemetryClient("127.0.0.1", tma.port, sal_backend="builtin") as client:
+        handler = client.topic_handlers[AZIMUTH]
+        for live in (client, client.controller, client.topic_handlers, handler):
+            if copying is copy.copy and live is handler:
+                continue
+            with pytest.raises(TypeError, match=f"copied or pickled, got a live {type(live).__name__}"):
+                copying(live)
+        copied = copy.copy(handler)
+        assert isinstance(copied, TelemetryTopicHandler)
+        copied.preprocessor = lambda data: data.clear()
+        copying(client.counters)
+        await tma.send(golden_frame("azimuth"))
+        await wait_for(lambda: client.counters.published == 1)
+
+
+@pytest.mark.parametrize("kind", ["telemetry", "plain"])
+async def test_a_context_of_a_client_that_has_ended_is_refused(
+    tma: ScriptedTma, sal_environment: str, kind: str
+) -> None:
+    client = (
+        TelemetryClient("127.0.0.1", tma.port)
+        if kind == "telemetry"
+        else Client("127.0.0.1", tma.port, logging.getLogger("test"))
+    )
+    async with client:
+        pass
+    with pytest.raises(RuntimeError, match="a client connects only once"):
+        async with client:
+            pytest.fail("entered")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [TelemetryClient, lambda host, port: Client(host, port, logging.getLogger("test"))],
+    ids=["telemetry", "plain"],
+)
+async def test_a_context_whose_start_fails_is_not_entered(
+    sal_environment: str, make: Callable[[str, int], Client]
+) -> None:
+    with pytest.raises(ConnectionError):
+        async with make("127.0.0.1", 1):
+            pytest.fail("entered")
 
 
 # Event loops and processes

@@ -69,7 +69,7 @@ def test_lines(tmp_path: Path) -> None:
             "detail": "at 0",
             "frame_base64": base64.b64encode(b"\xff\x00").decode(),
         },
-        {"time": time, "reason": "handler failed", "detail": "OSError('broken')", "frame": ""},
+        {"time": time, "reason": "handler failed", "detail": "broken", "frame": ""},
     ]
 
 

@@ -20,15 +20,16 @@ from .core import FrameBuffer
 from .pipeline.counters import Counters
 from .pipeline.drop_report import DropCallback
 from .pipeline.telemetry_pipeline import TelemetryPipeline
-from .pipeline.topic_handler import Handler, Preprocessor, TopicHandlers, check_preprocessor
+from .pipeline.topic_handler import Handler, Preprocessor, TopicHandlers
 from .program.client_program import run_program
 from .program.metrics_server import Snapshot
 from .recording import DEFAULT_LIMIT, Recorder
 from .resilience import Backoff, DeadLetterFile
-from .resilience.argument_types import check_bool, check_path, check_seconds
+from .resilience.argument_types import check_bool, check_callable, check_path, check_result, check_seconds
 from .resilience.cancellation import ends_us
 from .resilience.daemon_thread import run_in_daemon_thread
 from .resilience.escape import describe_error
+from .resilience.guarded_log import guard_logger
 from .resilience.late_warning import warn_if_late
 from .resilience.signal_handlers import SharedSignalHandlers
 from .sal import Controller, make_sal_backend
@@ -183,6 +184,8 @@ class TelemetryClient(Client):
         asyncio.get_running_loop()
         # What can be wrong is found before anything is made that would have to be undone.
         check_connect_callback(self.connect_callback)
+        for name in ("signal_handler", "log_counters"):
+            check_callable(name, getattr(self, name))
         interface = choose_tma_interface(tma_interface)
         preprocessors = self._find_preprocessors(interface)
         if dead_letter is not None:
@@ -191,8 +194,8 @@ class TelemetryClient(Client):
             record = check_path("record", record)
         if not isinstance(record_limit, int):
             raise TypeError(f"record_limit: expected a number of bytes, got {record_limit!r}")
-        if on_drop is not None and not callable(on_drop):
-            raise TypeError(f"on_drop: expected a callable, got {on_drop!r}")
+        if on_drop is not None:
+            check_callable("on_drop", on_drop)
         if reconnect and not isinstance(reconnect, Backoff | bool):
             raise TypeError(f"reconnect: expected a bool or a Backoff, got {reconnect!r}")
         strict = check_bool("strict", strict)
@@ -214,7 +217,7 @@ class TelemetryClient(Client):
             self.controller: Controller = self._sal.controller
             log = self._sal.log.getChild("TelemetryClient")
             # The client's own, which `Client` makes: --loglevel governs what is logged about frames, too.
-            client_log = log.getChild(f"{type(self).__name__}(TelemetryClient)")
+            client_log = guard_logger(log.getChild(f"{type(self).__name__}(TelemetryClient)"))
             log_choice(interface, client_log)
             self._dead_letter = None if dead_letter is None else DeadLetterFile(dead_letter, client_log)
             self.recorder = (
@@ -321,7 +324,7 @@ class TelemetryClient(Client):
             preprocessor = self.get_preprocessor(f"tel_{sal_topic}")
             if preprocessor is not None:
                 try:
-                    check_preprocessor(preprocessor)
+                    check_callable("preprocessor", preprocessor)
                 except TypeError as error:
                     raise TypeError(f"topic {sal_topic}: {error}") from None
                 preprocessors[sal_topic] = preprocessor
@@ -523,7 +526,6 @@ class TelemetryClient(Client):
                 break
         # The end of the telemetry is no fault of the client's.
         self._begin_end(reason, is_exception=not _is_loss(reason))
-        # Not before: a user's log handler may raise.
         self.log.error(f"Ending: {str(reason) or repr(reason)}")
 
     async def _read_to_end(self) -> Exception:
@@ -673,7 +675,7 @@ class TelemetryClient(Client):
         self._begin_close(functools.partial(self._end, failure if is_exception else None))
         if self.on_end is not None:
             try:
-                self.on_end()
+                check_result("on_end", self.on_end())
             except (Exception, asyncio.CancelledError):
                 self.log.exception("on_end failed")
 

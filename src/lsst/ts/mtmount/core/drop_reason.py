@@ -48,7 +48,19 @@ class FrameError(ValueError):
         The wire member that is missing or bad.
     offset : `int` or `None`
         Where in the frame [bytes].
+
+    Raises
+    ------
+    ValueError
+        If there is no such reason.
     """
+
+    # Of a user's subclass that does not call this class's constructor.
+    reason = DropReason.HANDLER
+    detail = ""
+    topic_id: int | None = None
+    field: str | None = None
+    offset: int | None = None
 
     def __init__(
         self,
@@ -60,7 +72,7 @@ class FrameError(ValueError):
         offset: int | None = None,
     ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
-        self.reason = reason
+        self.reason = DropReason(reason)
         self.detail = detail
         self.topic_id = topic_id
         self.field = field

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from ..core import DropReason, FrameError
 from ..resilience import DeadLetterFile
+from ..resilience.argument_types import check_result
 from ..resilience.escape import describe_error, escape
 from ..resilience.rate_limited_log import RateLimitedLog
 
@@ -66,7 +67,7 @@ class DropReport:
         """
         head = frame[:HEAD_LENGTH]
         if isinstance(error, FrameError):
-            reason, text = error.reason, str(error)
+            reason, text = error.reason, describe_error(error)
         else:
             reason, text = DropReason.HANDLER, f"{DropReason.HANDLER}: {culprit}: {describe_error(error)}"
         # A frame that Kafka keeps out, as all of its topic, is not a bad frame: its health was logged.
@@ -81,7 +82,7 @@ class DropReport:
                 self._dead_letter.write(error, reason, frame)
         if self._on_drop is not None:
             try:
-                self._on_drop(error, head)
+                check_result("on_drop", self._on_drop(error, head))
             # Not a cancellation of our task: it cannot come while we do not wait.
             except BaseException as failure:
                 self._limited_log.log(

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import inspect
 import logging
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ from ..core import (
     Record,
 )
 from ..resilience import DeadLetterFile
+from ..resilience.argument_types import check_result
 from ..resilience.cancellation import ends_us
 from ..resilience.rate_limited_log import RateLimitedLog
 from ..sal.backend import SalBackend
@@ -35,7 +37,6 @@ from .topic_handler import (
     TelemetryTopicHandler,
     TopicHandlers,
     WritableTopic,
-    check_result,
 )
 from .user_code_time import TIME_BUDGET, UserCodeTime
 
@@ -292,7 +293,7 @@ class TelemetryPipeline:
 
     def _check_result(self, data: dict[str, Any], result: object) -> None:
         """Look at what the present preprocessor has returned."""
-        check_result(result)
+        check_result("preprocessor", result)
         if isinstance(result, dict) and result is not data:
             self._user_code.warn_once(
                 self._user_code.present,
@@ -310,7 +311,10 @@ class TelemetryPipeline:
         try:
             if handler is None:
                 raise LookupError("the handler was removed while the frame waited for it")
-            await handler(self._decoder.load_pending())
+            result: object = handler(self._decoder.load_pending())
+            if not inspect.isawaitable(result):
+                raise TypeError(f"expected a coroutine function, got one that returns {result!r:.100}")
+            await result
         except BaseException as error:
             is_leaving = isinstance(error, KeyboardInterrupt | SystemExit)
             if is_leaving or not ends_us(error, task):
@@ -383,12 +387,14 @@ class TelemetryPipeline:
         # What is called now is what has failed, if the error is not one of ours.
         culprit = self._user_code.present
         describe = "report of a dropped frame, or on_drop,".__str__
-        if isinstance(error, FrameError) and error.topic_id is not None:
+        # A user may have made the error.
+        codec = self._codecs.get(error.topic_id or 0) if isinstance(error, FrameError) else None
+        if isinstance(error, FrameError) and codec is not None:
             health = self._publisher.health
             if error.reason is DropReason.NOT_AUTHORIZED:
-                health.report_missing_permission(self._codecs[error.topic_id].kafka_topic)
+                health.report_missing_permission(codec.kafka_topic)
             elif error.reason is DropReason.NO_KAFKA_TOPIC:
-                health.report_missing_topic(self._codecs[error.topic_id].kafka_topic)
+                health.report_missing_topic(codec.kafka_topic)
         if self._drops.has_callback:
             self._user_code.begin(describe)
             try:
@@ -410,4 +416,8 @@ def _format_id(topic_id: int) -> str:
 
 
 def _name_code(code: Callable[..., Any] | None) -> str:
-    return getattr(code, "__qualname__", None) or type(code).__qualname__
+    try:
+        return getattr(code, "__qualname__", None) or type(code).__qualname__
+    except Exception:
+        # A user's class may have any methods.
+        return type(code).__qualname__

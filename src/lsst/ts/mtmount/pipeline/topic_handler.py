@@ -1,9 +1,10 @@
 """What publishes a decoded frame: one handler for each telemetry topic."""
 
-import inspect
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
+from ..resilience.argument_types import check_callable, check_result
+from ..resilience.live_object import LiveObject
 from ..telemetry_map import Functor
 
 __all__ = ["Handler", "Preprocessor", "TelemetryTopicHandler", "TopicHandlers", "WritableTopic"]
@@ -26,7 +27,7 @@ class WritableTopic(Protocol):
         """Set some fields and write the topic."""
 
 
-class TelemetryTopicHandler:
+class TelemetryTopicHandler(LiveObject):
     """Publish the raw telemetry data of one topic.
 
     Parameters
@@ -64,9 +65,12 @@ class TelemetryTopicHandler:
         topic = getattr(self.topic, "attr_name", None) or type(self.topic).__name__
         return f"{type(self).__name__}({topic}, {len(self.field_dict)} fields, {self.preprocessor!r})"
 
+    def __copy__(self) -> "TelemetryTopicHandler":
+        return type(self)(self.topic, self.field_dict, self.preprocessor)
+
     def __setattr__(self, name: str, value: object) -> None:
-        if name == "preprocessor":
-            check_preprocessor(value)
+        if name == "preprocessor" and value is not None:
+            check_callable("preprocessor", value)
         super().__setattr__(name, value)
         for call in self.on_change.values():
             call()
@@ -77,7 +81,7 @@ class TelemetryTopicHandler:
         `TypeError` if it returns a coroutine or a generator, which nobody would run.
         """
         if self.preprocessor is not None:
-            check_result(self.preprocessor(data))
+            check_result("preprocessor", self.preprocessor(data))
 
     async def __call__(self, data: dict[str, Any]) -> None:
         """Preprocess the data of one frame, and set and write the SAL topic.
@@ -100,40 +104,7 @@ class TelemetryTopicHandler:
         )
 
 
-def check_result(result: object) -> None:
-    """Raise TypeError if a preprocessor has returned what nobody would run, a coroutine or a generator."""
-    if inspect.iscoroutine(result) or inspect.isgenerator(result):
-        result.close()
-    elif not inspect.isasyncgen(result):
-        return
-    raise TypeError(
-        f"expected a preprocessor that works at once, got one that returns a {type(result).__name__}"
-    )
-
-
-def check_preprocessor(preprocessor: object) -> None:
-    """Refuse what cannot be a preprocessor.
-
-    `TypeError` if it is not callable, or is a coroutine or generator function: nobody would run it.
-    """
-    if preprocessor is None:
-        return
-    if not callable(preprocessor):
-        raise TypeError(f"expected a callable as preprocessor, got {preprocessor!r}")
-    for function in (preprocessor, getattr(preprocessor, "__call__", None)):  # noqa: B004
-        for is_wrong in (
-            inspect.iscoroutinefunction,
-            inspect.isgeneratorfunction,
-            inspect.isasyncgenfunction,
-        ):
-            if is_wrong(function):
-                raise TypeError(
-                    "expected a preprocessor that is neither a coroutine nor a generator function, "
-                    f"got {preprocessor!r}"
-                )
-
-
-class TopicHandlers(dict[int, Handler]):
+class TopicHandlers(LiveObject, dict[int, Handler]):
     """Topic ID: handler; tells its owner when an entry changes.
 
     The owner decodes frames without asking the standard handlers, so it has

@@ -22,6 +22,7 @@ from ..core import DropReason
 from ..pipeline.counters import Counters
 from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.escape import describe_error, escape
+from ..resilience.guarded_log import guard_logger
 from ..resilience.signal_handlers import SharedSignalHandlers
 from ..sal import SalobjError, describe_backend
 from ..tma_interface import TmaInterfaceError, choose_tma_interface
@@ -41,7 +42,7 @@ __all__ = ["run_program"]
 PREFIX = "MTMount telemetry client"
 
 #: Its messages reach SAL, as the client's do.
-LOG = logging.getLogger(LOGGER_NAME).getChild("program")
+LOG = guard_logger(logging.getLogger(LOGGER_NAME).getChild("program"))
 
 #: How long the end may take besides the client's ``flush_timeout`` [seconds].
 #: salobj's part needs 2 s, and 12 s if Kafka does not answer.

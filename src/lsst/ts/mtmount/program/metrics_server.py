@@ -20,6 +20,7 @@ from ..constants import LOGGER_NAME
 from ..extras import import_extra
 from ..pipeline.counters import Counters
 from ..resilience.escape import describe_error
+from ..resilience.guarded_log import guard_logger
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["MetricsServer", "Snapshot"]
 
 #: Its messages reach SAL, as the client's do.
-LOG = logging.getLogger(LOGGER_NAME).getChild("metrics")
+LOG = guard_logger(logging.getLogger(LOGGER_NAME).getChild("metrics"))
 
 #: How often the figures are read, on the event loop [s].
 INTERVAL = 0.25

@@ -10,13 +10,14 @@ import threading
 from typing import Self
 
 from ..constants import LOGGER_NAME
+from ..resilience.guarded_log import guard_logger
 from ..resilience.input_file import read_file
 from ..resilience.output_file import OutputFile
 
 __all__ = ["PidFile"]
 
 #: Its messages reach SAL, as the client's do.
-LOG = logging.getLogger(LOGGER_NAME).getChild("program")
+LOG = guard_logger(logging.getLogger(LOGGER_NAME).getChild("program"))
 
 #: No process ID has more digits, and a newline.
 MAX_LENGTH = 12

@@ -16,13 +16,14 @@ import time
 from typing import Self, TextIO
 
 from ..constants import LOGGER_NAME
+from ..resilience.guarded_log import guard_logger
 from ..resilience.output_file import write_all
 from ..resilience.writer_thread import WriterThread
 
 __all__ = ["OutputError", "QueuedOutput", "wait_printed"]
 
 #: Its messages reach SAL, as the client's do.
-LOG = logging.getLogger(LOGGER_NAME).getChild("program")
+LOG = guard_logger(logging.getLogger(LOGGER_NAME).getChild("program"))
 
 #: Upper bound of the lines that wait to be written, for each stream [bytes].
 QUEUE_SIZE = 1 << 20

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..core import FrameError
+from .escape import describe_error
 from .output_file import OutputFile, write_all
 from .rate_limited_log import RateLimitedLog
 from .writer_thread import WriterThread
@@ -136,10 +137,10 @@ class DeadLetterFile:
         """Keep a dropped frame, without its terminator. The file must be open."""
         line: dict[str, Any] = {"time": self._clock().isoformat(), "reason": reason}
         if isinstance(error, FrameError):
-            known = {"detail": error.detail, "topic_id": error.topic_id, "field": error.field}
+            known = {"detail": str(error.detail), "topic_id": error.topic_id, "field": error.field}
             line |= {name: value for name, value in known.items() if value is not None}
         else:
-            line["detail"] = repr(error)
+            line["detail"] = describe_error(error)
         size = LINE_OVERHEAD + len(frame) + len(line["detail"])
         if not self._thread.put((line, frame), size):
             self._limited_log.log(
@@ -238,7 +239,7 @@ class DeadLetterFile:
 
 def _encode(line: dict[str, Any]) -> str:
     r"""Return readable JSON, with ``\u001b``, ``\u202e``, ... for what would control a terminal."""
-    text = json.dumps(line, ensure_ascii=False)
+    text = json.dumps(line, ensure_ascii=False, default=str)
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)

@@ -33,6 +33,14 @@ def describe_error(error: BaseException) -> str:
     Of an `OSError` that is what happened, behind its path if it has one. An error that
     is neither the system's, nor Kafka's, nor ours is told with the name of its class.
     """
+    try:
+        return escape(_describe(error).strip())
+    except Exception as failure:
+        # A user's class may have any methods.
+        return f"{type(error).__name__}, whose text cannot be had: {type(failure).__name__}"
+
+
+def _describe(error: BaseException) -> str:
     if isinstance(error, OSError):
         text = _describe_os_error(error)
     elif error.args and type(error.args[0]).__name__ == "KafkaError":
@@ -41,7 +49,7 @@ def describe_error(error: BaseException) -> str:
         text = str(error)
         if not text or not type(error).__module__.startswith(__name__.partition(".resilience")[0]):
             text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return escape(text.strip())
+    return text
 
 
 def _describe_os_error(error: OSError) -> str:

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 from typing import Any, Protocol
 
+from ..resilience.guarded_log import guard_logger
 from ..tma_interface import TmaInterface, load_packaged_tma_interface
 from .controller import Controller
 from .publisher import KafkaPublisher
@@ -57,7 +58,7 @@ def make_sal_backend(backend: str = "auto", tma_interface: TmaInterface | None =
     """
     _check(backend)
     sent = load_packaged_tma_interface() if tma_interface is None else tma_interface
-    log = logging.getLogger(COMPONENT)
+    log = guard_logger(logging.getLogger(COMPONENT))
     reason = "as was asked for"
     if backend == "salobj" or (backend == "auto" and _is_salobj_installed()):
         try:

@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 from ..constants import LOGGER_NAME
+from ..resilience.guarded_log import guard_logger
+from ..resilience.live_object import LiveObject
 from ..tma_interface import TmaInterface
 from .interface import load_interface
 from .log_handler import SalLogHandler
@@ -26,7 +28,7 @@ CLOSE_TIMEOUT = 10.0
 LOG_SHARE = 0.2
 
 
-class Controller:
+class Controller(LiveObject):
     """Publish telemetry, events and log messages of the SAL component; the built-in `SalBackend`.
 
     To be made in a running event loop; it starts at once. The interface is that of
@@ -60,7 +62,7 @@ class Controller:
         self, *, publisher: KafkaPublisher | None = None, tma_interface: TmaInterface | None = None
     ) -> None:
         self.done_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.log = logging.getLogger(COMPONENT)
+        self.log = guard_logger(logging.getLogger(COMPONENT))
         if self.log.getEffectiveLevel() > logging.INFO:
             self.log.setLevel(logging.INFO)
         self._log_handler = SalLogHandler()

@@ -13,9 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..resilience.guarded_log import guard_logger
+
 __all__ = ["LOG", "LeapSecondTable", "load_newest_table", "parse_ntp_list"]
 
-LOG = logging.getLogger("MTMount").getChild("LeapSeconds")
+LOG = guard_logger(logging.getLogger("MTMount").getChild("LeapSeconds"))
 
 #: NTP counts seconds from 1900, unix from 1970.
 NTP_EPOCH = 2_208_988_800

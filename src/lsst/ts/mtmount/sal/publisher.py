@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..core import DeliveryCounter
 from ..resilience.daemon_thread import run_in_daemon_thread
+from ..resilience.guarded_log import guard_logger
 from .kafka_health import KafkaHealth
 from .kafka_topics import KafkaSetupError, describe_kafka_error
 from .provisioning import Provisioning
@@ -92,7 +93,7 @@ class KafkaPublisher:
     ) -> None:
         self.settings = settings
         self.wait_for_kafka = 0.0
-        self.log = log.getChild("Kafka")
+        self.log = guard_logger(log.getChild("Kafka"))
         self.produce: Produce = self._refuse
         self.deliveries = DeliveryCounter(self.report_failure)
         self.schemas: dict[str, RegisteredSchema] = {}

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from ..core import FrameBuffer, StructArrayReader, encode_structs
 from ..resilience.cancellation import ends_us
 from ..resilience.escape import describe_error
+from ..resilience.guarded_log import guard_logger
 from ..resilience.late_warning import warn_if_late
+from ..resilience.live_object import LiveObject
 from .connection import FrameSink, TcpConnection, enable_keep_alive
 from .done_future import DoneFuture
 from .stream_writer import BytesLike
@@ -44,7 +46,8 @@ LATE = 5.0
 _T = TypeVar("_T")
 
 
-class Client:
+
+class Client(LiveObject):
     """A TCP client.
 
     It connects once, as soon as it is made; await ``start_task`` before
@@ -137,7 +140,7 @@ class Client:
             raise ValueError(f"expected one or more bytes as terminator, got {terminator!r}")
         self.host = host
         self.port = port
-        self.log = log.getChild(f"{type(self).__name__}({name})")
+        self.log = guard_logger(log.getChild(f"{type(self).__name__}({name})"))
         self.name = name
         self.encoding = encoding
         self.terminator = terminator
@@ -186,11 +189,17 @@ class Client:
         return f"<{type(self).__name__} {self.name!r} {self.host}:{self.port} {state}>"
 
     async def __aenter__(self) -> Self:
+        has_ended = self.done_task.done() and self._is_closing
         try:
             await self.start_task
+            if self._is_closing:
+                # Where a start that failed is told by this one only, it is raised here.
+                await self.done_task
         except BaseException:
             await self.close()
             raise
+        if has_ended:
+            raise RuntimeError("Closed; a client connects only once")
         return self
 
     async def __aexit__(
