@@ -363,7 +363,7 @@ class TelemetryClient(Client):
             await self._connect(**kwargs)
         except (Exception, asyncio.CancelledError) as error:
             # A cancellation that is not ours: somebody has cancelled what this waits for.
-            if self._close_task is None:
+            if not self._is_closing:
                 self._fail_to_start(error)
         else:
             self._watch_task = asyncio.create_task(self._watch(), name="telemetry watch")
@@ -371,12 +371,12 @@ class TelemetryClient(Client):
 
     def _note_start(self, task: "asyncio.Future[None]") -> None:
         super()._note_start(task)
-        if not task.cancelled() and (error := task.exception()) is not None and self._close_task is None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._is_closing:
             # What `start` of a subclass raised.
             self._fail_to_start(error)
 
     def _note_watch_end(self, task: asyncio.Task[None]) -> None:
-        if self._close_task is None:
+        if not self._is_closing:
             error = None if task.cancelled() else task.exception()
             reason = "cancelled" if error is None else describe_error(error)
             self._begin_end(RuntimeError(f"could not watch the telemetry: {reason}"), is_exception=True)
@@ -451,7 +451,7 @@ class TelemetryClient(Client):
     @property
     def _is_heartbeat_due(self) -> bool:
         """While connected; with ``reconnect`` as long as the client lives."""
-        return self._close_task is None and (self.connected or self._backoff is not None)
+        return not self._is_closing and (self.connected or self._backoff is not None)
 
     @property
     def _num_heartbeats(self) -> int | None:
@@ -649,7 +649,7 @@ class TelemetryClient(Client):
         await self._wait_for_close()
 
     def _abandon(self, reason: str) -> None:
-        if self._close_task is None:
+        if not self._is_closing:
             self._begin_end(None)
             self.log.info(f"Closing: {reason}")
 
@@ -668,7 +668,7 @@ class TelemetryClient(Client):
         ``failure`` tells why, unless somebody wants it; with ``is_exception``, ``done_task``
         gets it as its exception.
         """
-        if self._close_task is not None:
+        if self._is_closing:
             return
         self.failure = failure
         self._mark_closing()
@@ -678,6 +678,10 @@ class TelemetryClient(Client):
                 check_result("on_end", self.on_end())
             except (Exception, asyncio.CancelledError):
                 self.log.exception("on_end failed")
+
+    def _leave_to_parent(self) -> None:
+        super()._leave_to_parent()
+        self._sal.publisher.leave_to_parent()
 
     async def _end(self, error: Exception | None) -> None:
         """Stop, publish that, flush, and set ``done_task`` done."""

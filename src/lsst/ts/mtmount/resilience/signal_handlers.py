@@ -21,6 +21,9 @@ _owners: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[SharedSignal
 #: How a signal that is handled here was handled before, and the handler that the event loop has installed.
 _installed: dict[int, tuple[Any, Any]] = {}
 
+#: Signals that were blocked in this thread before it began to fork.
+_forking = threading.local()
+
 
 class SharedSignalHandlers:
     """Has signals handled until `remove`; others in the same loop may handle them, too.
@@ -81,15 +84,28 @@ def _dispatch(loop: asyncio.AbstractEventLoop, number: int) -> None:
                 loop.call_exception_handler({"message": f"Handler of signal {number}", "exception": error})
 
 
+def _list_handled() -> set[int]:
+    return {number for owners in list(_owners.values()) for owner in owners for number in owner._handlers}
+
+
+def _hold_signals() -> None:
+    """Have signals wait while a process is forked: the new one shares what wakes up the event loop here."""
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _list_handled())
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
 def _forget_signals() -> None:
-    """Give a forked process its own signals: it shares the descriptor by which the loop here gets them."""
-    numbers = {number for owners in _owners.values() for owner in owners for number in owner._handlers}
-    if numbers:
+    """Give a forked process its own signals."""
+    if numbers := _list_handled():
         _owners.clear()
         _installed.clear()
         signal.set_wakeup_fd(-1)
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+    _release_signals()
 
 
-os.register_at_fork(after_in_child=_forget_signals)
+os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_forget_signals)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -286,6 +287,16 @@ class KafkaPublisher:
                 f"{num_lost} messages were not delivered to Kafka within {timeout:.3g} s, and are lost"
             )
         return num_lost
+
+    def leave_to_parent(self) -> None:
+        """Be closed in a process that was forked, where the threads of the parent's producer are missing."""
+        if self._producer is not None:
+            # For ever: to destroy it waits for these threads.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
+        self._producer = None
+        self.produce = self._refuse
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _end(self, producer: Producer, timeout: float) -> int:
         """Flush, give up what is left, and return how many messages that were; called in a thread."""

@@ -6,6 +6,8 @@ import functools
 import inspect
 import json
 import logging
+import os
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from ..core import FrameBuffer, StructArrayReader, encode_structs
 from ..resilience.cancellation import ends_us
 from ..resilience.escape import describe_error
+from ..resilience.forked_loop import part_from_parent
 from ..resilience.guarded_log import guard_logger
 from ..resilience.late_warning import warn_if_late
 from ..resilience.live_object import LiveObject
@@ -45,6 +48,8 @@ LATE = 5.0
 
 _T = TypeVar("_T")
 
+#: Clients that have not ended.
+_living: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
 
 class Client(LiveObject):
@@ -174,6 +179,7 @@ class Client(LiveObject):
             self.start_task = asyncio.create_task(self._run_start())
             self.start_task.add_done_callback(self._note_start)
             self._guard_task = asyncio.create_task(self._guard())
+            _living.add(self)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have a constructor that raises leave no client that nobody can close."""
@@ -383,7 +389,7 @@ class Client(LiveObject):
         """Close, in a task of its own that no caller's cancellation stops."""
         self._check_loop()
         self._mark_closing()
-        if self._close_task is None:
+        if self._close_task is None and not self.done_task.done():
             self._begin_close(self._run_close)
         await self._wait_for_close()
 
@@ -399,12 +405,14 @@ class Client(LiveObject):
 
     async def _wait_for_close(self) -> None:
         """Wait for the task that closes; it does not wait for a connect callback that calls this."""
+        if self.done_task.done():
+            return
         current = asyncio.current_task()
         assert current is not None
         if current in self._callbacks:
             self._is_closed_by_callback = True
             _release(self._callbacks[current])
-        if current is not self._close_task and not self.done_task.done():
+        if current is not self._close_task:
             await asyncio.wait([self.done_task])
 
     async def _run_close(self) -> None:
@@ -419,6 +427,15 @@ class Client(LiveObject):
             # Whatever became of the above.
             self._connection.abort()
             self._set_done(None)
+
+    def _leave_to_parent(self) -> None:
+        """Be closed in a process that was forked: connection, Kafka and files are the parent's.
+
+        Whatever unwinds there, `asyncio.run` for example, must not shut down what both share.
+        """
+        part_from_parent(self.done_task.get_loop(), self._connection.transport)
+        self._mark_closing()
+        self._set_done(None)
 
     def _mark_closing(self) -> None:
         """See to it that nothing connects from now on."""
@@ -457,6 +474,7 @@ class Client(LiveObject):
         """Set ``done_task`` done, once."""
         if self.done_task.done():
             return
+        _living.discard(self)
         error = error or self._end_error
         if error is None:
             self.done_task.set_result(None)
@@ -501,11 +519,16 @@ class Client(LiveObject):
             start = self._connect_task or self.start_task
             await asyncio.wait([start])
             if self._is_closing or start.cancelled() or start.exception() is None:
-                await asyncio.wait([self.done_task])
+                await self._wait_until_done()
         except asyncio.CancelledError:
             self._abandon("the event loop ends")
-            await asyncio.wait([self.done_task])
+            await self._wait_until_done()
             raise
+
+    async def _wait_until_done(self) -> None:
+        # In a forked process it is done, and no loop may be running.
+        if not self.done_task.done():
+            await asyncio.wait([self.done_task])
 
     def _note_failure(self, task: "asyncio.Task[Any]") -> None:
         """Log what a task raised that nobody awaits."""
@@ -686,7 +709,7 @@ class Client(LiveObject):
 
     def _check_loop(self) -> None:
         loop = self.done_task.get_loop()
-        if loop is not asyncio.get_running_loop() and not self.done_task.done():
+        if not self.done_task.done() and loop is not asyncio.get_running_loop():
             raise RuntimeError(f"expected a call in the event loop of {self!r}, got one in another")
 
     def _check_connected(self) -> None:
@@ -716,6 +739,14 @@ class Client(LiveObject):
 
 
 register_with_tcpip(Client)
+
+
+def _leave_to_parent() -> None:
+    for client in list(_living):
+        client._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def check_connect_callback(connect_callback: object) -> None:
