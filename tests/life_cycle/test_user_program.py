@@ -44,9 +44,11 @@ def hangup_is_not_ignored() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def start(folder: Path, run: str, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def start(
+    folder: Path, run: str, port: int, more: str = ""
+) -> AsyncIterator[asyncio.subprocess.Process]:
     program = folder / "program.py"
-    program.write_text(SUBCLASS + RUNS[run])
+    program.write_text(SUBCLASS + more + RUNS[run])
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(program),
@@ -106,4 +108,39 @@ async def test_a_signal_while_the_client_is_made(
         process.send_signal(number)
         release(process)
         await read_to(process, "MTMount telemetry client done")
+        assert await process.wait() == 0
+
+
+#: What a user's subclass may do about signals, that does not end it.
+DEAF = {
+    "handle_signals": "super().__init__(*args, handle_signals=False, **kwargs)",
+    "signal_handler": "super().__init__(*args, **kwargs); self.signal_handler = lambda: None",
+    "replaced": "super().__init__(*args, **kwargs)\n"
+    "        asyncio.get_running_loop().add_signal_handler(15, print, 'replaced')",
+}
+
+
+@pytest.mark.parametrize(
+    ("run", "how"),
+    # In an ordinary event loop, a user's handler is all there is.
+    [(run, how) for run in RUNS for how in DEAF if (run, how) != ("asyncio.run", "replaced")],
+)
+async def test_a_signal_ends_a_subclass_that_does_not_follow_it(
+    tma: ScriptedTma, sal_environment: str, tmp_path: Path, run: str, how: str
+) -> None:
+    """In order, and not by force."""
+    more = f"""
+class MyClient(MyClient):
+    def __init__(self, *args, **kwargs):
+        {DEAF[how].replace("super()", "super(MyClient, self)")}
+"""
+    async with start(tmp_path, run, tma.port, more) as process:
+        await read_to(process, "making the client")
+        release(process)
+        await read_to(process, "running")
+        await tma.send(golden_frame("azimuth"))
+        await read_to(process, "mine")
+        process.send_signal(signal.SIGTERM)
+        seen = await read_to(process, "MTMount telemetry client done")
+        assert "by force" not in seen
         assert await process.wait() == 0

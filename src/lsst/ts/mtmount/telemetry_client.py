@@ -104,8 +104,10 @@ class TelemetryClient(Client):
     handle_signals : `bool`
         Handle SIGINT and SIGTERM by `signal_handler`, and SIGUSR1 by
         `log_counters`? Only the main thread can; in another one, that is
-        logged once. `amain` needs it: without it, the program ends by force
-        some time after a signal.
+        logged once. They are handled as before when the client has ended,
+        but a handler of ``loop.add_signal_handler``, which asyncio has no
+        way to read, is not put back. `amain` ends the client at SIGINT and
+        SIGTERM in any case.
     accept_incomplete : `bool`
         Publish a frame that lacks members? Their fields keep their values.
         By default such a frame is dropped.
@@ -275,9 +277,15 @@ class TelemetryClient(Client):
         """Run the program ``run_mtmount_telemetry_client`` with the arguments in `sys.argv`.
 
         Return the exit status: 0 after SIGINT or SIGTERM; 1 when the client could not
-        connect, lost the connection or saw no telemetry.
+        connect, lost the connection or saw no telemetry. If 3 s after a signal the client
+        has not begun to end, as with a `signal_handler` of a subclass, it is closed.
         """
         return await run_program(cls)
+
+    @property
+    def handles_signals(self) -> bool:
+        """Whether SIGINT and SIGTERM are handled by `signal_handler`."""
+        return self._signals is not None
 
     @property
     def topic_handlers(self) -> TopicHandlers:

@@ -54,6 +54,9 @@ ARGUMENTS_LIMIT = 5.0
 #: How long the end may take before there is a client [seconds].
 EARLY_LIMIT = 25.0
 
+#: How long a client that handles signals by itself may take to begin to end at one [seconds].
+SIGNAL_GRACE = 3.0
+
 #: How long the process may take to its end when the client has ended [seconds].
 EXIT_TIMEOUT = 3.0
 
@@ -73,6 +76,10 @@ class RunnableClient(Protocol):
     on_end: Callable[[], object] | None
     start_task: asyncio.Future[None]
     done_task: asyncio.Future[None]
+
+    @property
+    def handles_signals(self) -> bool:
+        """Whether the client handles signals by itself."""
 
     @property
     def counters(self) -> Counters:
@@ -222,23 +229,50 @@ async def _run(
 
 
 async def _run_client(client: RunnableClient, watchdog: ShutdownWatchdog) -> None:
-    """Wait until the client has started, tell so, and wait until it has ended."""
+    """Wait until the client has started, tell so, and wait until it has ended, or has to.
+
+    A signal ends it, even if it does not handle signals, or something else has replaced its handler.
+    """
     is_ending = False
+    loop = asyncio.get_running_loop()
+    has_to_end: asyncio.Future[None] = loop.create_future()
 
     def note_end() -> None:
         nonlocal is_ending
         is_ending = True
         watchdog.arm()
 
+    def give_grace() -> None:
+        loop.call_later(SIGNAL_GRACE if client.handles_signals else 0, end)
+
+    def end() -> None:
+        if not is_ending and not has_to_end.done():
+            LOG.info("A signal asks for the end, which the client has not begun")
+            has_to_end.set_result(None)
+
+    def note_armed() -> None:
+        # The loop may have been closed: there is nothing left to end.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(give_grace)
+
+    async def wait_for(future: asyncio.Future[None]) -> bool:
+        await asyncio.wait([future, has_to_end], return_when=asyncio.FIRST_COMPLETED)
+        if future.done():
+            future.result()
+        return future.done()
+
     client.on_end = note_end
+    watchdog.on_armed = note_armed
+    if watchdog.is_armed:
+        give_grace()
     watchdog.limit = client.flush_timeout + SHUTDOWN_MARGIN
     watchdog.describe_loss = client.describe_loss
     for other in find_other_distributions():
         LOG.warning(f"There is also {escape(other)}; the two cannot share an environment")
-    await client.start_task
-    if not is_ending:
-        print(f"{PREFIX} running")
-    await client.done_task
+    if await wait_for(client.start_task):
+        if not is_ending:
+            print(f"{PREFIX} running")
+        await wait_for(client.done_task)
 
 
 def _choose_options(args: argparse.Namespace) -> dict[str, Any]:

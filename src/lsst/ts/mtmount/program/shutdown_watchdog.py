@@ -23,12 +23,14 @@ class ShutdownWatchdog:
 
     A context manager. It begins to count when `arm` is called. ``limit`` is how long the program may
     take to its end, the report of it included [s]; ``report`` is told why it is ended by force, and
-    ``describe_loss`` says what is lost then. Both are called in a thread.
+    ``describe_loss`` says what is lost then. ``on_armed`` is called when it begins to count, and must
+    not raise. All are called in a thread.
     """
 
     def __init__(self, limit: float, report: Callable[[str], object]) -> None:
         self.limit = limit
         self.describe_loss: Callable[[], str] = lambda: "nothing"
+        self.on_armed: Callable[[], object] = lambda: None
         self._report = report
         self._armed = threading.Event()
         self._ended = threading.Event()
@@ -41,6 +43,11 @@ class ShutdownWatchdog:
         self._ended.set()
         self._armed.set()
 
+    @property
+    def is_armed(self) -> bool:
+        """Whether the time counts."""
+        return self._armed.is_set()
+
     def arm(self) -> None:
         """Begin to count the time: the program has begun to end."""
         self._armed.set()
@@ -52,6 +59,7 @@ class ShutdownWatchdog:
 
     def _watch(self) -> None:
         self._armed.wait()
+        self.on_armed()
         if self._ended.wait(max(self.limit - REPORT_TIMEOUT, 0.0)):
             return
         report = threading.Thread(target=self._tell, daemon=True)
