@@ -27,7 +27,7 @@ from ..program.arguments import (
 from ..program.event_loop import END_SIGNALS, SignalRelay
 from ..sal.interface import Interface, InterfaceError, load_interface
 from ..sal.schema import COMPONENT
-from ..sal.settings import KafkaSettings, SettingsError
+from ..sal.kafka_settings import KafkaSettings, SettingsError
 from ..tma_interface import (
     TmaInterfaceError,
     choose_tma_interface,

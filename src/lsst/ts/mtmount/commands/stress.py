@@ -21,7 +21,7 @@ from ..program.arguments import (
     parse_seconds,
 )
 from ..program.event_loop import SignalRelay
-from ..sal.settings import SettingsError
+from ..sal.kafka_settings import SettingsError
 from ..tools.load_test.child_program import LoadTestError
 from ..tools.load_test.client_command import PLAIN, ClientCommand
 from ..tools.load_test.kafka_target import EMBEDDED, TargetChoice

@@ -14,7 +14,7 @@ from ..resilience import DeadLetterFile
 from ..resilience.output_file import OutputFile
 from ..sal import BACKENDS
 from ..sal.interface import FOLDER_VARIABLE
-from ..sal.settings import CLIENT_FILE_VARIABLE, PRODUCER_FILE_VARIABLE
+from ..sal.kafka_settings import CLIENT_FILE_VARIABLE, PRODUCER_FILE_VARIABLE
 from ..tma_interface import TMA_INTERFACE_VARIABLE
 from .arguments import (
     ArgumentParser,

@@ -15,7 +15,7 @@ from .log_handler import SalLogHandler
 from .publisher import PRODUCER_DEFAULTS, KafkaPublisher
 from .salobj_backend import SalobjError
 from .schema_registry import RegisteredSchema, RegistryError, SchemaRegistry
-from .settings import KafkaSettings, SettingsError
+from .kafka_settings import KafkaSettings, SettingsError
 from .tai import TaiClock, tai_from_utc, tai_minus_utc_at
 from .write_topic import SetWriteResult, WriteTopic
 

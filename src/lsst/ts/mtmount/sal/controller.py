@@ -15,7 +15,7 @@ from .interface import load_interface
 from .log_handler import SalLogHandler
 from .publisher import KafkaPublisher
 from .schema import COMPONENT
-from .settings import KafkaSettings
+from .kafka_settings import KafkaSettings
 from .tai import LEAP_SECOND_TABLE, TaiClock
 from .write_topic import WriteTopic
 

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message
 
 from ..resilience.escape import escape
 from ..resilience.rate_limited_log import RateLimitedLog
-from .settings import KafkaSettings
+from .kafka_settings import KafkaSettings
 
 __all__ = ["KafkaHealth"]
 

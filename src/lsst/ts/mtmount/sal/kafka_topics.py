@@ -16,7 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from ..resilience.escape import escape
 from .schema import TopicInfo
-from .settings import KafkaSettings
+from .kafka_settings import KafkaSettings
 from .transient_errors import is_transient_kafka_error
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from ..resilience.rate_limited_log import RateLimitedLog
 from .kafka_topics import KafkaNotReadyError, create_missing_topics
 from .schema import TopicInfo
 from .schema_registry import RegisteredSchema, RegistryNotReadyError, SchemaRegistry
-from .settings import KafkaSettings
+from .kafka_settings import KafkaSettings
 
 __all__ = ["Provisioning"]
 

@@ -18,7 +18,7 @@ from .kafka_topics import KafkaSetupError, describe_kafka_error
 from .provisioning import Provisioning
 from .schema import TopicInfo
 from .schema_registry import RegisteredSchema
-from .settings import KafkaSettings
+from .kafka_settings import KafkaSettings
 
 __all__ = ["PRODUCER_DEFAULTS", "KafkaPublisher", "Produce"]
 

@@ -18,11 +18,11 @@ from ..tma_interface import TmaInterface
 from .fields import PRIVATE_FIELDS, FieldInfo
 from .interface import load_packaged_interface
 from .interface_differences import fit_tma_to_sal, fit_to_wire, warn_of_differences
-from .outage_buffer import OutageBuffer, OutageLogFilter
+from .event_outage_buffer import OutageBuffer, OutageLogFilter
 from .publisher import KafkaPublisher
 from .salobj_flush import FlushWhenWritten
 from .schema import COMPONENT, TopicInfo
-from .settings import KafkaSettings
+from .kafka_settings import KafkaSettings
 from .tai import LEAP_SECOND_TABLE, TaiClock
 from .write_topic import WriteTopic
 

@@ -14,14 +14,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from ...resilience.escape import describe_error
 from ...sal import InterfaceError
 from ...sal.interface import Interface
-from ...sal.settings import CLIENT_FILE_VARIABLE, PRODUCER_FILE_VARIABLE, KafkaSettings, SettingsError
+from ...sal.kafka_settings import CLIENT_FILE_VARIABLE, PRODUCER_FILE_VARIABLE, KafkaSettings, SettingsError
 from ...tma_interface import TmaInterface
 from .finding import Finding, Status, failed, ok
-from .frames import FrameCheck
+from .frame_contents import FrameCheck
 from .kafka import check_kafka
 from .local import check_clock, check_files, check_names, check_sal_interface, describe_tma_interface
 from .registry import check_registry
-from .tma import check_tma
+from .tma_arrivals import check_tma
 
 __all__ = ["run_health_check"]
 

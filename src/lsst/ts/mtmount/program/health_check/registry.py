@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...sal.interface import Interface
 from ...sal.schema import have_same_substance
 from ...sal.schema_registry import RegistryError, SchemaRegistry
-from ...sal.settings import KafkaSettings
+from ...sal.kafka_settings import KafkaSettings
 from .finding import Finding, count, failed, ok, warning
 
 __all__ = ["check_registry"]

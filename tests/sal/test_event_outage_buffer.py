@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.sal import outage_buffer
-from lsst.ts.mtmount.sal.outage_buffer import OutageBuffer, OutageLogFilter
+from lsst.ts.mtmount.sal import event_outage_buffer
+from lsst.ts.mtmount.sal.event_outage_buffer import OutageBuffer, OutageLogFilter
 
 LOG = logging.getLogger("test.outage_buffer")
 TIMEOUT = 60
@@ -47,7 +47,7 @@ def kafka() -> Kafka:
 
 @pytest.fixture
 async def buffer(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OutageBuffer]:
-    monkeypatch.setattr(outage_buffer, "RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr(event_outage_buffer, "RETRY_INTERVAL", 0.01)
     buffer = OutageBuffer(kafka.is_open, LOG)
     yield buffer
     await buffer.stop(0)

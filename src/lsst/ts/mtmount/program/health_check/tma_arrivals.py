@@ -13,7 +13,7 @@ from ...core import FRAME_DECODABLE, FrameSplitter
 from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
 from .finding import Finding, failed, ok, warning
-from .frames import FrameCheck
+from .frame_contents import FrameCheck
 
 __all__ = ["check_tma"]
 

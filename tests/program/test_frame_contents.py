@@ -3,7 +3,7 @@
 import json
 
 from lsst.ts.mtmount.program.health_check.finding import Status
-from lsst.ts.mtmount.program.health_check.frames import FrameCheck
+from lsst.ts.mtmount.program.health_check.frame_contents import FrameCheck
 from lsst.ts.mtmount.sal import load_packaged_interface
 
 from ..test_telemetry_client import golden_frame
