@@ -22,7 +22,7 @@ from rich.console import Console
 
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
-from lsst.ts.mtmount.core import DecoderState, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import FrameBuffer, FrameProcessor, ProcessorState
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
 from .charts import OUR_COLOUR, save
@@ -67,8 +67,10 @@ def measure_frame(size: int) -> tuple[int, float]:
     frame = make_frame(size)
     workload = find_workload(TOPIC)
     buffer = FrameBuffer(LINE_TERMINATOR, MAX_FRAME_LENGTH)
-    decoder = FrameDecoder(take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic)
-    workload.add_codecs(decoder)
+    processor = FrameProcessor(
+        take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic
+    )
+    workload.add_codecs(processor)
     num_frames = max(ROUND_SIZE // len(frame), 1)
     data = (frame + LINE_TERMINATOR) * max(min(num_frames, 65536 // len(frame)), 1)
     per_feed = data.count(LINE_TERMINATOR)
@@ -77,7 +79,7 @@ def measure_frame(size: int) -> tuple[int, float]:
         start = time.process_time()
         for _ in range(-(-num_frames // per_feed)):
             buffer.feed(data)
-            assert decoder.process(buffer) == DecoderState.NEED_MORE
+            assert processor.process(buffer) == ProcessorState.NEED_MORE
         times.append((time.process_time() - start) / (-(-num_frames // per_feed) * per_feed))
     return len(frame), median(times[1:])
 
@@ -142,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"{number} clients: {1e6 * seconds:.2f} us a frame")
     save(draw(sizes, clients), CHART)
     console.print(f"Drawn in {CHART.relative_to(CHART.parents[2])}.")
-    # Each decoder by itself, against the smallest frame that it takes.
+    # Each way of decoding by itself, against the smallest frame that it takes.
     by_template = [seconds / size for size, seconds in sizes if size <= MAX_TEMPLATE_SIZE]
     general = [seconds / size for size, seconds in sizes if size > MAX_TEMPLATE_SIZE]
     is_linear = all(max(found) <= TOLERANCE * found[0] for found in (by_template, general))

@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lsst.ts.mtmount.core import codec
+from lsst.ts.mtmount.core import topic_codec
 
 from .guard_work import WORKS
 
@@ -71,7 +71,7 @@ class Figures:
 
 def describe_environment() -> dict[str, str]:
     """Describe what the machine code was made with, as far as it matters for counts."""
-    core = Path(codec.__file__).read_bytes()
+    core = Path(topic_codec.__file__).read_bytes()
     return {
         "processor": f"{platform.machine()}{_find_vector_unit()}",
         "python": f"{platform.python_implementation()} {sys.version_info.major}.{sys.version_info.minor}",

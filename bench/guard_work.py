@@ -14,9 +14,9 @@ from functools import partial
 
 from lsst.ts.mtmount.core import (
     ColumnDecoder,
-    DecoderState,
     FrameBuffer,
-    FrameDecoder,
+    FrameProcessor,
+    ProcessorState,
     StructArrayReader,
     encode_structs,
 )
@@ -59,15 +59,17 @@ def make_core_pass(workload: Workload, *, accept_incomplete: bool = False) -> Pa
     """From the received bytes to the producer: what the client does with each receive."""
     buffer = FrameBuffer()
     receiver = Receiver(workload, buffer)
-    decoder = FrameDecoder(take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic)
-    workload.add_codecs(decoder)
-    for codec in decoder.codecs.values():
+    processor = FrameProcessor(
+        take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic
+    )
+    workload.add_codecs(processor)
+    for codec in processor.codecs.values():
         codec.accept_incomplete = accept_incomplete
 
     def run() -> None:
         for _ in receiver.receive_all():
-            if decoder.process(buffer) != DecoderState.NEED_MORE:
-                raise RuntimeError("the decoder stopped before the end of the chunk")
+            if processor.process(buffer) != ProcessorState.NEED_MORE:
+                raise RuntimeError("the processor stopped before the end of the chunk")
 
     return run
 

@@ -15,7 +15,7 @@ from itertools import islice
 from tests.core.topics import golden_records, packaged_codec
 
 from lsst.ts.mtmount.constants import LINE_TERMINATOR
-from lsst.ts.mtmount.core import FrameDecoder, TopicCodec
+from lsst.ts.mtmount.core import FrameProcessor, TopicCodec
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 from lsst.ts.mtmount.tma_interface import load_packaged_tma_interface
 
@@ -103,10 +103,10 @@ class Workload:
         """Make a fresh codec for each topic."""
         return {topic_id: packaged_codec(topic_id, SCHEMA_ID) for topic_id in set(self.topic_ids)}
 
-    def add_codecs(self, decoder: FrameDecoder) -> None:
-        """Make a fresh codec for each topic, and add it to a decoder."""
+    def add_codecs(self, processor: FrameProcessor) -> None:
+        """Make a fresh codec for each topic, and add it to a processor."""
         for codec in self.make_codecs().values():
-            decoder.add_topic(codec)
+            processor.add_topic(codec)
 
 
 @cache

@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from lsst.ts.mtmount.core import DecoderState, DeliveryCounter, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import DeliveryCounter, FrameBuffer, FrameProcessor, ProcessorState
 from lsst.ts.mtmount.sal import PRODUCER_DEFAULTS
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
@@ -53,19 +53,21 @@ def ignore_frame(data: dict[str, Any]) -> None:
 def run_core(workload: Workload, *, with_dict: bool = False) -> int:
     """Take the bytes of the mix to messages that go nowhere."""
     buffer = FrameBuffer()
-    decoder = FrameDecoder(take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic)
-    workload.add_codecs(decoder)
+    processor = FrameProcessor(
+        take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic
+    )
+    workload.add_codecs(processor)
     if with_dict:
-        for codec in decoder.codecs.values():
+        for codec in processor.codecs.values():
             codec.fused = False
             codec.preprocessor = ignore_frame
     for _ in range(NUM_CORE_PASSES):
         for chunk in workload.chunks:
             buffer.feed(chunk)
-            decoder.process(buffer)
-    assert decoder.process(buffer) == DecoderState.NEED_MORE
-    assert decoder.published == NUM_CORE_PASSES * len(workload.frames)
-    return decoder.published
+            processor.process(buffer)
+    assert processor.process(buffer) == ProcessorState.NEED_MORE
+    assert processor.published == NUM_CORE_PASSES * len(workload.frames)
+    return processor.published
 
 
 def produce_batches(producer: Producer, messages: Messages) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import orjson
 
-from lsst.ts.mtmount.core import DecoderState, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import FrameBuffer, FrameProcessor, ProcessorState
 
 from .conftest import Measure
 from .contenders import OURS, Contender, Run
@@ -40,14 +40,16 @@ def without_stamps(message: bytes) -> bytes:
 
 def use_frame_decoder(workload: Workload) -> Run:
     buffer = FrameBuffer()
-    decoder = FrameDecoder(take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic)
-    workload.add_codecs(decoder)
+    processor = FrameProcessor(
+        take_message, ignore_delivery, on_drop=refuse_frame, on_unsupported=refuse_topic
+    )
+    workload.add_codecs(processor)
 
     def process(produce: Produce) -> None:
-        decoder.produce = produce
+        processor.produce = produce
         for chunk in workload.chunks:
             buffer.feed(chunk)
-            assert decoder.process(buffer) == DecoderState.NEED_MORE
+            assert processor.process(buffer) == ProcessorState.NEED_MORE
 
     return make_run(workload, process, lambda: None)
 

@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
 
-from lsst.ts.mtmount.core.codec cimport TopicCodec
+from lsst.ts.mtmount.core.topic_codec cimport TopicCodec
 from lsst.ts.mtmount.core.avro_record cimport (
     KIND_BOOLEAN,
     KIND_DOUBLE,

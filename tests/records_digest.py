@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lsst.ts.mtmount.core import FrameBuffer, FrameError, TopicCodec, codec
+from lsst.ts.mtmount.core import FrameBuffer, FrameError, TopicCodec, topic_codec
 from lsst.ts.mtmount.tools.simulator import FrameStream, StreamTotals, render_ring, select_topics
 
 from .core.topics import MIXED_ID, STAMP, UTC, golden_records, mixed_codec, packaged_codec
@@ -81,7 +81,7 @@ def main() -> int:
     parser.add_argument("--same-as", metavar="PYTHON", help="interpreter of the other build")
     arguments = parser.parse_args()
     report = "".join(f"{kind:9} {digest(make_frames())}\n" for kind, make_frames in KINDS.items())
-    print(f"{Path(codec.__file__).parent}\n{report}", end="", flush=True)
+    print(f"{Path(topic_codec.__file__).parent}\n{report}", end="", flush=True)
     if arguments.same_as is None:
         return 0
     command = [arguments.same_as, "-m", "tests.records_digest"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lsst.ts.mtmount.core import FrameError, TopicCodec
 
 from ..hostile.corpus import HOSTILE_FRAMES
-from .test_codec import VALUES
+from .test_topic_codec import VALUES
 from .topics import golden_records, mixed_codec, mixed_data, mixed_frame, packaged_codec
 
 

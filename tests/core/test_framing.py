@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lsst.ts.mtmount.core import DeliveryCounter, DropReason, FrameBuffer, FrameDecoder, FrameError
+from lsst.ts.mtmount.core import DeliveryCounter, DropReason, FrameBuffer, FrameError, FrameProcessor
 
 #: The last ones begin with what they end with, or with what precedes them.
 TERMINATORS = [b"\n", b"\r\n", b"\r\r\n", b"aab", b"aa", b"abab", b"\0\0\0\0", b"\r\n\r\n"]
@@ -104,12 +104,12 @@ def test_find_with_changing_separators() -> None:
 
 
 class Drops:
-    """What a `FrameDecoder` says about the frames that it drops."""
+    """What a `FrameProcessor` says about the frames that it drops."""
 
     def __init__(self) -> None:
         self.lengths: list[int] = []
         self.heads: list[bytes] = []
-        self.decoder = FrameDecoder(
+        self.processor = FrameProcessor(
             self.refuse_to_produce,
             DeliveryCounter(self.refuse_to_produce),
             on_drop=self.note,
@@ -139,10 +139,10 @@ def test_over_long_frames_at_every_split(terminator: bytes, limit: int) -> None:
         drops = Drops()
         for chunk in (stream[:split], stream[split:]):
             buffer.feed(chunk)
-            drops.decoder.process(buffer)
+            drops.processor.process(buffer)
         assert drops.lengths == [len(frame) for frame in long_frames]
         assert drops.heads == [frame[:200] for frame in long_frames]
-        assert drops.decoder.frames == 2 * len(long_frames)
+        assert drops.processor.frames == 2 * len(long_frames)
 
 
 def test_over_long_frame_is_an_error() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, TopicCodec
+from lsst.ts.mtmount.core import DropReason, FrameBuffer, FrameProcessor, ProcessorState, TopicCodec
 
 from .topics import MIXED_FIELDS, MIXED_ID, MIXED_WIRE, make_codec, mixed_data, mixed_frame
 
@@ -25,7 +25,7 @@ def without(*names: str, **changes: Any) -> bytes:
 
 
 class Member:
-    """A decoder of the mixed topic, and what it tells of members."""
+    """A processor of the mixed topic, and what it tells of members."""
 
     def __init__(
         self, *, is_fused: bool = True, accept_incomplete: bool = False, ignored: Collection[str] = ()
@@ -34,7 +34,7 @@ class Member:
         self.errors: list[BaseException] = []
         self.num_messages = 0
         self.buffer = FrameBuffer(TERMINATOR, 1 << 20)
-        self.decoder = FrameDecoder(
+        self.processor = FrameProcessor(
             self.produce,
             lambda error, message: None,
             on_drop=lambda error, frame: self.errors.append(error),
@@ -46,7 +46,7 @@ class Member:
         self.codec.fused = is_fused
         self.codec.preprocessor = lambda data: None
         self.codec.accept_incomplete = accept_incomplete
-        self.decoder.add_topic(self.codec)
+        self.processor.add_topic(self.codec)
 
     def produce(self, *message: Any) -> None:
         self.num_messages += 1
@@ -56,7 +56,7 @@ class Member:
         self.news.clear()
         for frame in frames:
             self.buffer.feed(frame + TERMINATOR)
-        assert self.decoder.process(self.buffer) is DecoderState.NEED_MORE
+        assert self.processor.process(self.buffer) is ProcessorState.NEED_MORE
         return list(self.news)
 
 
@@ -87,7 +87,7 @@ def test_missing_member_costs_its_field_only(is_fused: bool) -> None:
     assert topic.take(mixed_frame(d=6.5)) == [(MIXED_ID, "d", False)]
     assert record.get_field("d") == 6.5
     assert topic.codec.incomplete == 5
-    assert topic.num_messages == topic.decoder.published == topic.decoder.frames == 10
+    assert topic.num_messages == topic.processor.published == topic.processor.frames == 10
     assert topic.errors == []
 
 
@@ -95,7 +95,7 @@ def test_missing_member_costs_its_field_only(is_fused: bool) -> None:
 def test_missing_member_costs_the_frame_by_default(is_fused: bool) -> None:
     topic = Member(is_fused=is_fused)
     assert topic.take(mixed_frame(), without("d"), mixed_frame()) == []
-    assert topic.decoder.dropped[DropReason.MISSING_FIELD] == 1
+    assert topic.processor.dropped[DropReason.MISSING_FIELD] == 1
     assert topic.codec.incomplete == 0
     assert topic.codec.missing_members == ()
 
@@ -105,7 +105,7 @@ def test_bad_value_costs_the_frame_nevertheless(is_fused: bool) -> None:
     topic = Member(is_fused=is_fused, accept_incomplete=True)
     topic.take(mixed_frame(d=2.5))
     assert topic.take(without("d", la2='"x"')) == []
-    assert topic.decoder.dropped[DropReason.BAD_VALUE] == 1
+    assert topic.processor.dropped[DropReason.BAD_VALUE] == 1
     assert topic.codec.record.get_field("d") == 2.5
     assert topic.codec.missing_members == ()
 
@@ -118,7 +118,7 @@ def test_unknown_member_is_told_once(is_fused: bool) -> None:
     assert topic.codec.unknown_members == ("new", "other")
     # Renamed: the frame is dropped, and both names are told.
     assert topic.take(without("d", dRenamed=1)) == [(MIXED_ID, "dRenamed")]
-    assert topic.decoder.dropped[DropReason.MISSING_FIELD] == 1
+    assert topic.processor.dropped[DropReason.MISSING_FIELD] == 1
 
 
 @both_paths
@@ -183,15 +183,15 @@ def test_unknown_members_are_bounded() -> None:
 
 def test_names_are_not_told_where_nobody_asks() -> None:
     topic = Member()
-    decoder = FrameDecoder(
+    processor = FrameProcessor(
         topic.produce,
         lambda error, message: None,
         on_drop=lambda *drop: None,
         on_unsupported=lambda topic_id: None,
     )
-    decoder.add_topic(topic.codec)
+    processor.add_topic(topic.codec)
     topic.buffer.feed(mixed_frame(new=1) + TERMINATOR)
-    assert decoder.process(topic.buffer) is DecoderState.NEED_MORE
+    assert processor.process(topic.buffer) is ProcessorState.NEED_MORE
     assert topic.codec.unknown_members == ("new",)
 
 
@@ -202,16 +202,16 @@ def test_exception_of_a_callback_loses_no_frame(is_fused: bool) -> None:
     def fail(*news: Any) -> None:
         raise LookupError
 
-    decoder = FrameDecoder(
+    processor = FrameProcessor(
         topic.produce,
         lambda error, message: None,
         on_drop=lambda *drop: None,
         on_unsupported=lambda topic_id: None,
         on_unknown_member=fail,
     )
-    decoder.add_topic(topic.codec)
+    processor.add_topic(topic.codec)
     topic.buffer.feed((mixed_frame(new=1) + TERMINATOR) * 2)
     with pytest.raises(LookupError):
-        decoder.process(topic.buffer)
-    assert decoder.process(topic.buffer) is DecoderState.NEED_MORE
-    assert decoder.frames == decoder.published == 2
+        processor.process(topic.buffer)
+    assert processor.process(topic.buffer) is ProcessorState.NEED_MORE
+    assert processor.frames == processor.published == 2

@@ -1,4 +1,4 @@
-"""A preprocessor within the decoder: what it leaves is published, what it raises costs the frame."""
+"""A preprocessor within the processor: what it leaves is published, what it raises costs the frame."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.core import CallClock, DecoderState, DropReason, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import CallClock, DropReason, FrameBuffer, FrameProcessor, ProcessorState
 
 from .topics import mixed_codec, mixed_frame
 
@@ -16,12 +16,12 @@ TERMINATOR = b"\r\n"
 
 
 class Recorder(CallClock):
-    """A decoder of one topic with a preprocessor, and what it tells."""
+    """A processor of one topic with a preprocessor, and what it tells."""
 
     def __init__(self, preprocessor: Callable[[dict[str, Any]], object]) -> None:
         self.told: list[Any] = []
         self.buffer = FrameBuffer()
-        self.decoder = FrameDecoder(
+        self.processor = FrameProcessor(
             lambda topic, message, *_: self.told.append("published"),
             lambda error, message: None,
             on_drop=self.note_drop,
@@ -33,7 +33,7 @@ class Recorder(CallClock):
         self.codec.fused = False
         self.codec.preprocessor = preprocessor
         self.codec.description = "of mixed"
-        self.decoder.add_topic(self.codec)
+        self.processor.add_topic(self.codec)
 
     def note_first_call(self) -> None:
         self.told.append("first")
@@ -45,13 +45,13 @@ class Recorder(CallClock):
         self.check_sum()
         self.told.append((type(error), head == mixed_frame(), [what for _, what in self.calls]))
 
-    def process(self, *frames: bytes, deadline: float = math.inf) -> DecoderState:
+    def process(self, *frames: bytes, deadline: float = math.inf) -> ProcessorState:
         self.buffer.feed(b"".join(frame + TERMINATOR for frame in frames))
-        return self.decoder.process(self.buffer, deadline)
+        return self.processor.process(self.buffer, deadline)
 
     def check_sum(self) -> None:
-        decoder = self.decoder
-        assert decoder.frames == decoder.published + sum(decoder.dropped.values()) + decoder.pending
+        processor = self.processor
+        assert processor.frames == processor.published + sum(processor.dropped.values()) + processor.pending
 
 
 def test_it_gets_the_whole_dict_and_may_change_it() -> None:
@@ -59,7 +59,7 @@ def test_it_gets_the_whole_dict_and_may_change_it() -> None:
 
     def preprocess(data: dict[str, Any]) -> None:
         recorder.check_sum()
-        assert recorder.decoder.pending == 1
+        assert recorder.processor.pending == 1
         assert [what for _, what in recorder.calls] == ["of mixed"]
         seen.append(repr(data))
         data["d"] *= 2
@@ -68,12 +68,12 @@ def test_it_gets_the_whole_dict_and_may_change_it() -> None:
     # Neither strings nor big integers are in a template.
     frames = [mixed_frame(d=d, unknown=unknown) for d in (1.5, 2.5) for unknown in (1, '"text"', 10**30)]
     for frame in frames:
-        assert recorder.process(frame) is DecoderState.NEED_MORE
+        assert recorder.process(frame) is ProcessorState.NEED_MORE
         assert recorder.codec.record.get_field("d") == 2 * json.loads(frame)["d"]
     assert seen == [repr(json.loads(frame)) for frame in frames]
     assert recorder.told == ["first", *["published"] * 6]
-    assert recorder.decoder.preprocessed == 6
-    assert (recorder.calls, recorder.decoder.pending) == ([], 0)
+    assert recorder.processor.preprocessed == 6
+    assert (recorder.calls, recorder.processor.pending) == ([], 0)
     assert 0 < recorder.spent < 1
 
 
@@ -84,34 +84,34 @@ def test_what_it_raises_costs_the_frame(error: type[BaseException]) -> None:
 
     recorder = Recorder(preprocess)
     if error is ValueError:
-        assert recorder.process(mixed_frame()) is DecoderState.NEED_MORE
+        assert recorder.process(mixed_frame()) is ProcessorState.NEED_MORE
     else:
         with pytest.raises(error):
             recorder.process(mixed_frame())
     # The call goes on while the drop is reported: that names it.
     assert recorder.told == ["first", (error, True, ["of mixed"])]
     assert recorder.calls == []
-    assert recorder.decoder.dropped[DropReason.HANDLER] == 1
+    assert recorder.processor.dropped[DropReason.HANDLER] == 1
     recorder.check_sum()
     recorder.codec.preprocessor = None
     recorder.codec.fused = True
-    assert recorder.process(mixed_frame()) is DecoderState.NEED_MORE
-    assert recorder.decoder.published == 1
+    assert recorder.process(mixed_frame()) is ProcessorState.NEED_MORE
+    assert recorder.processor.published == 1
 
 
 def test_what_it_returns_is_looked_at() -> None:
     recorder = Recorder(lambda data: data["l"])
-    assert recorder.process(mixed_frame(d=2.5)) is DecoderState.NEED_MORE
+    assert recorder.process(mixed_frame(d=2.5)) is ProcessorState.NEED_MORE
     assert recorder.told == ["first", (2.5, 7), "published"]
 
 
 def test_the_deadline_is_looked_at_after_each_call() -> None:
     recorder = Recorder(lambda data: None)
     frame = mixed_frame()
-    assert recorder.process(*[frame] * 3, deadline=-math.inf) is DecoderState.YIELDED
-    assert recorder.decoder.published == 1
-    assert recorder.process() is DecoderState.NEED_MORE
-    assert recorder.decoder.published == 3
+    assert recorder.process(*[frame] * 3, deadline=-math.inf) is ProcessorState.YIELDED
+    assert recorder.processor.published == 1
+    assert recorder.process() is ProcessorState.NEED_MORE
+    assert recorder.processor.published == 3
 
 
 def test_a_slow_call_is_told() -> None:
@@ -131,12 +131,12 @@ def test_a_preprocessor_that_takes_itself_away() -> None:
     def preprocess(data: dict[str, Any]) -> None:
         recorder.codec.preprocessor = None
         recorder.codec.fused = True
-        recorder.decoder.remove_topic(recorder.codec.topic_id)
+        recorder.processor.remove_topic(recorder.codec.topic_id)
 
     recorder = Recorder(lambda data: None)
     recorder.process(mixed_frame(), mixed_frame())
     recorder.codec.preprocessor = preprocess
-    assert recorder.process(mixed_frame(d=3.5), mixed_frame()) is DecoderState.NEED_MORE
+    assert recorder.process(mixed_frame(d=3.5), mixed_frame()) is ProcessorState.NEED_MORE
     assert recorder.codec.record.get_field("d") == 3.5
-    assert recorder.decoder.published == 3
-    assert recorder.decoder.unsupported == 1
+    assert recorder.processor.published == 3
+    assert recorder.processor.unsupported == 1

@@ -1,4 +1,4 @@
-"""A whole stream: buffer, decoder and producer against a plain account of the same bytes."""
+"""A whole stream: buffer, processor and producer against a plain account of the same bytes."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import cycle
 from typing import Any
 
-from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, FrameError
+from lsst.ts.mtmount.core import DropReason, FrameBuffer, FrameError, FrameProcessor, ProcessorState
 
 from ..core.topics import MIXED_ID, ORIGIN, REV_CODE, make_codec, mixed_codec, mixed_frame, mixed_twin
 from ..hostile.corpus import HOSTILE_FRAMES
@@ -47,7 +47,7 @@ Event = tuple[Any, ...]
 
 
 class Choices:
-    """What the world around the decoder does, the same for the core and for the account of it."""
+    """What the world around the processor does, the same for the core and for the account of it."""
 
     def __init__(self, script: bytes) -> None:
         self.script = script or b"\0"
@@ -136,18 +136,18 @@ class CoreRun:
         self.choices = choices
         self.events: list[Event] = []
         self.buffer = FrameBuffer(TERMINATOR, limit)
-        self.decoder = FrameDecoder(
+        self.processor = FrameProcessor(
             self.produce, self.acknowledge, on_drop=self.note_drop, on_unsupported=self.note_unsupported
         )
-        self.decoder.max_reported = max_reported
-        self.decoder.add_topic(mixed_codec())
+        self.processor.max_reported = max_reported
+        self.processor.add_topic(mixed_codec())
         for topic_id in TOPIC_IDS[1:]:
             codec = make_codec(topic_id, FIELDS, WIRE)
             codec.fused = topic_id not in (HANDLED_ID, PREPROCESSED_ID)
             codec.preprocessor = self.preprocess if topic_id == PREPROCESSED_ID else None
             codec.reports_clock = topic_id == CLOCK_ID
-            self.decoder.add_topic(codec)
-        self.decoder.clock_is_due = choices.wants_clock()
+            self.processor.add_topic(codec)
+        self.processor.clock_is_due = choices.wants_clock()
 
     def produce(self, topic: str, message: bytes, key: bytes, partition: int, on_delivery: Any) -> None:
         assert (key, partition, on_delivery) == (b"", 0, self.acknowledge)
@@ -184,34 +184,34 @@ class CoreRun:
 
     def process(self) -> None:
         """Do what the shell does until there is no complete frame left."""
-        decoder = self.decoder
+        processor = self.processor
         while True:
-            state = decoder.process(self.buffer, self.choices.deadline())
-            if state == DecoderState.NEED_MORE:
+            state = processor.process(self.buffer, self.choices.deadline())
+            if state == ProcessorState.NEED_MORE:
                 break
             self.check_sum()
-            if state == DecoderState.NEED_HANDLER:
+            if state == ProcessorState.NEED_HANDLER:
                 self.handle()
-            elif state == DecoderState.NEED_CLOCK:
-                self.events.append(("clock", decoder.pending_clock))
-                assert not decoder.clock_is_due
-                decoder.clock_is_due = self.choices.wants_clock()
+            elif state == ProcessorState.NEED_CLOCK:
+                self.events.append(("clock", processor.pending_clock))
+                assert not processor.clock_is_due
+                processor.clock_is_due = self.choices.wants_clock()
             else:
-                assert state in (DecoderState.QUEUE_FULL, DecoderState.STOPPED, DecoderState.YIELDED)
+                assert state in (ProcessorState.QUEUE_FULL, ProcessorState.STOPPED, ProcessorState.YIELDED)
 
     def handle(self) -> None:
-        frame = self.decoder.pending_frame
+        frame = self.processor.pending_frame
         assert frame is not None
         action = self.choices.handle()
         self.events.append(("handle", action, frame))
         if action == "finish":
-            assert repr(self.decoder.load_pending()) == repr(json.loads(frame))
-            self.decoder.finish_handler()
+            assert repr(self.processor.load_pending()) == repr(json.loads(frame))
+            self.processor.finish_handler()
         else:
-            self.decoder.drop_pending(RuntimeError("the handler failed"))
+            self.processor.drop_pending(RuntimeError("the handler failed"))
 
     def preprocess(self, data: dict[str, Any]) -> None:
-        assert self.decoder.pending == 1
+        assert self.processor.pending == 1
         self.check_sum()
         action = self.choices.preprocess()
         self.events.append(("preprocess", action, repr(data)))
@@ -219,28 +219,30 @@ class CoreRun:
 
     def close(self) -> None:
         """End with a frame that is cut off, if there is one."""
-        self.decoder.drop_rest(self.buffer, FrameError(DropReason.CLOSED, "the end"))
-        self.decoder.drop_all(self.buffer, FrameError(DropReason.CLOSED, "nothing is left"))
+        self.processor.drop_rest(self.buffer, FrameError(DropReason.CLOSED, "the end"))
+        self.processor.drop_all(self.buffer, FrameError(DropReason.CLOSED, "nothing is left"))
         assert len(self.buffer) == 0
 
     def check_sum(self) -> None:
         """Each frame is somewhere."""
-        decoder = self.decoder
-        parts = decoder.published + sum(decoder.dropped.values()) + decoder.unsupported + decoder.handled
-        assert decoder.frames == parts + decoder.pending
+        processor = self.processor
+        parts = (
+            processor.published + sum(processor.dropped.values()) + processor.unsupported + processor.handled
+        )
+        assert processor.frames == parts + processor.pending
 
     def check_account(self, account: "Account") -> None:
         """Compare the counters at the end."""
-        decoder = self.decoder
+        processor = self.processor
         self.check_sum()
-        assert decoder.pending == 0
-        assert decoder.frames == account.frames
-        assert decoder.num_bytes == account.bytes
+        assert processor.pending == 0
+        assert processor.frames == account.frames
+        assert processor.num_bytes == account.bytes
         counts = Counter(event[0] for event in self.events)
-        assert decoder.published == counts["publish"]
-        assert sum(decoder.dropped.values()) == counts["drop"]
-        assert decoder.unsupported == account.unsupported
-        assert decoder.unsupported_by_id == account.unsupported_by_id
+        assert processor.published == counts["publish"]
+        assert sum(processor.dropped.values()) == counts["drop"]
+        assert processor.unsupported == account.unsupported
+        assert processor.unsupported_by_id == account.unsupported_by_id
 
 
 class Account:

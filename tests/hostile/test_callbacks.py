@@ -1,4 +1,4 @@
-"""Callbacks that do what they should not, while `FrameDecoder.process` runs."""
+"""Callbacks that do what they should not, while `FrameProcessor.process` runs."""
 
 import gc
 import struct
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, FrameError
+from lsst.ts.mtmount.core import DropReason, FrameBuffer, FrameError, FrameProcessor, ProcessorState
 
 from ..core.topics import MIXED_ID, make_codec, mixed_codec, mixed_frame
 
@@ -18,18 +18,18 @@ UNKNOWN_FRAME = b'{"topicID": 12}'
 
 
 class Callbacks:
-    """Callbacks of a decoder, each with one act that it runs once."""
+    """Callbacks of a processor, each with one act that it runs once."""
 
     def __init__(self) -> None:
         self.acts: dict[str, Callable[[], object]] = {}
         self.messages: list[bytes] = []
         self.heads: list[bytes] = []
         self.buffer = FrameBuffer()
-        self.decoder = FrameDecoder(
+        self.processor = FrameProcessor(
             self.produce, self.nothing, on_drop=self.on_drop, on_unsupported=self.on_unsupported
         )
-        self.decoder.add_topic(mixed_codec())
-        self.decoder.add_topic(make_codec(OTHER_ID, [("x", "double", 1)], {"x": 1}))
+        self.processor.add_topic(mixed_codec())
+        self.processor.add_topic(make_codec(OTHER_ID, [("x", "double", 1)], {"x": 1}))
 
     def nothing(self, *_: Any) -> None:
         raise AssertionError("nobody calls this")
@@ -52,14 +52,14 @@ class Callbacks:
         self.buffer.feed(b"".join(frame + b"\r\n" for frame in frames))
 
     def process(self) -> int:
-        return self.decoder.process(self.buffer)
+        return self.processor.process(self.buffer)
 
     def check_sum(self) -> None:
-        decoder = self.decoder
-        dropped = sum(decoder.dropped.values())
-        parts = decoder.published + dropped + decoder.unsupported + decoder.handled + decoder.pending
-        assert decoder.frames == parts
-        assert decoder.published == len(self.messages)
+        processor = self.processor
+        dropped = sum(processor.dropped.values())
+        parts = processor.published + dropped + processor.unsupported + processor.handled + processor.pending
+        assert processor.frames == parts
+        assert processor.published == len(self.messages)
 
 
 @pytest.fixture
@@ -76,13 +76,13 @@ def test_call_of_process_is_refused(name: str, callbacks: Callbacks) -> None:
     callbacks.receive(EACH_KIND[name], mixed_frame())
     if name == "produce":
         # An exception of the producer is a refusal of the message.
-        assert callbacks.process() == DecoderState.NEED_MORE
-        assert callbacks.decoder.dropped[DropReason.REFUSED] == 1
+        assert callbacks.process() == ProcessorState.NEED_MORE
+        assert callbacks.processor.dropped[DropReason.REFUSED] == 1
     else:
         with pytest.raises(RuntimeError, match="callbacks"):
             callbacks.process()
-        assert callbacks.process() == DecoderState.NEED_MORE
-    assert callbacks.decoder.published == 1
+        assert callbacks.process() == ProcessorState.NEED_MORE
+    assert callbacks.processor.published == 1
     callbacks.check_sum()
 
 
@@ -96,10 +96,10 @@ def test_bytes_received_meanwhile_come_next(name: str, callbacks: Callbacks) -> 
 
     callbacks.acts[name] = feed
     callbacks.receive(EACH_KIND[name])
-    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.process() == ProcessorState.NEED_MORE
     assert callbacks.heads[-1] == b"y" * 200
     assert callbacks.heads[:-1] == ([BAD_FRAME[:200]] if name == "on_drop" else [])
-    assert callbacks.decoder.codecs[MIXED_ID].record.get_field("d") == 2.5
+    assert callbacks.processor.codecs[MIXED_ID].record.get_field("d") == 2.5
     callbacks.check_sum()
 
 
@@ -117,7 +117,7 @@ def test_refused_frame_is_reported_whole_though_bytes_came_meanwhile(
     callbacks.acts["produce"] = feed_and_fail
     callbacks.receive(mixed_frame())
     callbacks.process()
-    callbacks.decoder.drop_pending(RuntimeError())
+    callbacks.processor.drop_pending(RuntimeError())
     assert callbacks.heads == [mixed_frame()[:200]]
     callbacks.check_sum()
 
@@ -125,43 +125,43 @@ def test_refused_frame_is_reported_whole_though_bytes_came_meanwhile(
 @pytest.mark.parametrize("name", EACH_KIND)
 def test_topics_may_go_meanwhile(name: str, callbacks: Callbacks) -> None:
     def remove() -> None:
-        for topic_id in list(callbacks.decoder.codecs):
-            callbacks.decoder.remove_topic(topic_id)
+        for topic_id in list(callbacks.processor.codecs):
+            callbacks.processor.remove_topic(topic_id)
         gc.collect()
 
     callbacks.acts[name] = remove
     callbacks.receive(EACH_KIND[name], mixed_frame(), OTHER_FRAME)
-    assert callbacks.process() == DecoderState.NEED_MORE
-    assert callbacks.decoder.unsupported == 2 + (name == "on_unsupported")
+    assert callbacks.process() == ProcessorState.NEED_MORE
+    assert callbacks.processor.unsupported == 2 + (name == "on_unsupported")
     callbacks.check_sum()
 
 
 @pytest.mark.parametrize("name", EACH_KIND)
 def test_topics_may_be_replaced_meanwhile(name: str, callbacks: Callbacks) -> None:
     def replace() -> None:
-        callbacks.decoder.add_topic(mixed_codec())
+        callbacks.processor.add_topic(mixed_codec())
         gc.collect()
 
     callbacks.receive(mixed_frame())
-    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.process() == ProcessorState.NEED_MORE
     callbacks.acts[name] = replace
     callbacks.receive(EACH_KIND[name], mixed_frame(d=8.5))
-    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.process() == ProcessorState.NEED_MORE
     if name == "produce":
         # That one had been decoded before.
         callbacks.receive(mixed_frame(d=8.5))
-        assert callbacks.process() == DecoderState.NEED_MORE
-    assert callbacks.decoder.codecs[MIXED_ID].record.get_field("d") == 8.5
+        assert callbacks.process() == ProcessorState.NEED_MORE
+    assert callbacks.processor.codecs[MIXED_ID].record.get_field("d") == 8.5
     callbacks.check_sum()
 
 
 def test_codecs_taken_out_of_the_dict_are_not_used_after_they_are_gone(callbacks: Callbacks) -> None:
     callbacks.receive(mixed_frame(), OTHER_FRAME)
-    assert callbacks.process() == DecoderState.NEED_MORE
-    callbacks.decoder.codecs.clear()
+    assert callbacks.process() == ProcessorState.NEED_MORE
+    callbacks.processor.codecs.clear()
     gc.collect()
     callbacks.receive(mixed_frame(), OTHER_FRAME, BAD_FRAME)
-    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.process() == ProcessorState.NEED_MORE
     callbacks.check_sum()
 
 
@@ -174,27 +174,27 @@ def test_exceptions_lose_no_frame(name: str, error: Any, callbacks: Callbacks) -
     callbacks.acts[name] = fail
     callbacks.receive(EACH_KIND[name], mixed_frame())
     if name == "produce":
-        assert callbacks.process() == DecoderState.NEED_MORE
+        assert callbacks.process() == ProcessorState.NEED_MORE
     else:
         with pytest.raises(error if isinstance(error, type) else type(error)):
             callbacks.process()
         callbacks.check_sum()
-        assert callbacks.process() == DecoderState.NEED_MORE
+        assert callbacks.process() == ProcessorState.NEED_MORE
     callbacks.check_sum()
-    assert callbacks.decoder.frames == 2
+    assert callbacks.processor.frames == 2
 
 
 def test_fields_set_from_outside_keep_what_came_over_the_wire(callbacks: Callbacks) -> None:
-    record = callbacks.decoder.codecs[MIXED_ID].record
+    record = callbacks.processor.codecs[MIXED_ID].record
     callbacks.acts["produce"] = lambda: record.set_field("unsent", [5, 6])
     for d in (1.5, 2.5, 3.5):
         callbacks.receive(mixed_frame(d=d))
-        assert callbacks.process() == DecoderState.NEED_MORE
+        assert callbacks.process() == ProcessorState.NEED_MORE
         assert record.get_field("d") == d
         assert not record.set_field("s", "")
         assert record.get_field("d") == d
     callbacks.receive(mixed_frame(d=4.5, da2='"x"'))
-    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.process() == ProcessorState.NEED_MORE
     assert record.set_field("unsent", [7, 8])
     assert record.get_field("d") == 3.5
     assert record.get_field("unsent") == [7, 8]
@@ -208,13 +208,13 @@ def test_queue_that_stays_full(callbacks: Callbacks) -> None:
     callbacks.acts["produce"] = fill
     callbacks.receive(mixed_frame(), OTHER_FRAME)
     for _ in range(5):
-        assert callbacks.process() == DecoderState.QUEUE_FULL
+        assert callbacks.process() == ProcessorState.QUEUE_FULL
         callbacks.check_sum()
-        assert callbacks.decoder.frames == callbacks.decoder.pending == 1
+        assert callbacks.processor.frames == callbacks.processor.pending == 1
     callbacks.acts.clear()
-    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.process() == ProcessorState.NEED_MORE
     callbacks.check_sum()
-    assert callbacks.decoder.published == 2
+    assert callbacks.processor.published == 2
 
 
 def stop_in_the_midst(callbacks: Callbacks) -> list[bytes]:
@@ -228,12 +228,16 @@ def stop_in_the_midst(callbacks: Callbacks) -> list[bytes]:
 
     # The first one makes a template.
     callbacks.receive(mixed_frame())
-    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.process() == ProcessorState.NEED_MORE
     frames = [mixed_frame(d=i + 0.5) for i in range(5)]
     callbacks.acts["produce"] = fill
     callbacks.receive(*frames)
-    assert callbacks.process() == DecoderState.QUEUE_FULL
-    assert (callbacks.decoder.frames, callbacks.decoder.published, callbacks.decoder.pending) == (3, 2, 1)
+    assert callbacks.process() == ProcessorState.QUEUE_FULL
+    assert (callbacks.processor.frames, callbacks.processor.published, callbacks.processor.pending) == (
+        3,
+        2,
+        1,
+    )
     callbacks.check_sum()
     return frames
 
@@ -250,7 +254,7 @@ def test_frames_decoded_ahead_stay_whole_while_the_queue_is_full(callbacks: Call
         callbacks.buffer.get_buffer()
     gc.collect()
     callbacks.acts["produce"] = refuse
-    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.process() == ProcessorState.NEED_MORE
     assert callbacks.heads == [frame[:200] for frame in frames[1:] + later]
     callbacks.check_sum()
 
@@ -258,9 +262,9 @@ def test_frames_decoded_ahead_stay_whole_while_the_queue_is_full(callbacks: Call
 def test_frames_decoded_ahead_go_on_in_their_order(callbacks: Callbacks) -> None:
     frames = stop_in_the_midst(callbacks)
     callbacks.receive(BAD_FRAME, mixed_frame(d=7.5))
-    assert callbacks.process() == DecoderState.NEED_MORE
+    assert callbacks.process() == ProcessorState.NEED_MORE
     assert callbacks.heads == [BAD_FRAME[:200]]
-    assert callbacks.decoder.published == len(frames) + 2
+    assert callbacks.processor.published == len(frames) + 2
     values = [struct.pack("<d", d) for d in (0.5, 1.5, 2.5, 3.5, 4.5, 7.5)]
     assert all(value in message for value, message in zip(values, callbacks.messages[1:], strict=True))
     callbacks.check_sum()
@@ -268,23 +272,23 @@ def test_frames_decoded_ahead_go_on_in_their_order(callbacks: Callbacks) -> None
 
 def test_frames_decoded_ahead_are_dropped_at_the_end(callbacks: Callbacks) -> None:
     frames = stop_in_the_midst(callbacks)
-    callbacks.decoder.drop_all(callbacks.buffer, FrameError(DropReason.CLOSED, ""))
+    callbacks.processor.drop_all(callbacks.buffer, FrameError(DropReason.CLOSED, ""))
     assert callbacks.heads == [frame[:200] for frame in frames[1:]]
-    assert callbacks.decoder.frames == len(frames) + 1
+    assert callbacks.processor.frames == len(frames) + 1
     callbacks.check_sum()
 
 
 def test_handler_that_ends_late_is_not_counted(callbacks: Callbacks) -> None:
-    callbacks.decoder.codecs[OTHER_ID].fused = False
+    callbacks.processor.codecs[OTHER_ID].fused = False
     callbacks.receive(OTHER_FRAME, mixed_frame())
-    assert callbacks.process() == DecoderState.NEED_HANDLER
+    assert callbacks.process() == ProcessorState.NEED_HANDLER
     # The client is closed while the handler works.
-    callbacks.decoder.drop_all(callbacks.buffer, FrameError(DropReason.CLOSED, ""))
-    callbacks.decoder.finish_handler()
-    callbacks.decoder.drop_pending(RuntimeError())
+    callbacks.processor.drop_all(callbacks.buffer, FrameError(DropReason.CLOSED, ""))
+    callbacks.processor.finish_handler()
+    callbacks.processor.drop_pending(RuntimeError())
     callbacks.check_sum()
-    assert callbacks.decoder.dropped[DropReason.CLOSED] == 2
-    assert callbacks.decoder.handled == 0
+    assert callbacks.processor.dropped[DropReason.CLOSED] == 2
+    assert callbacks.processor.handled == 0
 
 
 def test_own_memory_may_be_fed_and_read_into() -> None:

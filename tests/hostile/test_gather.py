@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, FrameError
+from lsst.ts.mtmount.core import DropReason, FrameBuffer, FrameError, FrameProcessor, ProcessorState
 
 from ..core.topics import MIXED_ID, mixed_codec, mixed_data, mixed_frame
 
@@ -75,7 +75,7 @@ def test_numbers_of_any_type_are_taken(value: Any, expected: float) -> None:
 def test_decoder_drops_the_frame_and_goes_on(value: Any) -> None:
     messages: list[bytes] = []
     errors: list[BaseException] = []
-    decoder = FrameDecoder(
+    processor = FrameProcessor(
         lambda topic, message, *_: messages.append(message),
         nothing,
         on_drop=lambda error, head: errors.append(error),
@@ -85,10 +85,10 @@ def test_decoder_drops_the_frame_and_goes_on(value: Any) -> None:
     codec = mixed_codec()
     codec.fused = False
     codec.preprocessor = lambda data: data.update(next(changes))
-    decoder.add_topic(codec)
+    processor.add_topic(codec)
     buffer = FrameBuffer()
     buffer.feed((mixed_frame() + b"\r\n") * 2)
-    assert decoder.process(buffer) == DecoderState.NEED_MORE
+    assert processor.process(buffer) == ProcessorState.NEED_MORE
     assert [error.reason for error in errors if isinstance(error, FrameError)] == [DropReason.BAD_VALUE]
-    assert len(messages) == decoder.published == 1
-    assert decoder.codecs[MIXED_ID].record.get_field("da") == [0.1, 0.2, 0.3]
+    assert len(messages) == processor.published == 1
+    assert processor.codecs[MIXED_ID].record.get_field("da") == [0.1, 0.2, 0.3]

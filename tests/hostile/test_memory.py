@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lsst.ts.mtmount.core import DecoderState, FrameBuffer, FrameDecoder
+from lsst.ts.mtmount.core import FrameBuffer, FrameProcessor, ProcessorState
 
 from ..core.topics import golden_records, make_codec, mixed_codec, mixed_frame, packaged_codec
 from .corpus import HOSTILE_FRAMES
@@ -29,21 +29,21 @@ under_sanitizer = pytest.mark.skipif(
 
 
 class Stream:
-    """A decoder, and a stream of all kinds of frames for it."""
+    """A processor, and a stream of all kinds of frames for it."""
 
     def __init__(self) -> None:
         self.num_dropped = 0
         self.buffer = FrameBuffer(TERMINATOR, LIMIT)
-        self.decoder = FrameDecoder(
+        self.processor = FrameProcessor(
             self.produce, self.nothing, on_drop=self.on_drop, on_unsupported=self.nothing
         )
         for record in golden_records():
-            self.decoder.add_topic(packaged_codec(record["topic_id"]))
-        self.decoder.add_topic(mixed_codec())
+            self.processor.add_topic(packaged_codec(record["topic_id"]))
+        self.processor.add_topic(mixed_codec())
         handled = make_codec(HANDLED_ID, [("x", "double", 1)], {"x": 1})
         handled.fused = False
         handled.preprocessor = self.change
-        self.decoder.add_topic(handled)
+        self.processor.add_topic(handled)
 
     def produce(self, *message: Any, witness: object = None) -> None:
         pass
@@ -67,7 +67,7 @@ class Stream:
                 tail[:n] = chunk[:n]
                 self.buffer.buffer_updated(n)
                 chunk = chunk[n:]
-                assert self.decoder.process(self.buffer) == DecoderState.NEED_MORE
+                assert self.processor.process(self.buffer) == ProcessorState.NEED_MORE
 
 
 def usual_frames() -> list[bytes]:
@@ -108,14 +108,14 @@ def check_flat(num_frames: int) -> None:
     for _ in range(num_passes):
         stream.take(data)
     gc.collect()
-    codecs = stream.decoder.codecs.values()
-    assert stream.decoder.frames == (NUM_WARM_UP + num_passes) * len(frames)
+    codecs = stream.processor.codecs.values()
+    assert stream.processor.frames == (NUM_WARM_UP + num_passes) * len(frames)
     # Each way was taken often.
     for count in (
         sum(codec.num_by_template for codec in codecs),
         sum(codec.num_general for codec in codecs),
-        stream.decoder.preprocessed,
-        stream.decoder.unsupported,
+        stream.processor.preprocessed,
+        stream.processor.unsupported,
         stream.num_dropped,
     ):
         assert count > num_frames // 1000
@@ -148,7 +148,7 @@ def test_bounded_by_the_largest_frames() -> None:
     for _ in range(10):
         stream.take(data)
         after.append(rss())
-    assert stream.decoder.published > 0
+    assert stream.processor.published > 0
     assert stream.num_dropped > 0
     # Two buffers, the list of members as it grows, and a frame as Python has it.
     assert max(after) - before < 40 * MIB
@@ -157,15 +157,15 @@ def test_bounded_by_the_largest_frames() -> None:
 
 def test_reference_counts_stay() -> None:
     stream = Stream()
-    decoder = stream.decoder
+    processor = stream.processor
     data = TERMINATOR.join([*usual_frames(), *(f for f in HOSTILE_FRAMES.values() if len(f) < 1000), b""])
     shared = [
-        *(decoder, stream.buffer, decoder.codecs, decoder.dropped, decoder.produce),
-        *decoder.codecs.values(),
-        *(codec.record for codec in decoder.codecs.values()),
-        *(codec.kafka_topic for codec in decoder.codecs.values()),
-        *(codec.members for codec in decoder.codecs.values()),
-        *decoder.dropped,
+        *(processor, stream.buffer, processor.codecs, processor.dropped, processor.produce),
+        *processor.codecs.values(),
+        *(codec.record for codec in processor.codecs.values()),
+        *(codec.kafka_topic for codec in processor.codecs.values()),
+        *(codec.members for codec in processor.codecs.values()),
+        *processor.dropped,
     ]
     stream.take(data)
     gc.collect()
@@ -184,7 +184,7 @@ def test_a_decoder_in_a_circle_of_references_is_freed() -> None:
     stream = Stream()
     witness = Witness()
     alive = weakref.ref(witness)
-    stream.decoder.produce = functools.partial(stream.produce, witness=witness)
+    stream.processor.produce = functools.partial(stream.produce, witness=witness)
     stream.take(TERMINATOR.join(usual_frames()) + TERMINATOR)
     del stream, witness
     gc.collect()

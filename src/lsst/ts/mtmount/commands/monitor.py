@@ -26,8 +26,8 @@ from ..program.arguments import (
 )
 from ..program.event_loop import END_SIGNALS, SignalRelay
 from ..sal.interface import Interface, InterfaceError, load_interface
-from ..sal.schema import COMPONENT
 from ..sal.kafka_settings import KafkaSettings, SettingsError
+from ..sal.schema import COMPONENT
 from ..tma_interface import (
     TmaInterfaceError,
     choose_tma_interface,

@@ -8,12 +8,10 @@ try:
     from .arrays import ArrayFunctor, ScalarFunctor, member_names
     from .avro_record import Record
     from .call_clock import CallClock
-    from .codec import TopicCodec
     from .columns import ColumnDecoder
-    from .decoder import FrameDecoder
-    from .decoder_state import DecoderState
     from .delivery_counter import DeliveryCounter
-    from .drop_reason import DropReason, FrameError
+    from .drop_reason import KAFKA_REASONS, UNDECODABLE, DropReason, FrameError
+    from .frame_processor import FrameProcessor
     from .frame_splitter import (
         FRAME_DECODABLE,
         FRAME_TOO_LONG,
@@ -22,7 +20,9 @@ try:
         FrameSplitter,
     )
     from .framing import FrameBuffer
+    from .processor_state import ProcessorState
     from .structs import StructArrayReader, encode_structs, make_dtype, read_struct
+    from .topic_codec import TopicCodec
 except ModuleNotFoundError as _error:
     raise ImportError(
         f"the compiled core of lsst.ts.mtmount is missing ({_error}); build it with 'pip install .'"
@@ -33,16 +33,18 @@ __all__ = [
     "FRAME_TOO_LONG",
     "FRAME_UNDECODABLE",
     "FRAME_UNFINISHED",
+    "KAFKA_REASONS",
+    "UNDECODABLE",
     "ArrayFunctor",
     "CallClock",
     "ColumnDecoder",
-    "DecoderState",
     "DeliveryCounter",
     "DropReason",
     "FrameBuffer",
-    "FrameDecoder",
     "FrameError",
+    "FrameProcessor",
     "FrameSplitter",
+    "ProcessorState",
     "Record",
     "ScalarFunctor",
     "StructArrayReader",

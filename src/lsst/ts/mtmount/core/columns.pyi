@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import disjoint_base
 
-from .codec import TopicCodec
+from .topic_codec import TopicCodec
 
 ARRIVAL_TIME: str
 

@@ -33,6 +33,21 @@ class DropReason(enum.StrEnum):
         return cls.REFUSED
 
 
+#: The frame could not be decoded at all: a strict client ends.
+UNDECODABLE = frozenset(
+    {
+        DropReason.NOT_UTF8,
+        DropReason.NOT_JSON,
+        DropReason.NOT_OBJECT,
+        DropReason.NESTING,
+        DropReason.TOO_LONG,
+    }
+)
+
+#: Reasons that keep out all frames of a topic, good ones.
+KAFKA_REASONS = frozenset({DropReason.NOT_AUTHORIZED, DropReason.NO_KAFKA_TOPIC})
+
+
 class FrameError(ValueError):
     """A frame that cannot be published.
 

@@ -5,7 +5,7 @@ import logging
 import math
 
 from ..constants import CLOCK_OFFSET_EVENT_INTERVAL
-from ..core import FrameDecoder
+from ..core import FrameProcessor
 from ..resilience.cancellation import is_cancelled
 from ..resilience.escape import describe_error
 from ..resilience.rate_limited_log import RateLimitedLog
@@ -15,7 +15,7 @@ __all__ = ["ClockOffset"]
 
 
 class ClockOffset:
-    """Writes the event when the decoder has a time stamp, and asks for another one after the interval.
+    """Writes the event when the processor has a time stamp, and asks for another one after the interval.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class ClockOffset:
         The TMA's clock minus ours, when it was seen last [s]; NaN before.
     """
 
-    def __init__(self, sal: SalBackend, decoder: FrameDecoder, limited_log: RateLimitedLog) -> None:
+    def __init__(self, sal: SalBackend, processor: FrameProcessor, limited_log: RateLimitedLog) -> None:
         self._sal = sal
-        self._decoder = decoder
+        self._processor = processor
         self._limited_log = limited_log
         self.offset = math.nan
         # Nothing to wait for yet; a task, so that the attribute is never None.
@@ -35,11 +35,11 @@ class ClockOffset:
 
     def start(self) -> None:
         """Ask for a time stamp."""
-        self._decoder.clock_is_due = True
+        self._processor.clock_is_due = True
 
     async def write(self) -> None:
-        """Publish the offset of the decoder's time stamp; a failure is logged and costs that event."""
-        self.offset = self._decoder.pending_clock - self._sal.clock.now()
+        """Publish the offset of the processor's time stamp; a failure is logged and costs that event."""
+        self.offset = self._processor.pending_clock - self._sal.clock.now()
         try:
             await self._sal.write_event("clockOffset", offset=self.offset)
         except (Exception, asyncio.CancelledError) as error:
@@ -53,7 +53,7 @@ class ClockOffset:
         self.next_task.add_done_callback(lambda _: self.start())
 
     def refresh(self) -> None:
-        """Tell the decoder how to stamp records; leap seconds may come."""
+        """Tell the processor how to stamp records; leap seconds may come."""
         clock = self._sal.clock
         clock.refresh()
-        self._decoder.set_clock(clock.use_clock_tai, clock.tai_minus_utc)
+        self._processor.set_clock(clock.use_clock_tai, clock.tai_minus_utc)

@@ -3,27 +3,13 @@
 import logging
 from collections.abc import Callable
 
-from ..core import DropReason, FrameError
+from ..core import KAFKA_REASONS, UNDECODABLE, DropReason, FrameError
 from ..resilience import DeadLetterFile
 from ..resilience.argument_types import check_result
 from ..resilience.escape import describe_error, escape
 from ..resilience.rate_limited_log import RateLimitedLog
 
 __all__ = ["DropCallback", "DropReport"]
-
-#: Reasons for which a strict client ends: the frame could not be decoded at all.
-UNDECODABLE = frozenset(
-    {
-        DropReason.NOT_UTF8,
-        DropReason.NOT_JSON,
-        DropReason.NOT_OBJECT,
-        DropReason.NESTING,
-        DropReason.TOO_LONG,
-    }
-)
-
-#: Reasons that keep out all frames of a topic, good ones.
-KAFKA_REASONS = frozenset({DropReason.NOT_AUTHORIZED, DropReason.NO_KAFKA_TOPIC})
 
 #: How much of a dropped frame is logged, and handed to the drop callback [bytes].
 HEAD_LENGTH = 200

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from ..constants import CLOCK_OFFSET_TOPICS, MAX_FRAME_LENGTH
 from ..core import (
-    DecoderState,
     DropReason,
     FrameBuffer,
-    FrameDecoder,
     FrameError,
+    FrameProcessor,
+    ProcessorState,
     Record,
 )
 from ..resilience import DeadLetterFile
@@ -106,8 +106,8 @@ class TelemetryPipeline:
     ) -> None:
         self.wake_up = asyncio.Event()
         self.last_pause_end = 0.0
-        # Why no frames are taken, as of `FrameDecoder.process`: the only place where that is kept.
-        self._pause: DecoderState = DecoderState.NEED_MORE
+        # Why no frames are taken, as of `FrameProcessor.process`: the only place where that is kept.
+        self._pause: ProcessorState = ProcessorState.NEED_MORE
         self._log = log
         self.limited_log = RateLimitedLog(log)
         self._publisher = sal.publisher
@@ -117,7 +117,7 @@ class TelemetryPipeline:
         self._drops = DropReport(self.limited_log, strict=strict, on_drop=on_drop, dead_letter=dead_letter)
         self._num_published_at_serve = 0
         self._deliveries = self._publisher.make_delivery_counter()
-        self._decoder = FrameDecoder(
+        self._processor = FrameProcessor(
             self._publisher.produce,
             self._deliveries,
             on_drop=self._report_drop,
@@ -128,8 +128,8 @@ class TelemetryPipeline:
             calls=self._user_code,
         )
         if dead_letter is not None:
-            self._decoder.max_reported = MAX_FRAME_LENGTH
-        self.clock_offset = ClockOffset(sal, self._decoder, self.limited_log)
+            self._processor.max_reported = MAX_FRAME_LENGTH
+        self.clock_offset = ClockOffset(sal, self._processor, self.limited_log)
         handlers: dict[int, Handler] = {}
         # What a standard handler has.
         self._standard: dict[int, tuple[TelemetryTopic, Mapping[str, Functor]]] = {}
@@ -146,51 +146,51 @@ class TelemetryPipeline:
             codec.reports_clock = sal_topic in CLOCK_OFFSET_TOPICS
             codec.accept_incomplete = accept_incomplete
             self._members.add_topic(sal_topic, codec)
-            self._decoder.add_topic(codec)
+            self._processor.add_topic(codec)
             handlers[topic_id] = TelemetryTopicHandler(topic, fields, preprocessors.get(sal_topic))
             self._standard[topic_id] = (topic, fields)
-        self._codecs = dict(self._decoder.codecs)
+        self._codecs = dict(self._processor.codecs)
         self.topic_handlers = TopicHandlers(self._codecs, self._choose_path)
         self.topic_handlers.update(handlers)
 
     @property
     def num_frames(self) -> int:
         """How many frames have come so far."""
-        return self._decoder.frames
+        return self._processor.frames
 
     @property
     def is_paused(self) -> bool:
         """Whether frames wait for `resolve`, which is no fault of the TMA's."""
-        return self._pause != DecoderState.NEED_MORE
+        return self._pause != ProcessorState.NEED_MORE
 
     @property
     def unsupported_topic_ids(self) -> set[int]:
         """Topic IDs seen that are not the TMA's."""
-        return set(self._decoder.unsupported_by_id)
+        return set(self._processor.unsupported_by_id)
 
     @property
     def topic_frames(self) -> dict[str, int]:
         """Records made so far, by name of the SAL topic."""
         return {
             codec.kafka_topic.rpartition(".")[2]: codec.record.num_encoded
-            for codec in self._decoder.codecs.values()
+            for codec in self._processor.codecs.values()
         }
 
     @property
     def counters(self) -> Counters:
         """What became of every frame so far."""
-        decoder = self._decoder
+        processor = self._processor
         return Counters(
-            frames=decoder.frames,
-            bytes=decoder.num_bytes,
-            published=decoder.published,
+            frames=processor.frames,
+            bytes=processor.num_bytes,
+            published=processor.published,
             acknowledged=self._deliveries.acknowledged,
             failed=self._deliveries.failed,
-            dropped=dict(decoder.dropped),
-            unsupported=decoder.unsupported,
-            preprocessed=decoder.preprocessed,
-            handled=decoder.handled,
-            pending=decoder.pending,
+            dropped=dict(processor.dropped),
+            unsupported=processor.unsupported,
+            preprocessed=processor.preprocessed,
+            handled=processor.handled,
+            pending=processor.pending,
             incomplete=self._members.incomplete,
             unknown_members=self._members.unknown_members,
             frames_with_unknown_members=self._members.frames_with_unknown,
@@ -201,7 +201,7 @@ class TelemetryPipeline:
 
     def start(self) -> None:
         """Get ready, now that the publisher runs."""
-        self._decoder.produce = self._publisher.produce
+        self._processor.produce = self._publisher.produce
         self.clock_offset.refresh()
         self.clock_offset.start()
 
@@ -210,22 +210,22 @@ class TelemetryPipeline:
 
         Return False if `resolve` has something to do first.
         """
-        if self._pause != DecoderState.NEED_MORE:
+        if self._pause != ProcessorState.NEED_MORE:
             return False
         deadline = time.monotonic() + TIME_BUDGET
         try:
-            self._pause = self._decoder.process(buffer, deadline)
+            self._pause = self._processor.process(buffer, deadline)
         except (KeyboardInterrupt, SystemExit):
             # Of a user's code. Where the event loop goes on all the same, so do the frames.
-            self._pause = DecoderState.YIELDED
+            self._pause = ProcessorState.YIELDED
             self.wake_up.set()
             raise
-        num_published = self._decoder.published
+        num_published = self._processor.published
         if num_published - self._num_published_at_serve >= FRAMES_PER_SERVE:
             # Reports that nobody collects take up room in the queue.
             self._num_published_at_serve = num_published
             self._publisher.serve()
-        if self._pause == DecoderState.NEED_MORE:
+        if self._pause == ProcessorState.NEED_MORE:
             return True
         self.wake_up.set()
         return False
@@ -238,23 +238,23 @@ class TelemetryPipeline:
         self.wake_up.clear()
         if self._drops.fatal_error is not None:
             raise self._drops.fatal_error
-        if self._pause == DecoderState.QUEUE_FULL:
+        if self._pause == ProcessorState.QUEUE_FULL:
             self.limited_log.log(
                 "Kafka queue full",
                 logging.WARNING,
                 "The Kafka producer's queue is full; reading telemetry is paused",
             )
             await self._publisher.wait_for_room()
-        elif self._pause == DecoderState.NEED_HANDLER:
+        elif self._pause == ProcessorState.NEED_HANDLER:
             await self._handle_pending()
-        elif self._pause == DecoderState.NEED_CLOCK:
+        elif self._pause == ProcessorState.NEED_CLOCK:
             await self.clock_offset.write()
-        if self._pause == DecoderState.YIELDED or self._user_code.is_spent:
+        if self._pause == ProcessorState.YIELDED or self._user_code.is_spent:
             # Others have their turn.
             await asyncio.sleep(0)
             self._user_code.reset()
         self.last_pause_end = time.monotonic()
-        self._pause = DecoderState.NEED_MORE
+        self._pause = ProcessorState.NEED_MORE
 
     def flush_logs(self, *, force: bool = False) -> None:
         """Write what the rate limits of the log have left out; see `RateLimitedLog.flush`."""
@@ -264,7 +264,7 @@ class TelemetryPipeline:
     def drop_rest(self, buffer: FrameBuffer) -> None:
         """Count as dropped what came of a frame that the TMA did not complete."""
         error = FrameError(DropReason.CUT_OFF, "the telemetry ended in the middle of the frame")
-        self._decoder.drop_rest(buffer, error)
+        self._processor.drop_rest(buffer, error)
 
     async def close(self, buffer: FrameBuffer) -> None:
         """Count as dropped what was read and can no longer be published."""
@@ -285,7 +285,7 @@ class TelemetryPipeline:
     def _drop_some(self, buffer: FrameBuffer, error: FrameError) -> bool:
         """Drop what is in the buffer; return whether that was all, within the time budget."""
         try:
-            return self._decoder.drop_all(buffer, error, time.monotonic() + TIME_BUDGET)
+            return self._processor.drop_all(buffer, error, time.monotonic() + TIME_BUDGET)
         except (KeyboardInterrupt, SystemExit) as leaving:
             # The process waits for this end.
             self._drops.leave_callback(f"it raised {leaving!r}")
@@ -302,7 +302,7 @@ class TelemetryPipeline:
 
     async def _handle_pending(self) -> None:
         """Give the pending frame to the handler that a user has put in place."""
-        codec = self._decoder.pending_codec
+        codec = self._processor.pending_codec
         assert codec is not None
         handler = self.topic_handlers.get(codec.topic_id)
         describe = functools.partial(self._describe, codec.topic_id, handler)
@@ -311,18 +311,18 @@ class TelemetryPipeline:
         try:
             if handler is None:
                 raise LookupError("the handler was removed while the frame waited for it")
-            result: object = handler(self._decoder.load_pending())
+            result: object = handler(self._processor.load_pending())
             if not inspect.isawaitable(result):
                 raise TypeError(f"expected a coroutine function, got one that returns {result!r:.100}")
             await result
         except BaseException as error:
             is_leaving = isinstance(error, KeyboardInterrupt | SystemExit)
             if is_leaving or not ends_us(error, task):
-                self._decoder.drop_pending(error)
+                self._processor.drop_pending(error)
             if ends_us(error, task):
                 raise
         else:
-            self._decoder.finish_handler()
+            self._processor.finish_handler()
         finally:
             self._user_code.end()
 
@@ -344,11 +344,11 @@ class TelemetryPipeline:
         )
 
     def _choose_path(self, topic_id: int, handler: Handler | None) -> None:
-        """Have the decoder treat a topic as its handler, `None` if it has none, demands."""
+        """Have the processor treat a topic as its handler, `None` if it has none, demands."""
         codec = self._codecs[topic_id]
         if handler is None:
-            if topic_id in self._decoder.codecs:
-                self._decoder.remove_topic(topic_id)
+            if topic_id in self._processor.codecs:
+                self._processor.remove_topic(topic_id)
             return
         is_fused, codec.preprocessor = False, None
         if self._is_standard(topic_id, handler):
@@ -357,7 +357,7 @@ class TelemetryPipeline:
             codec.description = functools.partial(self._describe, topic_id, handler)
             is_fused = handler.preprocessor is None
         codec.fused = is_fused
-        self._decoder.add_topic(codec)
+        self._processor.add_topic(codec)
 
     def _report_unsupported(self, topic_id: int) -> None:
         name = self._names.get(topic_id)
@@ -376,14 +376,14 @@ class TelemetryPipeline:
     def _count_unsupported(self) -> dict[str, int]:
         """Count the frames of unsupported topics, by name or ID: of those that came first, and the rest."""
         counts: Counter[str] = Counter()
-        for topic_id, count in islice(self._decoder.unsupported_by_id.items(), MAX_UNSUPPORTED):
+        for topic_id, count in islice(self._processor.unsupported_by_id.items(), MAX_UNSUPPORTED):
             counts[self._names.get(topic_id) or _format_id(topic_id)] += count
-        if rest := self._decoder.unsupported - counts.total():
+        if rest := self._processor.unsupported - counts.total():
             counts[OTHERS] += rest
         return dict(counts)
 
     def _report_drop(self, error: BaseException, frame: bytes) -> bool:
-        """Tell of a dropped frame; return whether the decoder has to stop."""
+        """Tell of a dropped frame; return whether the processor has to stop."""
         # What is called now is what has failed, if the error is not one of ours.
         culprit = self._user_code.present
         describe = "report of a dropped frame, or on_drop,".__str__

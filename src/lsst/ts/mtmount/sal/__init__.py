@@ -10,12 +10,12 @@ from .interface import (
     load_interface,
     load_packaged_interface,
 )
+from .kafka_settings import PRODUCER_DEFAULTS, KafkaSettings, SettingsError
 from .kafka_topics import KafkaSetupError
 from .log_handler import SalLogHandler
-from .publisher import PRODUCER_DEFAULTS, KafkaPublisher
+from .publisher import KafkaPublisher
 from .salobj_backend import SalobjError
 from .schema_registry import RegisteredSchema, RegistryError, SchemaRegistry
-from .kafka_settings import KafkaSettings, SettingsError
 from .tai import TaiClock, tai_from_utc, tai_minus_utc_at
 from .write_topic import SetWriteResult, WriteTopic
 

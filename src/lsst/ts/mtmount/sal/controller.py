@@ -12,10 +12,10 @@ from ..resilience.guarded_log import guard_logger
 from ..resilience.live_object import LiveObject
 from ..tma_interface import TmaInterface
 from .interface import load_interface
+from .kafka_settings import KafkaSettings
 from .log_handler import SalLogHandler
 from .publisher import KafkaPublisher
 from .schema import COMPONENT
-from .kafka_settings import KafkaSettings
 from .tai import LEAP_SECOND_TABLE, TaiClock
 from .write_topic import WriteTopic
 

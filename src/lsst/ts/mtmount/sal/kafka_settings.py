@@ -18,7 +18,26 @@ from ..resilience.escape import escape
 from ..resilience.input_file import read_file
 from .registry_url import RegistryUrl
 
-__all__ = ["CLIENT_FILE_VARIABLE", "PRODUCER_FILE_VARIABLE", "KafkaSettings", "SettingsError"]
+__all__ = [
+    "CLIENT_FILE_VARIABLE",
+    "PRODUCER_DEFAULTS",
+    "PRODUCER_FILE_VARIABLE",
+    "KafkaSettings",
+    "SettingsError",
+]
+
+#: Properties of the producer that the YAML file of the producer may override.
+#: ``linger.ms``: how long messages gather before they are sent [ms].
+#: ``reconnect.backoff.max.ms``: the longest pause between two attempts to
+#: reach a broker, and so what an outage may take longer than Kafka's [ms].
+#: The two bounds of the queue limit the memory that an outage of Kafka takes:
+#: 32 MiB hold some five minutes of the TMA's telemetry.
+PRODUCER_DEFAULTS: Mapping[str, Any] = {
+    "linger.ms": 0,
+    "reconnect.backoff.max.ms": 1000,
+    "queue.buffering.max.messages": 100_000,
+    "queue.buffering.max.kbytes": 32 * 1024,
+}
 
 #: Name YAML files of further properties: the producer's, and all clients'.
 PRODUCER_FILE_VARIABLE = "LSST_KAFKA_PRODUCER_CONFIGURATION"

@@ -15,10 +15,10 @@ from confluent_kafka import Producer
 from ..resilience import Backoff
 from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.rate_limited_log import RateLimitedLog
+from .kafka_settings import KafkaSettings
 from .kafka_topics import KafkaNotReadyError, create_missing_topics
 from .schema import TopicInfo
 from .schema_registry import RegisteredSchema, RegistryNotReadyError, SchemaRegistry
-from .kafka_settings import KafkaSettings
 
 __all__ = ["Provisioning"]
 

@@ -14,26 +14,13 @@ from ..core import DeliveryCounter
 from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.guarded_log import guard_logger
 from .kafka_health import KafkaHealth
+from .kafka_settings import PRODUCER_DEFAULTS, KafkaSettings
 from .kafka_topics import KafkaSetupError, describe_kafka_error
 from .provisioning import Provisioning
 from .schema import TopicInfo
 from .schema_registry import RegisteredSchema
-from .kafka_settings import KafkaSettings
 
-__all__ = ["PRODUCER_DEFAULTS", "KafkaPublisher", "Produce"]
-
-#: Properties of the producer that the YAML file of the producer may override.
-#: ``linger.ms``: how long messages gather before they are sent [ms].
-#: ``reconnect.backoff.max.ms``: the longest pause between two attempts to
-#: reach a broker, and so what an outage may take longer than Kafka's [ms].
-#: The two bounds of the queue limit the memory that an outage of Kafka takes:
-#: 32 MiB hold some five minutes of the TMA's telemetry.
-PRODUCER_DEFAULTS: Mapping[str, Any] = {
-    "linger.ms": 0,
-    "reconnect.backoff.max.ms": 1000,
-    "queue.buffering.max.messages": 100_000,
-    "queue.buffering.max.kbytes": 32 * 1024,
-}
+__all__ = ["KafkaPublisher", "Produce"]
 
 #: How often delivery reports are collected when nobody asks for them [s], and
 #: how often while somebody waits for room in the queue.

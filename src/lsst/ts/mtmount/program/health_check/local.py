@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 from ...resilience.escape import escape
 from ...sal.interface import Interface, load_interface
-from ...sal.registry_url import RegistryUrl
 from ...sal.kafka_settings import KafkaSettings
+from ...sal.registry_url import RegistryUrl
 from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface, describe_choice
 from .finding import Finding, failed, ok, warning

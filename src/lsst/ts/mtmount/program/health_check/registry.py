@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...sal.interface import Interface
+from ...sal.kafka_settings import KafkaSettings
 from ...sal.schema import have_same_substance
 from ...sal.schema_registry import RegistryError, SchemaRegistry
-from ...sal.kafka_settings import KafkaSettings
 from .finding import Finding, count, failed, ok, warning
 
 __all__ = ["check_registry"]

@@ -39,8 +39,8 @@ from confluent_kafka import KafkaException, Message
 
 from ...resilience.escape import describe_error, escape
 from ...sal.interface import load_interface
-from ...sal.schema import COMPONENT
 from ...sal.kafka_settings import KafkaSettings
+from ...sal.schema import COMPONENT
 from ...sal.tai import LEAP_SECOND_TABLE, tai_minus_utc_at
 from ...tma_interface import choose_tma_interface
 from ..reader.received_record import DecodeError, ReceivedRecord

@@ -12,8 +12,8 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaExcep
 
 from ...resilience.escape import escape
 from ...resilience.rate_limited_log import RateLimitedLog
-from ...sal.kafka_topics import describe_kafka_error
 from ...sal.kafka_settings import KafkaSettings
+from ...sal.kafka_topics import describe_kafka_error
 from .group_free_consumer import PARTITION, GroupFreeConsumer
 from .received_record import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
 from .record_schema import SchemaError

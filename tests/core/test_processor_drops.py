@@ -1,10 +1,10 @@
-"""What a frame decoder tells of the frames that it drops."""
+"""What a frame processor tells of the frames that it drops."""
 
 from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.core import DecoderState, DropReason, FrameBuffer, FrameDecoder, FrameError
+from lsst.ts.mtmount.core import DropReason, FrameBuffer, FrameError, FrameProcessor, ProcessorState
 
 from .topics import mixed_codec, mixed_frame
 
@@ -12,21 +12,21 @@ LIMIT = 100_000
 
 
 class Recorder:
-    """A decoder whose producer and callbacks belong to a test."""
+    """A processor whose producer and callbacks belong to a test."""
 
     def __init__(self) -> None:
         self.drops: list[tuple[BaseException, bytes]] = []
         self.messages: list[bytes] = []
         self.refusal: Exception | None = None
         self.buffer = FrameBuffer(b"\r\n", LIMIT)
-        self.decoder = FrameDecoder(
+        self.processor = FrameProcessor(
             self.produce,
             lambda error, message: None,
             on_drop=lambda *drop: self.drops.append(drop),
             on_unsupported=lambda topic_id: None,
         )
         self.codec = mixed_codec()
-        self.decoder.add_topic(self.codec)
+        self.processor.add_topic(self.codec)
 
     def produce(self, topic: str, value: bytes, key: bytes, partition: int, on_delivery: Any) -> None:
         if self.refusal is not None:
@@ -35,11 +35,11 @@ class Recorder:
 
     def process(self, data: bytes) -> int:
         self.buffer.feed(data)
-        return self.decoder.process(self.buffer)
+        return self.processor.process(self.buffer)
 
     def check_sum(self) -> None:
-        decoder = self.decoder
-        assert decoder.frames == decoder.published + sum(decoder.dropped.values()) + decoder.pending
+        processor = self.processor
+        assert processor.frames == processor.published + sum(processor.dropped.values()) + processor.pending
 
 
 CUT_OFF = FrameError(DropReason.CUT_OFF, "")
@@ -48,36 +48,36 @@ CUT_OFF = FrameError(DropReason.CUT_OFF, "")
 @pytest.mark.parametrize("rest", [b"", b"{", mixed_frame(), mixed_frame() + b"\r"])
 def test_what_came_of_a_frame_is_dropped(rest: bytes) -> None:
     recorder = Recorder()
-    assert recorder.process(mixed_frame() + b"\r\n" + rest) == DecoderState.NEED_MORE
+    assert recorder.process(mixed_frame() + b"\r\n" + rest) == ProcessorState.NEED_MORE
     for _ in range(2):
-        recorder.decoder.drop_rest(recorder.buffer, CUT_OFF)
+        recorder.processor.drop_rest(recorder.buffer, CUT_OFF)
         assert len(recorder.buffer) == 0
         assert recorder.drops == ([(CUT_OFF, rest[:200])] if rest else [])
-        assert recorder.decoder.num_bytes == len(mixed_frame()) + len(rest)
+        assert recorder.processor.num_bytes == len(mixed_frame()) + len(rest)
         recorder.check_sum()
 
 
 def test_what_came_of_an_over_long_frame_is_dropped() -> None:
     recorder = Recorder()
     for _ in range(3):
-        assert recorder.process(b"x" * LIMIT) == DecoderState.NEED_MORE
-    recorder.decoder.drop_rest(recorder.buffer, CUT_OFF)
+        assert recorder.process(b"x" * LIMIT) == ProcessorState.NEED_MORE
+    recorder.processor.drop_rest(recorder.buffer, CUT_OFF)
     assert recorder.drops == [(CUT_OFF, b"x" * 200)]
-    assert recorder.decoder.num_bytes == 3 * LIMIT
+    assert recorder.processor.num_bytes == 3 * LIMIT
     # The buffer has forgotten it.
     recorder.process(mixed_frame() + b"\r\n")
-    assert recorder.decoder.published == 1
+    assert recorder.processor.published == 1
     recorder.check_sum()
 
 
 @pytest.mark.parametrize("max_reported", [10, 200, LIMIT])
 def test_how_much_is_reported(max_reported: int) -> None:
     recorder = Recorder()
-    recorder.decoder.max_reported = max_reported
+    recorder.processor.max_reported = max_reported
     bad = b"[" + b"x" * 5000
     too_long = b"y" * (LIMIT + 1)
     recorder.process(bad + b"\r\n" + too_long + b"\r\n" + bad)
-    recorder.decoder.drop_rest(recorder.buffer, CUT_OFF)
+    recorder.processor.drop_rest(recorder.buffer, CUT_OFF)
     heads = [head for _, head in recorder.drops]
     # The core keeps no more of a frame that is too long.
     assert heads == [bad[:max_reported], too_long[: min(max_reported, 200)], bad[:max_reported]]
@@ -94,7 +94,7 @@ def test_how_much_is_reported(max_reported: int) -> None:
 )
 def test_refused_frame_is_reported(text: str, reason: DropReason) -> None:
     recorder = Recorder()
-    recorder.decoder.max_reported = LIMIT
+    recorder.processor.max_reported = LIMIT
     recorder.refusal = RuntimeError(text)
     recorder.process(mixed_frame() + b"\r\n")
     ((error, frame),) = recorder.drops
@@ -107,14 +107,14 @@ def test_refused_frame_is_reported(text: str, reason: DropReason) -> None:
 @pytest.mark.parametrize("is_fused", [True, False])
 def test_frame_that_waits_for_room_is_reported(is_fused: bool) -> None:
     recorder = Recorder()
-    recorder.decoder.max_reported = LIMIT
+    recorder.processor.max_reported = LIMIT
     recorder.codec.fused = is_fused
     recorder.codec.preprocessor = lambda data: None
     recorder.refusal = BufferError()
-    assert recorder.process(mixed_frame() + b"\r\n" + b"rest\r\n") == DecoderState.QUEUE_FULL
-    assert recorder.decoder.process(recorder.buffer) == DecoderState.QUEUE_FULL
+    assert recorder.process(mixed_frame() + b"\r\n" + b"rest\r\n") == ProcessorState.QUEUE_FULL
+    assert recorder.processor.process(recorder.buffer) == ProcessorState.QUEUE_FULL
     closed = FrameError(DropReason.CLOSED, "")
-    recorder.decoder.drop_all(recorder.buffer, closed)
+    recorder.processor.drop_all(recorder.buffer, closed)
     assert recorder.drops == [(closed, mixed_frame()), (closed, b"rest")]
     recorder.check_sum()
 
@@ -122,10 +122,10 @@ def test_frame_that_waits_for_room_is_reported(is_fused: bool) -> None:
 def test_frame_that_got_room_is_forgotten() -> None:
     recorder = Recorder()
     recorder.refusal = BufferError()
-    assert recorder.process(mixed_frame() + b"\r\n") == DecoderState.QUEUE_FULL
+    assert recorder.process(mixed_frame() + b"\r\n") == ProcessorState.QUEUE_FULL
     recorder.refusal = None
-    assert recorder.decoder.process(recorder.buffer) == DecoderState.NEED_MORE
-    recorder.decoder.drop_pending(CUT_OFF)
+    assert recorder.processor.process(recorder.buffer) == ProcessorState.NEED_MORE
+    recorder.processor.drop_pending(CUT_OFF)
     assert recorder.drops == []
-    assert len(recorder.messages) == recorder.decoder.published == 1
+    assert len(recorder.messages) == recorder.processor.published == 1
     recorder.check_sum()

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from lsst.ts.mtmount.core.decoder_state import DecoderState
+from lsst.ts.mtmount.core.processor_state import ProcessorState
 from lsst.ts.mtmount.core.drop_reason import DropReason, FrameError
 
 from libc.math cimport INFINITY, isfinite
@@ -14,7 +14,7 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.types cimport clockid_t
 
 from lsst.ts.mtmount.core.call_clock cimport CallClock, monotonic_time
-from lsst.ts.mtmount.core.codec cimport TopicCodec
+from lsst.ts.mtmount.core.topic_codec cimport TopicCodec
 from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, Block, FrameBuffer
 from lsst.ts.mtmount.core.scanner cimport (
     JSON_INTEGER,
@@ -50,7 +50,7 @@ cdef enum:
     # cannot fill the memory.
     MAX_UNSUPPORTED = 1000
 
-# The values of DecoderState.
+# The values of ProcessorState.
 cdef enum State:
     NEED_MORE
     QUEUE_FULL
@@ -64,7 +64,7 @@ cdef struct View:
     const char* frame
     Py_ssize_t length
 
-cdef tuple STATES = tuple(DecoderState)
+cdef tuple STATES = tuple(ProcessorState)
 cdef const char* TOPIC_ID_KEY = b'"topicID"'
 cdef const char* TIMESTAMP = b"timestamp"
 cdef enum:
@@ -72,7 +72,7 @@ cdef enum:
     TIMESTAMP_LENGTH = 9
 
 
-cdef class FrameDecoder:
+cdef class FrameProcessor:
     """Takes every complete frame from a buffer and hands its record to a producer.
 
     Frames are decoded ahead, and their records handed over one right after the other: the more
@@ -243,7 +243,7 @@ cdef class FrameDecoder:
             self._by_id[topic_id] = None
         del self.codecs[topic_id]
 
-    def process(self, buffer: FrameBuffer, double deadline=INFINITY) -> DecoderState:
+    def process(self, buffer: FrameBuffer, double deadline=INFINITY) -> ProcessorState:
         """Take frames until none is complete, or something has to be done first.
 
         Return which. After the deadline (as of `time.monotonic`) that is ``YIELDED``; it is

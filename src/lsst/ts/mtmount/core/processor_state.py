@@ -1,10 +1,10 @@
-"""What a decoder waits for."""
+"""What a processor waits for."""
 
 import enum
 
 
-class DecoderState(enum.IntEnum):
-    """Why `FrameDecoder.process` returned."""
+class ProcessorState(enum.IntEnum):
+    """Why `FrameProcessor.process` returned."""
 
     #: All complete frames were taken.
     NEED_MORE = 0
