@@ -15,7 +15,7 @@ from posix.types cimport clockid_t
 
 from lsst.ts.mtmount.core.call_clock cimport CallClock, monotonic_time
 from lsst.ts.mtmount.core.topic_codec cimport TopicCodec
-from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, Block, FrameBuffer
+from lsst.ts.mtmount.core.frame_buffer cimport FRAME_HEAD, Block, FrameBuffer
 from lsst.ts.mtmount.core.scanner cimport (
     JSON_INTEGER,
     JSON_REAL,

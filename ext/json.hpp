@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "number.hpp"
+#include "json_number.hpp"
 
 namespace mtmount {
 

@@ -9,7 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from libc.string cimport memcpy
 
-from lsst.ts.mtmount.core.framing cimport FrameBuffer
+from lsst.ts.mtmount.core.frame_buffer cimport FrameBuffer
 
 # Kinds of NumPy for the type codes of simple ctypes; the size comes from
 # ctypes. Those of pointers and Python objects mean nothing on another machine.

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.sal import KafkaSettings, SchemaRegistry
 from lsst.ts.mtmount.tools.reader.live_consumer import LiveConsumer
-from lsst.ts.mtmount.tools.reader.received_record import ReceivedRecord
+from lsst.ts.mtmount.tools.reader.record_decoder import ReceivedRecord
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..programs import find_program

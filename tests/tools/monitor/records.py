@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lsst.ts.mtmount.tools.reader.received_record import ReceivedRecord
+from lsst.ts.mtmount.tools.reader.record_decoder import ReceivedRecord
 
 PREFIX = "lsst.test.MTMount."
 

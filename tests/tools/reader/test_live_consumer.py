@@ -25,7 +25,7 @@ from lsst.ts.mtmount.tools.reader.live_consumer import (
     MessageWithoutSchema,
     SettingsRefusedError,
 )
-from lsst.ts.mtmount.tools.reader.received_record import ReceivedRecord
+from lsst.ts.mtmount.tools.reader.record_decoder import ReceivedRecord
 
 from ..conftest import KafkaProcess
 

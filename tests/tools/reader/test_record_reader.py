@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer
 
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
-from lsst.ts.mtmount.tools.reader.received_record import DecodeError
+from lsst.ts.mtmount.tools.reader.record_decoder import DecodeError
 from lsst.ts.mtmount.tools.reader.record_reader import RecordReader
 
 TIMEOUT = 60

@@ -11,15 +11,15 @@ try:
     from .columns import ColumnDecoder
     from .delivery_counter import DeliveryCounter
     from .drop_reason import KAFKA_REASONS, UNDECODABLE, DropReason, FrameError
-    from .frame_processor import FrameProcessor
-    from .frame_splitter import (
+    from .frame_buffer import FrameBuffer
+    from .frame_classifier import (
         FRAME_DECODABLE,
         FRAME_TOO_LONG,
         FRAME_UNDECODABLE,
         FRAME_UNFINISHED,
-        FrameSplitter,
+        FrameClassifier,
     )
-    from .framing import FrameBuffer
+    from .frame_processor import FrameProcessor
     from .processor_state import ProcessorState
     from .structs import StructArrayReader, encode_structs, make_dtype, read_struct
     from .topic_codec import TopicCodec
@@ -41,9 +41,9 @@ __all__ = [
     "DeliveryCounter",
     "DropReason",
     "FrameBuffer",
+    "FrameClassifier",
     "FrameError",
     "FrameProcessor",
-    "FrameSplitter",
     "ProcessorState",
     "Record",
     "ScalarFunctor",

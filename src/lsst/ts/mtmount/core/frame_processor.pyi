@@ -5,7 +5,7 @@ from typing_extensions import disjoint_base
 
 from .call_clock import CallClock
 from .drop_reason import DropReason
-from .framing import FrameBuffer
+from .frame_buffer import FrameBuffer
 from .processor_state import ProcessorState
 from .topic_codec import TopicCodec
 

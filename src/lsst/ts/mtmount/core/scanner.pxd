@@ -46,7 +46,7 @@ cdef extern from "json.hpp" namespace "mtmount" nogil:
     cpp_bool is_topic_id(const Member&)
     Py_ssize_t unescape_ascii(const Member&, char*, Py_ssize_t)
 
-cdef extern from "number.hpp" namespace "mtmount" nogil:
+cdef extern from "json_number.hpp" namespace "mtmount" nogil:
     const char* read_plain_double(const char*, const char*, double*)
     const char* read_plain_integer(const char*, const char*, int64_t*)
     const char* read_plain_boolean(const char*, const char*, int64_t*)

@@ -4,7 +4,7 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 
-from .framing import FrameBuffer
+from .frame_buffer import FrameBuffer
 
 def read_struct(buffer: FrameBuffer, struct: ctypes.Structure | ctypes.Union) -> None: ...
 def encode_structs(structs: tuple[ctypes.Structure | ctypes.Union, ...]) -> bytes: ...

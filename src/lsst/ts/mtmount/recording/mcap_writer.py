@@ -27,7 +27,7 @@ from .times import utc_ns_from_tai
 
 __all__ = ["Frame", "RecordingFile"]
 
-#: As of `FrameSplitter.feed`: kind, topic ID, time stamp, length, bytes.
+#: As of `FrameClassifier.feed`: kind, topic ID, time stamp, length, bytes.
 Frame = tuple[int, int | None, float, int, bytes]
 
 #: A chunk is compressed as a whole, and read as a whole [bytes].
@@ -75,7 +75,7 @@ class RecordingFile:
         return self._file.tell()
 
     def write(self, frame: Frame, arrival: int) -> None:
-        """Write one frame, as of `FrameSplitter.feed`; ``arrival`` is by `time.monotonic_ns`."""
+        """Write one frame, as of `FrameClassifier.feed`; ``arrival`` is by `time.monotonic_ns`."""
         kind, topic_id, timestamp, length, data = frame
         log_time = max(arrival + self._utc_offset, self._last_log_time + 1)
         self._last_log_time = log_time

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ..constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
-from ..core import FrameSplitter
+from ..core import FrameClassifier
 from ..extras import import_extra
 from ..resilience.output_file import make_output_folder
 from ..resilience.rate_limited_log import RateLimitedLog
@@ -118,7 +118,7 @@ class Recorder:
             "recorder", self._write, self._note_gap, capacity, self._flush_if_due, FLUSH_INTERVAL
         )
         # What follows belongs to the thread.
-        self._splitter = FrameSplitter(LINE_TERMINATOR, MAX_FRAME_LENGTH)
+        self._classifier = FrameClassifier(LINE_TERMINATOR, MAX_FRAME_LENGTH)
         self._file: RecordingFile | None = None
         self._num_unflushed = 0
         self._num_gaps_written = 0
@@ -176,10 +176,10 @@ class Recorder:
     def _write(self, item: tuple[int, bytes | None]) -> None:
         arrival, data = item
         if data is None:
-            frames = self._splitter.finish()
+            frames = self._classifier.finish()
             self._is_torn = False
         else:
-            frames = self._splitter.feed(self._skip_torn(data) if self._is_torn else data)
+            frames = self._classifier.feed(self._skip_torn(data) if self._is_torn else data)
         if frames:
             self._write_frames(frames, arrival)
         self._flush_if_due()
@@ -201,7 +201,7 @@ class Recorder:
 
     def _note_gap(self, _num_items: int) -> None:
         """Take note that received bytes are missing here."""
-        self._splitter = FrameSplitter(LINE_TERMINATOR, MAX_FRAME_LENGTH)
+        self._classifier = FrameClassifier(LINE_TERMINATOR, MAX_FRAME_LENGTH)
         self._is_torn = True
         num_refused = self._num_refused
         if self._file is not None:

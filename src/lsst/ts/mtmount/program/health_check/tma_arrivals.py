@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
-from ...core import FRAME_DECODABLE, FrameSplitter
+from ...core import FRAME_DECODABLE, FrameClassifier
 from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
 from .finding import Finding, failed, ok, warning
@@ -43,7 +43,7 @@ def check_tma(
     subject = f"TMA {host}:{port}"
     LEAP_SECOND_TABLE.load()
     clock = TaiClock()
-    splitter = FrameSplitter(LINE_TERMINATOR, MAX_FRAME_LENGTH)
+    classifier = FrameClassifier(LINE_TERMINATOR, MAX_FRAME_LENGTH)
     counts: Counter[int | None] = Counter()
     num_bad = num_unknown = 0
     try:
@@ -61,7 +61,7 @@ def check_tma(
                         subject, "it closed the connection", "it may serve one client only: end the other"
                     )
                     return
-                for kind, topic_id, timestamp, _, frame in splitter.feed(data):
+                for kind, topic_id, timestamp, _, frame in classifier.feed(data):
                     if kind != FRAME_DECODABLE:
                         num_bad += 1
                     elif topic_id not in interface.by_id:

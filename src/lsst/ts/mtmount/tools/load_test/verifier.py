@@ -43,7 +43,7 @@ from ...sal.kafka_settings import KafkaSettings
 from ...sal.schema import COMPONENT
 from ...sal.tai import LEAP_SECOND_TABLE, tai_minus_utc_at
 from ...tma_interface import choose_tma_interface
-from ..reader.received_record import DecodeError, ReceivedRecord
+from ..reader.record_decoder import DecodeError, ReceivedRecord
 from ..reader.record_reader import RecordReader
 from ..reader.schema_source import RegistryUnavailableError
 from .latency_histogram import LatencyHistogram

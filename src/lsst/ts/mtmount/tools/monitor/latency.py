@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from ...sal.tai import tai_from_utc
-from ..reader.received_record import ReceivedRecord
+from ..reader.record_decoder import ReceivedRecord
 
 __all__ = ["Latency", "measure_latency"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from ...constants import TELEMETRY_TIMEOUT
 from ...tma_interface import TmaInterface, load_packaged_tma_interface
 from ..reader.live_consumer import Arrival, BadMessage, MessageWithoutSchema
-from ..reader.received_record import ReceivedRecord
+from ..reader.record_decoder import ReceivedRecord
 from .latency import measure_latency
 from .publishers import Publishers
 from .selection import FieldName, Selection, to_short_name

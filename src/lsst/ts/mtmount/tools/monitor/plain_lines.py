@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from ..reader.live_consumer import Arrival
-from ..reader.received_record import ReceivedRecord
+from ..reader.record_decoder import ReceivedRecord
 from .latency import measure_latency
 from .monitor_state import PRIVATE_PREFIX, SPAN, MonitorState, TopicState
 

@@ -15,7 +15,7 @@ from ...resilience.rate_limited_log import RateLimitedLog
 from ...sal.kafka_settings import KafkaSettings
 from ...sal.kafka_topics import describe_kafka_error
 from .group_free_consumer import PARTITION, GroupFreeConsumer
-from .received_record import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
+from .record_decoder import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
 from .record_schema import SchemaError
 from .schema_source import RegistryUnavailableError, SchemaSource
 

@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, Message, TopicPartition
 
 from .group_free_consumer import PARTITION, GroupFreeConsumer
-from .received_record import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
+from .record_decoder import DecodeError, ReceivedRecord, decode_record, locate, read_schema_id
 from .record_schema import SchemaError
 from .schema_source import SchemaSource
 

@@ -4,7 +4,7 @@ import sys
 
 from libc.math cimport NAN
 
-from lsst.ts.mtmount.core.framing cimport FRAME_HEAD, FrameBuffer
+from lsst.ts.mtmount.core.frame_buffer cimport FRAME_HEAD, FrameBuffer
 from lsst.ts.mtmount.core.scanner cimport (
     JSON_INTEGER,
     JSON_REAL,
@@ -33,8 +33,8 @@ cdef enum:
     TIMESTAMP_LENGTH = 9
 
 
-cdef class FrameSplitter:
-    """Splits a stream of bytes into frames, and finds the topic and the time stamp of each.
+cdef class FrameClassifier:
+    """Tells of each frame of a stream what it is, its topic and its time stamp.
 
     Values are not decoded: a frame of a known topic may still lack a field.
 
