@@ -9,7 +9,7 @@ from .commands.run_client import run_mtmount_telemetry_client
 from .constants import CLOCK_OFFSET_EVENT_INTERVAL, LINE_TERMINATOR, TELEMETRY_PORT, TELEMETRY_TIMEOUT
 from .core import DropReason, FrameError
 from .pipeline.counters import Counters
-from .pipeline.topic_handler import TelemetryTopicHandler
+from .pipeline.topic_handlers import TelemetryTopicHandler
 from .program.other_copies import warn_of_shadowing
 from .tcp.client import Client
 from .telemetry_client import TelemetryClient

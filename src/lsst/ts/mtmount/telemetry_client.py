@@ -20,7 +20,7 @@ from .core import FrameBuffer
 from .pipeline.counters import Counters
 from .pipeline.drop_report import DropCallback
 from .pipeline.telemetry_pipeline import TelemetryPipeline
-from .pipeline.topic_handler import Handler, Preprocessor, TopicHandlers
+from .pipeline.topic_handlers import Handler, Preprocessor, TopicHandlers
 from .program.client_program import run_program
 from .program.metrics_server import Snapshot
 from .recording import DEFAULT_LIMIT, Recorder

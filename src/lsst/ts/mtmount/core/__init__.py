@@ -5,10 +5,9 @@ There is no pure-Python fallback: a core that was not built is an error.
 """
 
 try:
-    from .arrays import ArrayFunctor, ScalarFunctor, member_names
     from .avro_record import Record
     from .call_clock import CallClock
-    from .columns import ColumnDecoder
+    from .column_decoder import ColumnDecoder
     from .delivery_counter import DeliveryCounter
     from .drop_reason import KAFKA_REASONS, UNDECODABLE, DropReason, FrameError
     from .frame_buffer import FrameBuffer
@@ -20,6 +19,7 @@ try:
         FrameClassifier,
     )
     from .frame_processor import FrameProcessor
+    from .functors import ArrayFunctor, ScalarFunctor, member_names
     from .processor_state import ProcessorState
     from .structs import StructArrayReader, encode_structs, make_dtype, read_struct
     from .topic_codec import TopicCodec

@@ -31,7 +31,7 @@ from .counters import Counters
 from .drop_report import DropCallback, DropReport
 from .member_report import MemberReport
 from .topic_fields import choose_fields, make_codec
-from .topic_handler import (
+from .topic_handlers import (
     Handler,
     Preprocessor,
     TelemetryTopicHandler,
