@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, M
 from typing import Any, Protocol, TypeAlias
 
 from ..resilience.argument_types import check_callable, check_result
-from ..resilience.live_object import LiveObject
+from ..resilience.live_object import refuse_to_copy
 from ..telemetry_map import Functor
 
 __all__ = ["Handler", "Preprocessor", "TelemetryTopicHandler", "TopicHandlers", "WritableTopic"]
@@ -27,7 +27,7 @@ class WritableTopic(Protocol):
         """Set some fields and write the topic."""
 
 
-class TelemetryTopicHandler(LiveObject):
+class TelemetryTopicHandler:
     """Publish the raw telemetry data of one topic.
 
     Parameters
@@ -46,6 +46,8 @@ class TelemetryTopicHandler(LiveObject):
     TypeError
         If ``preprocessor`` is a coroutine or generator function, here or when it is set.
     """
+
+    __reduce_ex__ = refuse_to_copy
 
     def __init__(
         self,
@@ -104,7 +106,7 @@ class TelemetryTopicHandler(LiveObject):
         )
 
 
-class TopicHandlers(LiveObject, dict[int, Handler]):
+class TopicHandlers(dict[int, Handler]):
     """Topic ID: handler; tells its owner when an entry changes.
 
     The owner decodes frames without asking the standard handlers, so it has
@@ -114,6 +116,8 @@ class TopicHandlers(LiveObject, dict[int, Handler]):
     ``on_change`` is called with the topic ID of each entry that was set or removed,
     or whose preprocessor changed, and its handler, or `None`.
     """
+
+    __reduce_ex__ = refuse_to_copy
 
     def __init__(
         self, topic_ids: Collection[int], on_change: Callable[[int, Handler | None], object]

@@ -2,12 +2,12 @@
 
 from typing import NoReturn, SupportsIndex
 
-__all__ = ["LiveObject"]
+__all__ = ["refuse_to_copy"]
 
 
-class LiveObject:
-    """What holds a connection, tasks or callbacks, which a copy would share."""
+def refuse_to_copy(self: object, protocol: SupportsIndex) -> NoReturn:
+    """Refuse `copy.copy`, `copy.deepcopy` and `pickle.dumps`, as ``__reduce_ex__`` of a class.
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        """Refuse `copy.copy`, `copy.deepcopy` and `pickle.dumps`."""
-        raise TypeError(f"expected something that can be copied or pickled, got a live {type(self).__name__}")
+    For what holds a connection, tasks or callbacks, which a copy would share.
+    """
+    raise TypeError(f"expected something that can be copied or pickled, got a live {type(self).__name__}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..constants import LOGGER_NAME
 from ..resilience.guarded_log import guard_logger
-from ..resilience.live_object import LiveObject
+from ..resilience.live_object import refuse_to_copy
 from ..tma_interface import TmaInterface
 from .interface import load_interface
 from .kafka_settings import KafkaSettings
@@ -28,7 +28,7 @@ CLOSE_TIMEOUT = 10.0
 LOG_SHARE = 0.2
 
 
-class Controller(LiveObject):
+class Controller:
     """Publish telemetry, events and log messages of the SAL component; the built-in `SalBackend`.
 
     To be made in a running event loop; it starts at once. The interface is that of
@@ -57,6 +57,8 @@ class Controller(LiveObject):
     InterfaceError
         If the interface files cannot be understood.
     """
+
+    __reduce_ex__ = refuse_to_copy
 
     def __init__(
         self, *, publisher: KafkaPublisher | None = None, tma_interface: TmaInterface | None = None

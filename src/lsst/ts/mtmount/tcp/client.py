@@ -18,7 +18,7 @@ from ..resilience.escape import describe_error
 from ..resilience.forked_loop import part_from_parent
 from ..resilience.guarded_log import guard_logger
 from ..resilience.late_warning import warn_if_late
-from ..resilience.live_object import LiveObject
+from ..resilience.live_object import refuse_to_copy
 from .connection import FrameSink, TcpConnection, enable_keep_alive
 from .done_future import DoneFuture
 from .stream_writer import BytesLike
@@ -52,7 +52,7 @@ _T = TypeVar("_T")
 _living: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
 
-class Client(LiveObject):
+class Client:
     """A TCP client.
 
     It connects once, as soon as it is made; await ``start_task`` before
@@ -119,6 +119,8 @@ class Client(LiveObject):
     A read that is cancelled, by a time-out for example, loses nothing. All write methods raise
     ConnectionError if the client is not connected, or the connection turns out to be lost.
     """
+
+    __reduce_ex__ = refuse_to_copy
 
     def __init__(
         self,
