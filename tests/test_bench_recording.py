@@ -8,6 +8,11 @@ from .programs import run_module
 from .recording.frames import make_stream, record
 
 
+@pytest.fixture(autouse=True)
+def benchmarks_packages() -> None:
+    pytest.importorskip("matplotlib", reason="the benchmarks' packages are not installed")
+
+
 @pytest.mark.slow
 def test_the_frames_are_the_recording_s(tmp_path: Path) -> None:
     stream = make_stream(100)
@@ -20,7 +25,6 @@ def test_the_frames_are_the_recording_s(tmp_path: Path) -> None:
 
 
 def test_a_path_without_a_recording_is_told(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="the benchmarks' packages are not installed")
     result = run_module("bench", "--quick", "--recording", str(tmp_path))
     assert result.returncode == 2
     assert f"argument --recording: {tmp_path}: expected recordings" in result.stderr

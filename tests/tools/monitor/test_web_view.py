@@ -96,7 +96,7 @@ async def test_html_from_kafka_is_text(
     port = find_free_port()
     async with serving(port, "azimuth", "evt_logMessage", "evt_odd", "--fields", "azimuth.actualPosition"):
         await asyncio.to_thread(browser.get, f"http://127.0.0.1:{port}/")
-        await read_until(browser, lambda rows: "waiting" in rows.get("azimuth", [""])[0])
+        await read_until(browser, lambda rows: "azimuth" in rows)
         publish()
         await read_until(
             browser,
