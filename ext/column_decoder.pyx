@@ -7,7 +7,6 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
 
-from lsst.ts.mtmount.core.topic_codec cimport TopicCodec
 from lsst.ts.mtmount.core.avro_record cimport (
     KIND_BOOLEAN,
     KIND_DOUBLE,
@@ -18,6 +17,7 @@ from lsst.ts.mtmount.core.avro_record cimport (
     Slot,
 )
 from lsst.ts.mtmount.core.scanner cimport OUTCOME_OK, JsonScanner
+from lsst.ts.mtmount.core.topic_codec cimport TopicCodec
 
 from lsst.ts.mtmount.core.drop_reason import FrameError
 

@@ -14,7 +14,6 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.types cimport clockid_t
 
 from lsst.ts.mtmount.core.call_clock cimport CallClock, monotonic_time
-from lsst.ts.mtmount.core.topic_codec cimport TopicCodec
 from lsst.ts.mtmount.core.frame_buffer cimport FRAME_HEAD, Block, FrameBuffer
 from lsst.ts.mtmount.core.scanner cimport (
     JSON_INTEGER,
@@ -29,6 +28,7 @@ from lsst.ts.mtmount.core.scanner cimport (
     scan_error,
     scan_frame,
 )
+from lsst.ts.mtmount.core.topic_codec cimport TopicCodec
 
 
 cdef extern from *:
@@ -279,7 +279,7 @@ cdef class FrameProcessor:
         if self._held_frame is not None:
             held = self._held_frame
             self._held_frame = None
-            state = self._take(held, len(held), False)
+            state = self._take(held, len(held), False, False)
             if state != NEED_MORE:
                 return state
         if self._called_back:
@@ -321,7 +321,7 @@ cdef class FrameProcessor:
                     min(length, FRAME_HEAD),
                 )
                 continue
-            state = self._take(frame, length, True)
+            state = self._take(frame, length, True, True)
             if state != NEED_MORE:
                 return state
 
@@ -386,7 +386,7 @@ cdef class FrameProcessor:
         cdef int state = NEED_MORE
         self._count(length)
         if message is None:
-            state = self._take(frame, length, True)
+            state = self._take(frame, length, True, False)
         elif not self._publish(codec, message, frame, length):
             state = QUEUE_FULL
         return self._pause(deadline) if state == NEED_MORE and self._called_back else state
@@ -483,8 +483,8 @@ cdef class FrameProcessor:
         self._count(length)
         return self._drop(error, frame, min(length, FRAME_HEAD) if code == 2 else length)
 
-    cdef int _take(self, const char* frame, Py_ssize_t length, bint ask_clock) except -1:
-        """Publish, hold or drop one frame."""
+    cdef int _take(self, const char* frame, Py_ssize_t length, bint ask_clock, bint is_tried) except -1:
+        """Publish, hold or drop one frame; ``is_tried``: `_take_ahead` could not."""
         cdef TopicCodec codec = self._guess(frame, length)
         cdef JsonScanner* scanner = &self._scanner
         cdef int outcome = OUTCOME_UNEXPECTED
@@ -493,7 +493,8 @@ cdef class FrameProcessor:
         cdef int state
         if codec is not None and not (clock_wanted and codec.reports_clock):
             if codec.is_fused:
-                outcome = codec.decode_by_template(scanner, frame, length)
+                if not is_tried:
+                    outcome = codec.decode_by_template(scanner, frame, length)
             else:
                 data = codec.load_by_template(scanner, frame, length)
                 if data is not None:
