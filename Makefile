@@ -28,7 +28,7 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(CORE) $(if $(EDITABLE),,$(shell find src -name "*.py" -o -name "*.csv"))
+$(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(CORE) $(if $(EDITABLE),,$(shell find src -name "*.py" -o -name "*.csv" -o -name "*.list"))
 	@tools/check_machine "$(PYTHON)" "$(CXX)"
 	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.1,<4"
 	$(BIN)/python -m pip install --quiet --no-build-isolation $(EDITABLE) .
