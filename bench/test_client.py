@@ -306,6 +306,8 @@ def open_services(kafka: str, *, is_quick: bool) -> Iterator[Services]:
         yield services
 
 
+# lsst.ts.salobj leaves the sockets of its registry client to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.timeout(600)
 def test_client(
     measure: Measure, workload_name: str, contender: Contender, open_once: Callable[[str], Services]
