@@ -62,6 +62,26 @@ async def test_events_are_sent_at_once_and_in_order(buffer: OutageBuffer, kafka:
     assert kafka.questions == 5
 
 
+@pytest.mark.parametrize("is_held_back", [False, True])
+async def test_a_cancelled_task_is_begun_anew(
+    buffer: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture, is_held_back: bool
+) -> None:
+    others = asyncio.all_tasks()
+    buffer.start()
+    (task,) = asyncio.all_tasks() - others
+    kafka.closed = {"a"} if is_held_back else set()
+    async with asyncio.timeout(TIMEOUT):
+        await buffer.send_event("a", partial(kafka.send, 1))
+        task.cancel()
+        await asyncio.wait([task])
+        kafka.closed.clear()
+        await buffer.send_event("a", partial(kafka.send, 2))
+        buffer.put("log", partial(kafka.send, "text"))
+        await kafka.wait_for(3)
+    assert kafka.sent == [1, 2, "text"]
+    assert [record.levelname for record in caplog.records if "begun anew" in record.message] == ["WARNING"]
+
+
 async def test_what_waits_is_sent_when_kafka_takes_it(
     buffer: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -45,7 +45,7 @@ class OutageBuffer(SendQueue):
                 self._urgent.remove(waiting)
                 waiting.wake_waiter()
             self._append(self._urgent, Item(kafka_topic, send, waiter))
-        self._wake.set()
+        self._wake_task()
         if self._task is not None and self._was_taking:
             await waiter
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ..resilience.guarded_log import guard_logger
+
 __all__ = ["Send", "SendQueue", "is_sending"]
+
+LOG = guard_logger(logging.getLogger("MTMount").getChild("SendQueue"))
 
 #: What may wait; the oldest are dropped.
 CAPACITY = 1000
@@ -74,7 +79,7 @@ class SendQueue:
             loop = self._loop
         if loop is not None:
             try:
-                loop.call_soon_threadsafe(self._wake.set)
+                loop.call_soon_threadsafe(self._wake_task)
             except RuntimeError as error:
                 # The loop was closed, and this queue with it.
                 self.count_failure(error)
@@ -89,19 +94,13 @@ class SendQueue:
         """Begin to send, in a task."""
         with self._lock:
             self._loop = asyncio.get_running_loop()
-        self._wake.set()
-        self._idle.clear()
-        self._task = asyncio.create_task(self._run())
+        self._begin()
 
     async def stop(self, timeout: float) -> list[str]:  # noqa: ASYNC109
         """Send what waits, at most for ``timeout`` [s]; return the Kafka topics of what was not sent."""
         if self._task is not None:
-            if self._task.done():
-                # The end of the event loop has cancelled it.
-                self._task = asyncio.create_task(self._run())
             # Make the task look once more, before it is believed to be idle.
-            self._idle.clear()
-            self._wake.set()
+            self._begin()
             idle = asyncio.create_task(self._idle.wait())
             await asyncio.wait([idle], timeout=max(timeout, 0.0))
             idle.cancel()
@@ -116,6 +115,21 @@ class SendQueue:
         for item in left:
             item.wake_waiter()
         return [item.kafka_topic for item in left]
+
+    def _begin(self) -> None:
+        """Have the task look at what waits; begin another one if somebody has cancelled it."""
+        self._idle.clear()
+        self._wake.set()
+        if self._task is not None and self._task.done():
+            LOG.warning("The task that publishes events and log messages was cancelled; it is begun anew")
+            self._task = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    def _wake_task(self) -> None:
+        """Do so for what was put in meanwhile, unless this queue was stopped."""
+        if self._task is not None:
+            self._begin()
 
     async def _may_send(self, kafka_topic: str) -> bool:
         """Wait until something may be sent, or return False to be asked again."""
