@@ -823,13 +823,19 @@ async def test_a_signal_to_a_forked_child_is_the_childs(tma: ScriptedTma, sal_en
         ("record", "", "a path"),
         ("dead_letter", b"", "a path"),
         ("record_limit", "1 GiB", "a number of bytes"),
+        ("host", "", "a host name or an IP address"),
+        ("connection_timeout", -1, "0 s or more"),
+        ("flush_timeout", -0.1, "0 s or more"),
+        ("wait_for_kafka", -math.inf, "0 s or more"),
+        ("record_limit", -1, "1 byte or more"),
+        ("record_limit", 0, "1 byte or more"),
     ],
 )
 async def test_the_error_names_the_argument(
     sal_environment: str, argument: str, value: Any, expected: str
 ) -> None:
     with pytest.raises(
-        ValueError if value in ("", b"") else TypeError,
+        ValueError if value in ("", b"") or expected.endswith("or more") else TypeError,
         match=re.escape(f"{argument}: expected {expected}, got {value!r}"),
     ):
-        TelemetryClient("127.0.0.1", **{argument: value})
+        TelemetryClient(**{"host": "127.0.0.1", argument: value})

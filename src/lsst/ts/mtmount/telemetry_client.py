@@ -145,6 +145,8 @@ class TelemetryClient(Client):
     TypeError
         If `connect_callback` is not a coroutine function, a preprocessor is one,
         or an argument is of the wrong type.
+    ValueError
+        If ``host`` or a path is empty, or a time or limit is negative.
     lsst.ts.mtmount.sal.SettingsError
         If the environment variables for Kafka are missing or wrong.
 
@@ -184,6 +186,8 @@ class TelemetryClient(Client):
         accept_incomplete: bool = False,
     ) -> None:
         asyncio.get_running_loop()
+        if host == "":
+            raise ValueError("host: expected a host name or an IP address, got ''")
         # What can be wrong is found before anything is made that would have to be undone.
         check_connect_callback(self.connect_callback)
         for name in ("signal_handler", "log_counters"):
@@ -196,6 +200,8 @@ class TelemetryClient(Client):
             record = check_path("record", record)
         if not isinstance(record_limit, int):
             raise TypeError(f"record_limit: expected a number of bytes, got {record_limit!r}")
+        if record_limit <= 0:
+            raise ValueError(f"record_limit: expected 1 byte or more, got {record_limit}")
         if on_drop is not None:
             check_callable("on_drop", on_drop)
         if reconnect and not isinstance(reconnect, Backoff | bool):

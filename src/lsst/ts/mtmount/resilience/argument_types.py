@@ -1,4 +1,4 @@
-"""Checking the types of a class's arguments, with errors that name the argument."""
+"""Checking a class's arguments, with errors that name the argument."""
 
 import inspect
 import math
@@ -16,13 +16,15 @@ def check_bool(name: str, value: object) -> bool:
 
 
 def check_seconds(name: str, value: Any) -> float:
-    """Return what `float` makes of a value; TypeError if that is nothing, or not a number."""
+    """Return what `float` makes of a value; TypeError if that is no number, ValueError if below 0."""
     try:
         seconds = float(value)
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if math.isnan(seconds):
         raise TypeError(f"{name}: expected a number of seconds, got {value!r}")
+    if seconds < 0:
+        raise ValueError(f"{name}: expected 0 s or more, got {value!r}")
     return seconds
 
 
