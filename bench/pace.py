@@ -1,9 +1,10 @@
 """Measures what the TMA's full rate costs, how the producer's linger shifts that, and how long a start takes.
 
 Run as ``python -m bench.pace``, or ``make bench-pace``. For each Kafka and each linger, a bare producer and
-the client run at the full rate, and the client runs at the highest rate that it reaches. On Apache Kafka, the
-salobj backend runs beside, where ``lsst.ts.salobj`` is, and another client, if its command is given. All rows
-of one Kafka take turns. All figures are medians, and in brackets the range.
+the client run at the full rate, and the client runs at the highest rate that it reaches. What only receives
+the telemetry, and throws it away, runs by itself. On Apache Kafka, the salobj backend runs beside, where
+``lsst.ts.salobj`` is, and another client, if its command is given. All rows of one Kafka take turns. All
+figures are medians, and in brackets the range.
 
 At the full rate, 218 messages a second of 26 topics, hardly anything is batched: what counts is how often a
 thread wakes up and how often the kernel is called. Latencies are from the time in a frame or message until a
@@ -40,6 +41,7 @@ from lsst.ts.mtmount.tools.load_test.latency_histogram import LatencyHistogram
 from lsst.ts.mtmount.tools.load_test.load_run import ReadMode, RunPlan, run_load
 from lsst.ts.mtmount.tools.load_test.run_result import RunResult
 from lsst.ts.mtmount.tools.load_test.verifier_process import VerifierProcess
+from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from .pages import write_page
 from .results import describe_machine
@@ -84,6 +86,7 @@ class PaceRow:
     linger: float | None = None
     #: Shares of a core, and latencies.
     bare: list[tuple[float, LatencyHistogram]] = field(default_factory=list)
+    receiving: list[float] = field(default_factory=list)
     paced: list[RunResult] = field(default_factory=list)
     fastest: list[RunResult] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)  #: [s]
@@ -93,6 +96,7 @@ class PaceRow:
         self.starts.append(measure_start(services, self.client))
         linger = PRODUCER_DEFAULTS["linger.ms"] if self.linger is None else self.linger
         self.bare.append(run_bare_producer(services, linger, duration))
+        self.receiving.append(asyncio.run(run_bare_receiver(duration)))
         self.paced.append(run_client(services, self.client, self.linger, 1.0, duration))
         self.fastest.append(
             run_client(services, self.client, self.linger, math.inf, min(duration, MAX_DURATION))
@@ -108,6 +112,7 @@ class PaceRow:
             format_range([100 * share for share in shares], 2),
             format_range([100 * share for share, _ in self.bare], 2),
             format_range([100 * difference for difference in differences], 2),
+            format_range([100 * share for share in self.receiving], 2),
             *format_latencies([result.latency for result in self.paced]),
             *format_latencies([latency for _, latency in self.bare]),
             format_range([result.series.find_peak_rss("client") / 1e6 for result in self.paced], 0),
@@ -160,6 +165,18 @@ async def _run_bare_producer(
     return result["share"], found.latency
 
 
+async def run_bare_receiver(duration: float) -> float:
+    """Receive the full rate, and throw it away; return the share of a core."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with TmaSimulator() as tma:
+            command = [sys.executable, "-m", "bench.bare_receiver"]
+            command += ["--port", str(tma.port), "--duration", str(duration)]
+            async with ChildProgram(
+                "receiver", command, os.environ, Path(folder), read_output=True
+            ) as receiver:
+                return float(await receiver.expect_line(duration + START_TIMEOUT))
+
+
 def measure_start(services: Services, client: ClientCommand) -> float:
     """Start a client; return the time until a reader has its first record, which is acknowledged then [s]."""
     with tempfile.TemporaryDirectory() as folder, services.open_reader() as reader:
@@ -209,6 +226,7 @@ HEADS = (
     "1x: client\n[% of a core]",
     "1x: bare\nproducer [%]",
     "difference\n[points]",
+    "receiving\nalone [%]",
     "client\np50 [ms]",
     "\np99 [ms]",
     "bare\np50 [ms]",
