@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,7 +155,7 @@ def _render_frames(topic: SimulatedTopic, num_frames: int, seed: int) -> list[st
     """Render the frames of one topic that come over and over, with holes for the time stamps."""
     duration = num_frames * topic.period * TICK_INTERVAL
     values = [
-        _spell_booleans(signal) if member.sal_type == "boolean" else signal
+        ["true" if value else "false" for value in signal] if member.sal_type == "boolean" else signal
         for member, signal in zip(topic.values, make_signals(topic, num_frames, duration, seed), strict=True)
     ]
     members = "".join(
@@ -165,10 +164,6 @@ def _render_frames(topic: SimulatedTopic, num_frames: int, seed: int) -> list[st
     )
     template = f'{{"topicID": {topic.topic_id}{members}}}{LINE_TERMINATOR.decode()}'
     return [template % frame_values for frame_values in zip(*values, strict=True)]
-
-
-def _spell_booleans(signal: list[Any]) -> list[str]:
-    return ["true" if value else "false" for value in signal]
 
 
 def _choose_ages(topic: SimulatedTopic, seed: int) -> NDArray[np.int64]:

@@ -114,14 +114,17 @@ def make_signals(topic: SimulatedTopic, num_frames: int, duration: float, seed: 
     signals: list[list[Any]] = []
     for index, member in enumerate(topic.values):
         random = np.random.default_rng([seed, topic.topic_id, index])
+        values: NDArray[Any]
         if member.sal_type == "boolean":
-            signals.append(_blow(phase, random))
+            values = (phase / (2 * np.pi) + random.random()) % 1 < BLOWN_PART
         elif member.sal_type in INTEGER_TYPES:
-            signals.append(_pass_marks(phase, random, INTEGER_TYPES[member.sal_type]))
+            start = random.integers(10**9, 10**10)
+            marks = start + np.rint(REFERENCE_MARKS * np.sin(phase)).astype(np.int64)
+            values = marks & INTEGER_TYPES[member.sal_type]
         else:
             make = _find_axis_signal(topic, member)
             values = make(phase, angular_rate, random) if make else _drift(phase, member, random)
-            signals.append(values.tolist())
+        signals.append(values.tolist())
     return signals
 
 
@@ -130,18 +133,6 @@ def _drift(phase: Floats, member: TmaMember, random: np.random.Generator) -> Flo
     cycles = random.integers(1, 4)
     slow = level.drift * np.sin(cycles * phase + random.uniform(0, 2 * np.pi))
     return random.uniform(level.low, level.high) + slow + random.normal(0, level.noise, len(phase))
-
-
-def _blow(phase: Floats, random: np.random.Generator) -> list[bool]:
-    blown: list[bool] = ((phase / (2 * np.pi) + random.random()) % 1 < BLOWN_PART).tolist()
-    return blown
-
-
-def _pass_marks(phase: Floats, random: np.random.Generator, largest: int) -> list[int]:
-    start = random.integers(10**9, 10**10)
-    marks = start + np.rint(REFERENCE_MARKS * np.sin(phase)).astype(np.int64)
-    values: list[int] = (marks & largest).tolist()
-    return values
 
 
 def _find_axis_signal(
