@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from ...constants import MAX_FRAME_LENGTH
@@ -23,6 +24,7 @@ LOG = logging.getLogger(__name__)
 STAMP = re.compile(rb'("(?:timestamp|\w+Timestamp)"\s*:\s*)(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=\s*[,}])')
 
 
+@dataclass
 class Replay:
     """What is sent of some recordings, and when.
 
@@ -33,30 +35,25 @@ class Replay:
     one, does not have it.
     """
 
-    def __init__(
-        self,
-        files: list[Path],
-        *,
-        rate: float = 1.0,
-        shift_time: bool = False,
-        first: int = 0,
-        stop: int = 2**64,
-        topics: Iterable[str] | None = None,
-        interface: TmaInterface | None = None,
-    ) -> None:
-        self.rate = rate
-        self._files = files
-        self._shift_time = shift_time
-        self._first = first
-        self._stop = stop
-        known = interface or load_packaged_tma_interface()
-        self._channels = None if topics is None else {_name_channel(topic, known) for topic in topics}
+    files: list[Path]
+    _: KW_ONLY
+    rate: float = 1.0
+    shift_time: bool = False
+    first: int = 0
+    stop: int = 2**64
+    topics: Iterable[str] | None = None
+    interface: TmaInterface | None = None
+
+    def __post_init__(self) -> None:
+        known = self.interface or load_packaged_tma_interface()
+        names = self.topics
+        self._channels = None if names is None else {_name_channel(name, known) for name in names}
 
     def read(self) -> Iterator[Message]:
         """Read what is to be sent. Blocks: to be called in a thread. Raises as `read_messages` does."""
-        for file in self._files:
+        for file in self.files:
             for message in read_messages(file, LOG.warning, wants=self._wants):
-                if self._first <= message.log_time < self._stop:
+                if self.first <= message.log_time < self.stop:
                     yield message
 
     def render(self, message: Message, now: int) -> bytes:
@@ -64,7 +61,7 @@ class Replay:
         data = message.data
         if message.topic == OVER_LONG:
             data = _restore_over_long(data)
-        elif self._shift_time and message.topic.startswith(TOPIC_PREFIX):
+        elif self.shift_time and message.topic.startswith(TOPIC_PREFIX):
             shift = (now - message.log_time) / 1e9
             data = STAMP.sub(lambda match: match[1] + b"%.6f" % (float(match[2]) + shift), data)
         return data
