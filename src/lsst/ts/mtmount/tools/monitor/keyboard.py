@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import termios
 import tty
@@ -47,6 +48,7 @@ SEQUENCES = {
     b" ": Key.PAGE_DOWN,
     b"b": Key.PAGE_UP,
 }
+ANY_SEQUENCE = re.compile(b"|".join(map(re.escape, SEQUENCES)))
 
 
 class Keyboard:
@@ -78,13 +80,4 @@ class Keyboard:
 
 def parse_keys(data: bytes) -> list[Key]:
     """Parse what a terminal has sent; what means nothing here is left out."""
-    keys = []
-    while data:
-        for sequence, key in SEQUENCES.items():
-            if data.startswith(sequence):
-                keys.append(key)
-                data = data.removeprefix(sequence)
-                break
-        else:
-            data = data[1:]
-    return keys
+    return [SEQUENCES[sequence] for sequence in ANY_SEQUENCE.findall(data)]
