@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["Publishers"]
@@ -14,30 +13,22 @@ FORGET_AFTER = 10.0
 MAX_PUBLISHERS = 100
 
 
-@dataclass(slots=True)
-class _Interval:
-    """When a publisher was first and last heard of [monotonic s]."""
-
-    first: float
-    last: float
-
-
 class Publishers:
     """The process IDs (``private_origin``) that records name."""
 
     def __init__(self) -> None:
-        self._intervals: dict[int, _Interval] = {}
+        # When each was first and last heard of.
+        self._intervals: dict[int, tuple[float, float]] = {}
 
     def add(self, origin: Any, now: float) -> None:
         """Note the publisher of a record that has just come."""
         if not isinstance(origin, int):
             return
-        if origin in self._intervals:
-            self._intervals[origin].last = now
-        else:
+        if origin not in self._intervals:
             self._forget(now)
-            if len(self._intervals) < MAX_PUBLISHERS:
-                self._intervals[origin] = _Interval(now, now)
+        if origin in self._intervals or len(self._intervals) < MAX_PUBLISHERS:
+            first, _ = self._intervals.get(origin, (now, now))
+            self._intervals[origin] = first, now
 
     def list_at_once(self, now: float) -> list[int]:
         """List who publishes: one, unless one went on after another had begun."""
@@ -45,19 +36,15 @@ class Publishers:
         if not self._intervals:
             return []
         # Who ended before the newest began was only replaced by it.
-        newest, begin = max(
-            ((origin, interval.first) for origin, interval in self._intervals.items()),
-            key=lambda item: item[1],
-        )
+        newest = max(self._intervals, key=lambda origin: self._intervals[origin][0])
+        begin, _ = self._intervals[newest]
         return sorted(
-            origin
-            for origin, interval in self._intervals.items()
-            if origin == newest or interval.last > begin
+            origin for origin, (_, last) in self._intervals.items() if origin == newest or last > begin
         )
 
     def _forget(self, now: float) -> None:
         self._intervals = {
-            origin: interval
-            for origin, interval in self._intervals.items()
-            if now - interval.last <= FORGET_AFTER
+            origin: (first, last)
+            for origin, (first, last) in self._intervals.items()
+            if now - last <= FORGET_AFTER
         }
