@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from lsst.ts.mtmount.sal import load_packaged_interface
 from lsst.ts.mtmount.tools.monitor.keyboard import Keyboard
@@ -14,7 +15,7 @@ from lsst.ts.mtmount.tools.monitor.live_view import LiveView
 from lsst.ts.mtmount.tools.monitor.monitor_state import MonitorState
 from lsst.ts.mtmount.tools.monitor.selection import FieldName, Selection, to_short_name
 from lsst.ts.mtmount.tools.monitor.sparkline import ASCII_LEVELS
-from lsst.ts.mtmount.tools.monitor.terminal_rendering import Cell, Column, Renderer, make_line
+from lsst.ts.mtmount.tools.monitor.terminal_rendering import Column, Renderer, make_line
 from lsst.ts.mtmount.tools.reader.live_consumer import BadMessage
 
 from .records import PREFIX, make_record
@@ -296,10 +297,10 @@ def test_is_drawn_from_time_to_time(make_screen: Callable[..., Screen]) -> None:
 
 def test_lines() -> None:
     columns = [Column("a", 4, is_right=False), Column("b", 4)]
-    assert make_line(columns, [Cell("x"), Cell("y")]).plain == "x       y "
-    assert make_line(columns, [Cell("12345"), Cell("1234")]).plain == "123… 1234 "
+    assert make_line(columns, [Text("x"), Text("y")]).plain == "x       y "
+    assert make_line(columns, [Text("12345"), Text("1234")]).plain == "123… 1234 "
     # Some characters are two columns wide.
-    assert make_line(columns, [Cell("日本語"), Cell("日本")]).cell_len == 10
+    assert make_line(columns, [Text("日本語"), Text("日本")]).cell_len == 10
 
 
 def test_nothing_yet(make_screen: Callable[..., Screen]) -> None:

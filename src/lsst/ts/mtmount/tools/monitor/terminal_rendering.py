@@ -1,7 +1,7 @@
 """The state of the telemetry as lines of text.
 
-The columns have fixed widths and are laid out here: rich's own tables take ten
-times as long, several times a second.
+The columns have fixed widths and are laid out here: rich's own tables take several
+times as long, at each refresh of the screen.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from ...resilience.escape import escape
@@ -19,7 +18,7 @@ from .monitor_state import SPAN, FieldState, MonitorState, TopicState, TopicStat
 from .sparkline import LEVELS, draw_sparkline
 from .value_text import format_value, format_values
 
-__all__ = ["Cell", "Column", "Renderer", "make_line"]
+__all__ = ["Column", "Renderer", "make_line"]
 
 #: From this width on there is room for all columns [characters].
 WIDE = 120
@@ -47,13 +46,6 @@ class Column(NamedTuple):
     is_right: bool = True  #: Is it flush right?
 
 
-class Cell(NamedTuple):
-    """What stands in a column."""
-
-    text: str
-    style: str = ""  #: Style, as rich writes it
-
-
 #: The columns of topics that every terminal has room for: with the gaps
 #: between them 78 characters.
 TOPIC_COLUMNS = (
@@ -79,19 +71,14 @@ WIDE_FIELD_COLUMNS = (
 )
 
 
-def make_line(columns: Sequence[Column], cells: Sequence[Cell]) -> Text:
+def make_line(columns: Sequence[Column], cells: Sequence[Text]) -> Text:
     """Make a line of cells, each in its column. What is too long is cut."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for column, cell in zip(columns, cells, strict=True):
-        gap = column.width - cell_len(cell.text)
-        if gap < 0:
-            text = set_cell_size(cell.text, column.width - 1) + "…"
-        elif column.is_right:
-            text = " " * gap + cell.text
-        else:
-            text = cell.text + " " * gap
-        line.append(text, cell.style)
-        line.append(" ")
+        cell.truncate(column.width, overflow="ellipsis", pad=not column.is_right)
+        if column.is_right:
+            cell.pad_left(column.width - cell.cell_len)
+        line.append_text(cell).append(" ")
     return line
 
 
@@ -153,25 +140,25 @@ class Renderer:
         for topic in topics:
             status = topic.get_status(now)
             cells = [
-                Cell(status, STATUS_STYLES[status]),
-                Cell(topic.label),
-                Cell(f"{topic.arrivals.compute_rate(now, SPAN):.1f}"),
-                Cell(_format_number(topic.get_age(now))),
-                Cell(_format_number(1000 * topic.latencies.compute_mean(now, SPAN))),
-                Cell(_format_number(1000 * topic.latencies.find_maximum(now, SPAN))),
-                Cell(_format_number(1000 * topic.tma_latencies.compute_mean(now, SPAN))),
+                Text(status, STATUS_STYLES[status]),
+                Text(topic.label),
+                Text(f"{topic.arrivals.compute_rate(now, SPAN):.1f}"),
+                Text(_format_number(topic.get_age(now))),
+                Text(_format_number(1000 * topic.latencies.compute_mean(now, SPAN))),
+                Text(_format_number(1000 * topic.latencies.find_maximum(now, SPAN))),
+                Text(_format_number(1000 * topic.tma_latencies.compute_mean(now, SPAN))),
             ]
             if trend is not None:
                 cells += [
-                    Cell(str(topic.num_records)),
-                    Cell(str(topic.num_lost), ALARM_STYLE if topic.num_lost else ""),
-                    Cell(str(topic.num_bad), ALARM_STYLE if topic.num_bad else ""),
+                    Text(str(topic.num_records)),
+                    Text(str(topic.num_lost), ALARM_STYLE if topic.num_lost else ""),
+                    Text(str(topic.num_bad), ALARM_STYLE if topic.num_bad else ""),
                 ]
                 if topic.is_event:
-                    cells.append(Cell(format_values(topic.values)))
+                    cells.append(Text(format_values(topic.values)))
                 else:
                     counts = topic.arrivals.list_counts(now, trend.width)
-                    cells.append(Cell(draw_sparkline(counts, levels=self._levels, lowest=0), TREND_STYLE))
+                    cells.append(Text(draw_sparkline(counts, levels=self._levels, lowest=0), TREND_STYLE))
             lines.append(make_line(columns, cells))
         return lines
 
@@ -188,12 +175,12 @@ class Renderer:
         lines = [_make_heading(columns)]
         for field in fields:
             means = field.history.list_means(now, trend.width)
-            cells = [Cell(str(field.name)), _make_value_cell(field)]
+            cells = [Text(str(field.name)), _make_value_cell(field)]
             if is_wide:
                 present = [mean for mean in means if mean is not None]
-                cells += [Cell(format_value(limit(present)) if present else "-") for limit in (min, max)]
+                cells += [Text(format_value(limit(present)) if present else "-") for limit in (min, max)]
             if has_trend:
-                cells.append(Cell(draw_sparkline(means, levels=self._levels), TREND_STYLE))
+                cells.append(Text(draw_sparkline(means, levels=self._levels), TREND_STYLE))
             lines.append(make_line(columns, cells))
         return lines
 
@@ -206,7 +193,7 @@ def _make_field_columns(width: int) -> list[Column]:
 
 
 def _make_heading(columns: Sequence[Column]) -> Text:
-    return make_line(columns, [Cell(column.title, HEADING_STYLE) for column in columns])
+    return make_line(columns, [Text(column.title, HEADING_STYLE) for column in columns])
 
 
 def _make_trend_column(title: str, columns: Sequence[Column], width: int) -> Column:
@@ -215,12 +202,12 @@ def _make_trend_column(title: str, columns: Sequence[Column], width: int) -> Col
     return Column(f"{title}last {rest} s", rest, is_right=False)
 
 
-def _make_value_cell(field: FieldState) -> Cell:
+def _make_value_cell(field: FieldState) -> Text:
     if field.is_absent:
-        return Cell("absent", "yellow")
+        return Text("absent", "yellow")
     if field.value is None:
-        return Cell("-")
-    return Cell(f"{format_value(field.value)} {escape(field.units)}".rstrip())
+        return Text("-")
+    return Text(f"{format_value(field.value)} {escape(field.units)}".rstrip())
 
 
 def _format_number(value: float) -> str:
