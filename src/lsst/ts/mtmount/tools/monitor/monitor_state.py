@@ -11,7 +11,7 @@ from ...constants import TELEMETRY_TIMEOUT
 from ...tma_interface import TmaInterface, load_packaged_tma_interface
 from ..reader.live_consumer import Arrival, BadMessage, MessageWithoutSchema
 from ..reader.record_decoder import ReceivedRecord
-from .latency import measure_latency
+from .latency import SAL_STAMP, TMA_STAMP, measure_latency
 from .publishers import Publishers
 from .selection import FieldName, Selection, to_short_name
 from .timeline import Timeline
@@ -79,7 +79,7 @@ class TopicState:
         self.origin: int | None = None  #: Process ID of the last record's writer
         self.seq_num: int | None = None  #: Sequence number of the last record
         self.arrivals = Timeline(now)  #: When records came
-        #: `Latency` of the records of the last seconds.
+        #: Latencies of the records of the last seconds, by SAL's stamp and by the TMA's.
         self.latencies = Timeline(now)
         self.tma_latencies = Timeline(now)
         self.is_missing = False  #: Does Kafka not have the topic?
@@ -101,10 +101,20 @@ class TopicState:
         """Whether this is an event, not telemetry."""
         return self._late_after is None
 
-    def take(self, received: ReceivedRecord, now: float) -> None:
-        """Take a record."""
-        record = received.record
+    def take(self, arrival: Arrival, now: float) -> None:
+        """Take what was read of the topic."""
         self._last_problem = None
+        if isinstance(arrival, BadMessage):
+            self.num_bad += 1
+            self._last_problem = TopicStatus.BAD
+        elif isinstance(arrival, MessageWithoutSchema):
+            self.num_without_schema += 1
+            self._last_problem = TopicStatus.NO_SCHEMA
+        else:
+            self._take_record(arrival, now)
+
+    def _take_record(self, received: ReceivedRecord, now: float) -> None:
+        record = received.record
         if self.is_event:
             self.values = {
                 name: value for name, value in record.items() if not name.startswith(PRIVATE_PREFIX)
@@ -116,20 +126,9 @@ class TopicState:
         self.num_records += 1
         self._last_arrival = now
         self.arrivals.add(now)
-        latency = measure_latency(received)
-        self.latencies.add(now, latency.sal)
-        self.tma_latencies.add(now, latency.tma)
+        self.latencies.add(now, measure_latency(received, SAL_STAMP))
+        self.tma_latencies.add(now, measure_latency(received, TMA_STAMP))
         self._check_sequence(record.get("private_origin"), record.get("private_seqNum"))
-
-    def take_bad(self) -> None:
-        """Take note of a message that is not a record."""
-        self.num_bad += 1
-        self._last_problem = TopicStatus.BAD
-
-    def take_without_schema(self) -> None:
-        """Take note of a message whose schema the registry did not give."""
-        self.num_without_schema += 1
-        self._last_problem = TopicStatus.NO_SCHEMA
 
     def get_age(self, now: float) -> float:
         """Return how long ago the last record came [s]; NaN if none did."""
@@ -203,13 +202,9 @@ class MonitorState:
         """Take what was read of these topics."""
         for arrival in arrivals:
             topic = self.get_topic(arrival)
-            if isinstance(arrival, BadMessage):
-                topic.take_bad()
-                continue
-            if isinstance(arrival, MessageWithoutSchema):
-                topic.take_without_schema()
-                continue
             topic.take(arrival, now)
+            if not isinstance(arrival, ReceivedRecord):
+                continue
             # The CSC publishes some events beside the telemetry client.
             if not topic.is_event:
                 self.publishers.add(arrival.record.get("private_origin"), now)

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from ..reader.live_consumer import Arrival
 from ..reader.record_decoder import ReceivedRecord
-from .latency import measure_latency
+from .latency import SAL_STAMP, TMA_STAMP, measure_latency
 from .monitor_state import PRIVATE_PREFIX, SPAN, MonitorState, TopicState
 
 __all__ = ["PlainLines"]
@@ -71,13 +71,12 @@ class PlainLines:
         """List the pairs of a record's line."""
         record = received.record
         arrival = datetime.datetime.fromtimestamp(received.arrival_time, datetime.UTC)
-        latency = measure_latency(received)
         yield "time", arrival.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
         yield "topic", topic.label
         yield "record", str(self._num_seen[topic.name])
         yield "seqNum", str(record.get("private_seqNum"))
-        yield "latency", _format_seconds(latency.sal)
-        yield "tmaLatency", _format_seconds(latency.tma)
+        yield "latency", _format_seconds(measure_latency(received, SAL_STAMP))
+        yield "tmaLatency", _format_seconds(measure_latency(received, TMA_STAMP))
         wanted = self._fields[topic.name]
         if not wanted:
             for name, value in record.items():
