@@ -28,9 +28,8 @@ def format_value(value: Any) -> str:
         return f"{value:.3f}" if MANY_DIGITS <= abs(value) < TOO_MANY_DIGITS else f"{value:.7g}"
     if isinstance(value, list):
         numbers = [number for number in value if isinstance(number, int | float) and math.isfinite(number)]
-        if not numbers or len(numbers) != len(value):
-            return escape(repr(value), MAX_LENGTH)
-        return f"{format_value(min(numbers))} to {format_value(max(numbers))}"
+        if numbers and len(numbers) == len(value):
+            return f"{format_value(min(numbers))} to {format_value(max(numbers))}"
     return escape(repr(value), MAX_LENGTH)
 
 
