@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import queue
@@ -39,9 +40,6 @@ class _Failure:
     reason: str
     until: float
 
-    def throw(self) -> NoReturn:
-        raise self.kind(self.reason)
-
 
 class SchemaSource:
     """Gets schemas by id from a registry, each once.
@@ -69,13 +67,7 @@ class SchemaSource:
 
     def get(self, schema_id: int) -> RecordSchema:
         """Return a schema; wait for the registry if need be."""
-        schema = self._find(schema_id)
-        if schema is None:
-            result = self._ask(schema_id)
-            if isinstance(result, _Failure):
-                result.throw()
-            schema = result
-        return schema
+        return self._find(schema_id) or self._ask(schema_id)
 
     def find(self, schema_id: int) -> RecordSchema | None:
         """Return a schema, or None if a thread is still asking the registry for it."""
@@ -98,7 +90,8 @@ class SchemaSource:
 
     def _ask_in_turn(self) -> None:
         while (schema_id := self._to_ask.get()) is not None:
-            self._ask(schema_id)
+            with contextlib.suppress(RegistryUnavailableError, SchemaError):
+                self._ask(schema_id)
             self._asked.discard(schema_id)
         self._connection.close()
 
@@ -107,22 +100,22 @@ class SchemaSource:
             for key in (schema_id, None):
                 failure = self._failures.get(key)
                 if failure is not None and time.monotonic() < failure.until:
-                    failure.throw()
+                    raise failure.kind(failure.reason)
         return self._schemas.get(schema_id)
 
-    def _ask(self, schema_id: int) -> RecordSchema | _Failure:
-        """Ask the registry for a schema, and keep what came of it."""
+    def _ask(self, schema_id: int) -> RecordSchema:
+        """Ask the registry for a schema, and keep what came of it, as `get` raises it."""
         try:
             status, data = self._connection.request("GET", f"{self._path}{schema_id}", None, self._headers)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = f"the registry cannot be reached: {str(error) or type(error).__name__}"
             # A broken answer concerns this schema, a missing one all of them.
             key = None if isinstance(error, OSError) else schema_id
-            return self._keep_failure(key, RegistryUnavailableError, reason)
+            self._fail(key, RegistryUnavailableError, reason)
         if status != HTTPStatus.OK:
             kind = SchemaError if status == HTTPStatus.NOT_FOUND else RegistryUnavailableError
             reason = f"schema {schema_id}: the registry answers with HTTP status {status}"
-            return self._keep_failure(schema_id, kind, reason)
+            self._fail(schema_id, kind, reason)
         try:
             text = json.loads(data)["schema"]
             if not isinstance(text, str):
@@ -130,22 +123,21 @@ class SchemaSource:
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             got = describe_error(error)
             reason = f"schema {schema_id}: expected JSON with a schema from the registry, got: {got}"
-            return self._keep_failure(schema_id, RegistryUnavailableError, reason)
+            self._fail(schema_id, RegistryUnavailableError, reason)
         try:
             schema = parse_record_schema(text)
         except SchemaError as error:
-            return self._keep_failure(schema_id, SchemaError, f"schema {schema_id}: {error}")
+            self._fail(schema_id, SchemaError, f"schema {schema_id}: {error}")
         self._schemas[schema_id] = schema
         while len(self._schemas) > MAX_KEPT:
             del self._schemas[next(iter(self._schemas))]
         return schema
 
-    def _keep_failure(
+    def _fail(
         self, key: int | None, kind: type[RegistryUnavailableError | SchemaError], reason: str
-    ) -> _Failure:
-        failure = _Failure(kind, reason, time.monotonic() + self._retry_interval)
+    ) -> NoReturn:
         self._failures.pop(key, None)
-        self._failures[key] = failure
+        self._failures[key] = _Failure(kind, reason, time.monotonic() + self._retry_interval)
         while len(self._failures) > MAX_KEPT:
             del self._failures[next(iter(self._failures))]
-        return failure
+        raise kind(reason) from None
