@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import NamedTuple, TypeAlias
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, Message, TopicPartition
@@ -122,7 +123,7 @@ class LiveConsumer(GroupFreeConsumer):
                 SchemaSource(
                     settings.registry_url, timeout=REGISTRY_TIMEOUT, retry_interval=REGISTRY_RETRY_INTERVAL
                 ),
-                _LibrdkafkaLog(self),
+                SimpleNamespace(log=self._log_librdkafka),
                 fetch_wait=FETCH_WAIT,
                 queue_size=QUEUE_SIZE,
                 max_batch=MAX_BATCH,
@@ -303,13 +304,6 @@ class LiveConsumer(GroupFreeConsumer):
     def _report(self, kind: str, level: int, text: str) -> None:
         self._limited_log.log(kind, level, escape(self._settings.redact(text)))
 
-
-class _LibrdkafkaLog:
-    """Takes librdkafka's own log lines, as its ``logger``."""
-
-    def __init__(self, consumer: LiveConsumer) -> None:
-        self._report = consumer._report
-
-    def log(self, level: int, message: str, facility: str, client: str, text: str) -> None:
-        """Log a line; librdkafka's facility is a fixed word such as FAIL."""
+    def _log_librdkafka(self, level: int, message: str, facility: str, client: str, text: str) -> None:
+        """Log a line of librdkafka's own; its facility is a fixed word such as FAIL."""
         self._report(f"librdkafka {facility}", level, f"librdkafka {facility}: {text}")

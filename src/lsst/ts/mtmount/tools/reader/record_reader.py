@@ -70,7 +70,9 @@ class RecordReader(GroupFreeConsumer):
         self._topics = tuple(topics)
         self._next_offsets = dict.fromkeys(self._topics, 0)
         try:
-            self._check_topics()
+            existing = self._consumer.list_topics(timeout=ANSWER_TIMEOUT).topics
+            if missing := [topic for topic in self._topics if topic not in existing]:
+                raise LookupError(f"no such Kafka topics: {', '.join(missing)}")
             starts = dict.fromkeys(self._topics, OFFSET_BEGINNING)
             if from_end:
                 starts = self._next_offsets = self.find_ends()
@@ -134,8 +136,3 @@ class RecordReader(GroupFreeConsumer):
                 TopicPartition(topic, PARTITION), timeout=ANSWER_TIMEOUT, cached=False
             )
         return ends
-
-    def _check_topics(self) -> None:
-        existing = self._consumer.list_topics(timeout=ANSWER_TIMEOUT).topics
-        if missing := [topic for topic in self._topics if topic not in existing]:
-            raise LookupError(f"no such Kafka topics: {', '.join(missing)}")
