@@ -3,7 +3,7 @@ from libcpp cimport bool as cpp_bool
 from libcpp.vector cimport vector
 
 
-cdef extern from "json.hpp" namespace "mtmount" nogil:
+cdef extern from "json_scanner.hpp" namespace "mtmount" nogil:
     enum JsonType:
         JSON_INTEGER
         JSON_REAL
