@@ -82,6 +82,71 @@ async def test_a_cancelled_task_is_begun_anew(
     assert [record.levelname for record in caplog.records if "begun anew" in record.message] == ["WARNING"]
 
 
+async def test_what_waits_is_sent_by_the_next_task(buffer: OutageBuffer, kafka: Kafka) -> None:
+    """Nothing else comes that would begin it."""
+    others = asyncio.all_tasks()
+    buffer.start()
+    (task,) = asyncio.all_tasks() - others
+    event = asyncio.create_task(buffer.send_event("a", partial(kafka.send, 1)))
+    while not kafka.questions:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait_for(event, TIMEOUT)
+    assert kafka.sent == [1]
+
+
+async def test_a_cancelled_error_of_a_sender_costs_what_it_sends(
+    buffer: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise asyncio.CancelledError("of the sender")
+
+    buffer.start()
+    async with asyncio.timeout(TIMEOUT):
+        await buffer.send_event("a", fail)
+        await buffer.send_event("a", partial(kafka.send, 1))
+    assert (kafka.sent, buffer.num_failed) == ([1], 1)
+    assert "Could not publish to a: CancelledError: of the sender" in caplog.text
+    assert "begun anew" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no thread"), asyncio.CancelledError()], ids=repr)
+async def test_a_question_that_fails_is_asked_again(
+    buffer: OutageBuffer,
+    kafka: Kafka,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: BaseException,
+) -> None:
+    async def fail_once(kafka_topic: str) -> bool:
+        if not kafka.questions:
+            kafka.questions += 1
+            raise error
+        return await kafka.is_open(kafka_topic)
+
+    monkeypatch.setattr(buffer, "_is_taking", fail_once)
+    buffer.start()
+    await buffer.send_event("a", partial(kafka.send, 1))
+    await kafka.wait_for(1)
+    assert f"Kafka takes no messages ({type(error).__name__}" in caplog.text
+
+
+async def test_a_stop_that_is_cancelled_leaves_no_task(buffer: OutageBuffer, kafka: Kafka) -> None:
+    others = asyncio.all_tasks()
+    buffer.start()
+    kafka.closed = {"a"}
+    await buffer.send_event("a", partial(kafka.send, 1))
+    # As the end of the event loop does it: all at once.
+    stopping = asyncio.create_task(buffer.stop(TIMEOUT))
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - others:
+        task.cancel()
+    await asyncio.wait([stopping])
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not asyncio.all_tasks() - others
+
+
 async def test_what_waits_is_sent_when_kafka_takes_it(
     buffer: OutageBuffer, kafka: Kafka, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -686,6 +686,7 @@ class TelemetryClient(Client):
             return
         self.failure = failure
         self._mark_closing()
+        self._sal.note_end()
         self._begin_close(functools.partial(self._end, failure if is_exception else None))
         if self.on_end is not None:
             try:

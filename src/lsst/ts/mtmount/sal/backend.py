@@ -44,6 +44,9 @@ class SalBackend(Protocol):
         was a warning at the start.
         """
 
+    def note_end(self) -> None:
+        """Take note that the client begins to end; `close` follows."""
+
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
         """Publish what is queued, at most for ``timeout`` [s], and close the controller."""
 

@@ -124,6 +124,10 @@ class Controller:
         if topic is not None:
             await topic.set_write_known(**fields)
 
+    def note_end(self) -> None:
+        """Take note that the client begins to end; see `SalBackend`."""
+        self._log_handler.queue.is_ending = True
+
     async def close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109
         """Publish what is queued, at most for ``timeout`` [s], and end."""
         if not self.isopen:
@@ -141,6 +145,7 @@ class Controller:
         finally:
             # The end of the event loop may have come before.
             self.log.removeHandler(self._log_handler)
+            self._log_handler.queue.abandon()
             self.done_task.set_result(None)
 
     def _report_lost_records(self) -> None:

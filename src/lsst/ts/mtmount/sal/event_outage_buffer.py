@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from ..resilience.cancellation import is_cancelled
 from ..resilience.escape import describe_error
 from .send_queue import CAPACITY, Item, Send, SendQueue, is_sending
 
@@ -50,20 +51,26 @@ class OutageBuffer(SendQueue):
             await waiter
 
     async def _may_send(self, kafka_topic: str) -> bool:
-        is_taking = await self._is_taking(kafka_topic)
+        reason = ""
+        try:
+            is_taking = await self._is_taking(kafka_topic)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled():
+                raise
+            is_taking, reason = False, f" ({describe_error(error)})"
         if is_taking != self._was_taking:
             self._was_taking = is_taking
             if is_taking:
                 self._log.info("Kafka takes messages again: events and log messages are published")
             else:
-                self._log.warning("Kafka takes no messages: events and log messages are held back")
+                self._log.warning(f"Kafka takes no messages{reason}: events and log messages are held back")
         if not is_taking:
             for item in self._urgent:
                 item.wake_waiter()
             await asyncio.sleep(RETRY_INTERVAL)
         return is_taking
 
-    def _report_failure(self, kafka_topic: str, error: Exception) -> None:
+    def _report_failure(self, kafka_topic: str, error: BaseException) -> None:
         self._log.error(f"Could not publish to {kafka_topic}: {describe_error(error)}")
 
 

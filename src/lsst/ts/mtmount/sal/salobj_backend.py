@@ -221,6 +221,10 @@ class SalobjBackend:
                 is_latest_only=name == "clockOffset",
             )
 
+    def note_end(self) -> None:
+        """Take note that the client begins to end; see `SalBackend`."""
+        self._outage_buffer.is_ending = True
+
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109
         """Publish what waits, and close the controller; see `SalBackend`.
 
@@ -230,8 +234,12 @@ class SalobjBackend:
         """
         deadline = time.monotonic() + timeout
         self.start_task.cancel()
-        await asyncio.wait([self.start_task])
-        left = await self._outage_buffer.stop(EVENTS_SHARE * timeout)
+        try:
+            await asyncio.wait([self.start_task])
+            left = await self._outage_buffer.stop(EVENTS_SHARE * timeout)
+        finally:
+            # The end of the event loop may have come before.
+            self._outage_buffer.abandon()
         for handler, log_filter in self._log_filters:
             handler.removeFilter(log_filter)
             # Given to salobj now, messages would block the loop.

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ..resilience.cancellation import is_cancelled
+from ..resilience.escape import describe_error
 from ..resilience.guarded_log import guard_logger
 
 __all__ = ["Send", "SendQueue", "is_sending"]
@@ -52,12 +54,14 @@ class SendQueue:
     Nothing that goes wrong is raised to whoever puts something in: it is counted.
     Of more than ``capacity`` items of each kind, urgent and others, the oldest are dropped
     (``num_dropped``). ``num_failed`` items could not be sent, the last for ``last_error``.
+    Set ``is_ending`` when the end has begun: the event loop may end, and cancel all tasks.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
+        self.is_ending = False
         self.num_dropped = 0
         self.num_failed = 0
-        self.last_error: Exception | None = None
+        self.last_error: BaseException | None = None
         self._capacity = capacity
         self._urgent: deque[Item] = deque()
         self._ordinary: deque[Item] = deque()
@@ -84,7 +88,7 @@ class SendQueue:
                 # The loop was closed, and this queue with it.
                 self.count_failure(error)
 
-    def count_failure(self, error: Exception) -> None:
+    def count_failure(self, error: BaseException) -> None:
         """Count something that could not be sent; from any thread."""
         with self._lock:
             self.num_failed += 1
@@ -102,11 +106,14 @@ class SendQueue:
             # Make the task look once more, before it is believed to be idle.
             self._begin()
             idle = asyncio.create_task(self._idle.wait())
-            await asyncio.wait([idle], timeout=max(timeout, 0.0))
-            idle.cancel()
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+            try:
+                await asyncio.wait([idle], timeout=max(timeout, 0.0))
+            finally:
+                idle.cancel()
+                task = self._task
+                self.abandon()
+            if task is not None:
+                await asyncio.wait([task])
         with self._lock:
             self._loop = None
             left = [*self._ordinary, *self._urgent]
@@ -116,15 +123,32 @@ class SendQueue:
             item.wake_waiter()
         return [item.kafka_topic for item in left]
 
+    def abandon(self) -> None:
+        """Send nothing more."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
     def _begin(self) -> None:
-        """Have the task look at what waits; begin another one if somebody has cancelled it."""
+        """Have the task look at what waits; begin another one if it has ended before its time."""
         self._idle.clear()
         self._wake.set()
         if self._task is not None and self._task.done():
-            LOG.warning("The task that publishes events and log messages was cancelled; it is begun anew")
+            error = None if self._task.cancelled() else self._task.exception()
+            how = "was cancelled" if error is None else f"failed: {describe_error(error)}"
+            if error is not None or not self.is_ending:
+                LOG.warning(
+                    f"The task that publishes events and log messages {how}; it is begun anew", exc_info=error
+                )
             self._task = None
         if self._task is None:
             self._task = asyncio.create_task(self._run())
+            self._task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """Go on with what waits, if somebody has cancelled the task: nothing else may come for long."""
+        if task is self._task and task.cancelled() and len(self):
+            self._begin()
 
     def _wake_task(self) -> None:
         """Do so for what was put in meanwhile, unless this queue was stopped."""
@@ -168,16 +192,17 @@ class SendQueue:
         token = _is_sending.set(True)
         try:
             await item.send()
-        except asyncio.CancelledError:
-            with self._lock:
-                items.appendleft(item)
-            raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled():
+                with self._lock:
+                    items.appendleft(item)
+                raise
+            # A cancellation that is not ours is an error of what sends.
             self.count_failure(error)
             self._report_failure(item.kafka_topic, error)
         finally:
             _is_sending.reset(token)
         item.wake_waiter()
 
-    def _report_failure(self, kafka_topic: str, error: Exception) -> None:
+    def _report_failure(self, kafka_topic: str, error: BaseException) -> None:
         """Tell of something that could not be sent, beside counting it."""
