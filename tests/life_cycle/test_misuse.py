@@ -467,6 +467,47 @@ async def test_a_subclass_whose_constructor_raises_leaves_nothing(
     await assert_nothing_runs(before)
 
 
+class RaisingMixin:
+    """Is no client, and comes before one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        raise ValueError("of the mixin")
+
+
+class MixedTelemetry(RaisingMixin, TelemetryClient):
+    """Has no constructor of its own."""
+
+
+class MixedPlain(RaisingMixin, Client):
+    """As well."""
+
+
+@pytest.mark.parametrize("kind", ["telemetry", "plain"])
+async def test_a_mixin_whose_constructor_raises_leaves_nothing(
+    tma: ScriptedTma, sal_environment: str, kind: str
+) -> None:
+    before = tasks_beside()
+    with pytest.raises(ValueError, match="of the mixin"):
+        if kind == "telemetry":
+            MixedTelemetry("127.0.0.1", tma.port)
+        else:
+            MixedPlain("127.0.0.1", tma.port, logging.getLogger("test"))
+    await assert_nothing_runs(before)
+
+
+def test_a_constructor_that_raises_in_a_loop_that_ends_leaves_nothing(
+    sal_environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        TelemetryClient("127.0.0.1", 1)
+
+    monkeypatch.setattr("lsst.ts.mtmount.telemetry_client.TelemetryPipeline", None)
+    with pytest.raises(TypeError):
+        asyncio.run(run())
+    assert not logging.getLogger("MTMount").handlers
+
+
 # What handlers, filters and the factory of log records raise
 
 
@@ -776,6 +817,41 @@ def test_a_client_that_is_forgotten(
     # A task that was destroyed, or whose exception nobody saw, would be told of now.
     gc.collect()
     assert not [text for name, level, text in caplog.record_tuples if name == "asyncio" and level > 20]
+
+
+def test_ctrl_c_is_no_reason_for_a_warning(sal_environment: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        async with ScriptedTma() as tma:
+            client = TelemetryClient("127.0.0.1", tma.port, handle_signals=False)
+            await client.start_task
+            await tma.send(golden_frame("azimuth"))
+            await wait_for(lambda: client.counters.published == 1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(run())
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("kind", ["telemetry", "plain"])
+def test_done_task_cancelled_while_the_loop_does_not_run(sal_environment: str, kind: str) -> None:
+    async def make() -> Client:
+        client = (
+            TelemetryClient("127.0.0.1", tma.port)
+            if kind == "telemetry"
+            else Client("127.0.0.1", tma.port, logging.getLogger("test"))
+        )
+        await client.start_task
+        return client
+
+    tma = ScriptedTma()
+    with asyncio.Runner() as runner:
+        runner.run(tma.__aenter__())
+        client = runner.run(make())
+        client.done_task.cancel()
+        runner.run(end_of(client))
+        assert not client.connected
+        runner.run(tma.__aexit__())
 
 
 def note_and_sleep(is_running: Event) -> None:

@@ -163,6 +163,8 @@ async def test_close_while_connecting() -> None:
         ({"terminator": "\r\n"}, ValueError),
         ({"terminator": None}, ValueError),
         ({"limit": 0}, ValueError),
+        ({"run_heartbeat_send_task": True, "heartbeat_send_sleep": -1}, ValueError),
+        ({"run_heartbeat_send_task": True, "heartbeat_send_sleep": None}, TypeError),
         ({"connect_callback": lambda client: None}, TypeError),
         ({"connect_callback": "name"}, TypeError),
     ],
@@ -385,6 +387,22 @@ async def test_heartbeats_end_with_the_connection() -> None:
         await peer.reset()
         await asyncio.wait_for(asyncio.shield(client.heartbeat_send_task), TIMEOUT)
         assert not client.connected
+
+
+@pytest.mark.parametrize("name", ["heartbeat_send_task", "monitor of the connection"])
+async def test_a_cancelled_task_is_told(caplog: pytest.LogCaptureFixture, name: str) -> None:
+    others = asyncio.all_tasks()
+    async with Peer() as peer, make_client(peer, run_heartbeat_send_task=True) as client:
+        await peer.receive(11)
+        (task,) = (task for task in asyncio.all_tasks() - others if task.get_name() == name)
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+        assert f"{name} was cancelled; it is not begun anew" in caplog.messages
+        caplog.clear()
+        await client.close()
+    # What the end cancels is no news.
+    assert "cancelled" not in caplog.text
 
 
 async def test_close_sends_what_was_written() -> None:

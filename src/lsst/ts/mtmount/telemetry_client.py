@@ -794,6 +794,19 @@ _background_tasks: set[asyncio.Task[None]] = set()
 
 def _close_in_background(sal: SalBackend) -> None:
     """Undo the making of a backend that has not started."""
-    task = asyncio.create_task(sal.close(0))
+    has_begun = False
+
+    async def close() -> None:
+        nonlocal has_begun
+        has_begun = True
+        await sal.close(0)
+
+    def note_end(task: asyncio.Task[None]) -> None:
+        _background_tasks.discard(task)
+        if not has_begun:
+            # The event loop ends at once, and has cancelled it before its first step.
+            _close_in_background(sal)
+
+    task = asyncio.create_task(close())
     _background_tasks.add(task)
-    task.add_done_callback(_background_tasks.discard)
+    task.add_done_callback(note_end)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..core import FrameBuffer, StructArrayReader, encode_structs
+from ..resilience.argument_types import check_seconds
 from ..resilience.cancellation import ends_us
 from ..resilience.escape import describe_error
 from ..resilience.forked_loop import part_from_parent
@@ -145,6 +146,8 @@ class Client:
         _check_encoding(encoding)
         if not isinstance(terminator, bytes) or not terminator:
             raise ValueError(f"expected one or more bytes as terminator, got {terminator!r}")
+        if run_heartbeat_send_task:
+            check_seconds("heartbeat_send_sleep", heartbeat_send_sleep)
         self.host = host
         self.port = port
         self.log = guard_logger(log.getChild(f"{type(self).__name__}({name})"))
@@ -186,8 +189,12 @@ class Client:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have a constructor that raises leave no client that nobody can close."""
         super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls):
+        owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        if owner is cls:
             cls.__init__ = _close_on_failure(vars(cls)["__init__"])  # type: ignore[method-assign]
+        elif not issubclass(owner, Client):
+            # A mixin's, which was not seen here.
+            cls.__init__ = _close_on_failure(_call_next_constructor(cls))  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         if "_connection" not in vars(self):
@@ -364,11 +371,11 @@ class Client:
             self.should_be_connected = True
             if self.monitor_connection_interval > 0:
                 monitor = asyncio.create_task(self._monitor_connection(), name="monitor of the connection")
-                monitor.add_done_callback(self._note_failure)
+                monitor.add_done_callback(self._note_early_end)
                 self._monitor_connection_task = monitor
             if self.run_heartbeat_send_task:
                 sender = asyncio.create_task(self._send_heartbeats(), name="heartbeat_send_task")
-                sender.add_done_callback(self._note_failure)
+                sender.add_done_callback(self._note_early_end)
                 self.heartbeat_send_task = sender
             self.log.info(f"Connected to {self.host}:{self.port}")
         except BaseException:
@@ -402,8 +409,12 @@ class Client:
             if not self.done_task.done():
                 self._begin_close(close)
 
-        self._close_task = asyncio.create_task(close())
+        self._close_task = self._create_task(close())
         self._close_task.add_done_callback(begin_again)
+
+    def _create_task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Make a task; ``done_task`` may be cancelled while the event loop does not run."""
+        return self.done_task.get_loop().create_task(coroutine)
 
     async def _wait_for_close(self) -> None:
         """Wait for the task that closes; it does not wait for a connect callback that calls this."""
@@ -463,7 +474,7 @@ class Client:
         self.log.info(f"Closing: {reason}")
 
     def _close_in_background(self) -> None:
-        self._abandon_task = asyncio.create_task(self.close())
+        self._abandon_task = self._create_task(self.close())
         self._abandon_task.add_done_callback(self._note_failure)
 
     def _on_sink_error(self, error: Exception) -> None:
@@ -536,6 +547,13 @@ class Client:
         """Log what a task raised that nobody awaits."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.log.error(f"{task.get_name()} failed: {describe_error(error)}", exc_info=error)
+
+    def _note_early_end(self, task: "asyncio.Task[Any]") -> None:
+        """Log also that somebody else has cancelled a task that lives as long as the connection."""
+        self._note_failure(task)
+        is_ours = self._is_disconnecting or self._is_closing or self._abandon_task is not None
+        if task.cancelled() and not is_ours:
+            self.log.warning(f"{task.get_name()} was cancelled; it is not begun anew")
 
     def _release_callback(self, task: "asyncio.Task[None]") -> None:
         _release(self._callbacks.pop(task))
@@ -766,6 +784,16 @@ def _close_on_failure(constructor: Callable[..., None]) -> Callable[..., None]:
             if "start_task" in vars(self) and not self.done_task.done():
                 self._abandon("the constructor failed")
             raise
+
+    return construct
+
+
+def _call_next_constructor(cls: type[Client]) -> Callable[..., None]:
+    """Return a constructor that does what a class without one inherits."""
+
+    @functools.wraps(cls.__init__)
+    def construct(self: Client, *args: Any, **kwargs: Any) -> None:
+        super(cls, self).__init__(*args, **kwargs)
 
     return construct
 
