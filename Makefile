@@ -131,7 +131,7 @@ bench-growth: build $(BENCH)  ## cost against frame size and number of clients
 
 # A minute of the simulated TMA, recorded, and read by the mcap library alone.
 bench-recording: build $(BENCH)  ## what a recording holds and costs
-	$(BIN)/python -m bench.recording
+	$(BIN)/python -m bench.recording_cost
 
 # What each step on the way to the present design bought, and what was tried and left.
 bench-steps: build $(BENCH)  ## what each step of the design bought

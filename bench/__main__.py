@@ -22,7 +22,7 @@ from .mix import MIX, RECORDING_VARIABLE, find_workload
 from .pages import FOLDER, ROOT, describe_figures, update_readme
 from .report import print_results, write_results
 from .results import describe_machine, read_results
-from .verdicts import make_comparisons
+from .verdicts import make_verdicts
 
 #: The stages, in the order of a frame's way.
 MODULES: tuple[str, ...] = ("framing", "decode", "encode", "core", "client", "structs", "arrays")
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_results(results, Console(soft_wrap=True))
             return 0
         folder = Path(scratch) if is_quick else FOLDER
-        verdicts = [str(comparison) for comparison in make_comparisons(is_quick=is_quick)]
+        verdicts = [str(verdict) for verdict in make_verdicts(is_quick=is_quick)]
         write_results(
             results,
             folder,

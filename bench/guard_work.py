@@ -153,7 +153,7 @@ def make_columns_pass(workload: Workload) -> Pass:
     return run
 
 
-class Sample(ctypes.Structure):
+class CountedReadings(ctypes.Structure):
     """A structure as others send it: counters, a time and readings."""
 
     _fields_ = [
@@ -168,9 +168,9 @@ class Sample(ctypes.Structure):
 def make_read_structs_pass(workload: Workload) -> Pass:
     """Structures into an array, as many at once as the workload has frames."""
     count = len(workload.frames)
-    data = bytes(count * ctypes.sizeof(Sample))
+    data = bytes(count * ctypes.sizeof(CountedReadings))
     buffer = FrameBuffer()
-    reader = StructArrayReader(Sample)
+    reader = StructArrayReader(CountedReadings)
 
     def run() -> None:
         buffer.feed(data)
@@ -181,7 +181,7 @@ def make_read_structs_pass(workload: Workload) -> Pass:
 
 def make_write_structs_pass(workload: Workload) -> Pass:
     """Structures into bytes, one for each frame of the workload."""
-    samples = [Sample(counter) for counter in range(len(workload.frames))]
+    samples = [CountedReadings(counter) for counter in range(len(workload.frames))]
 
     def run() -> None:
         for sample in samples:

@@ -31,7 +31,7 @@ class Header(ctypes.Structure):
     ]
 
 
-class Sample(ctypes.Structure):
+class AxisSample(ctypes.Structure):
     """A telemetry sample: header, states and readings of 6 axes."""
 
     _fields_ = [
@@ -44,12 +44,12 @@ class Sample(ctypes.Structure):
     ]
 
 
-def make_samples() -> list[Sample]:
+def make_samples() -> list[AxisSample]:
     """Make samples that differ in every reading."""
     random = np.random.default_rng(0)
     samples = []
     for i in range(NUM_SAMPLES):
-        sample = Sample(Header(19, i, 1732400000, i * 1_000_000), 2.0, 3.0)
+        sample = AxisSample(Header(19, i, 1732400000, i * 1_000_000), 2.0, 3.0)
         sample.position[:] = random.normal(size=6).tolist()
         sample.current[:] = random.normal(size=6).tolist()
         sample.status[:] = random.integers(0, 2**16, size=6).tolist()
@@ -59,7 +59,7 @@ def make_samples() -> list[Sample]:
 
 SAMPLES = make_samples()
 DATA = b"".join(map(bytes, SAMPLES))
-SIZE = ctypes.sizeof(Sample)
+SIZE = ctypes.sizeof(AxisSample)
 
 
 def make_run(work: Callable[[], Iterable[Any]], close: Callable[[], object] = lambda: None) -> Run:
@@ -69,9 +69,9 @@ def make_run(work: Callable[[], Iterable[Any]], close: Callable[[], object] = la
 
 def read_with_core(_: str) -> Run:
     buffer = FrameBuffer()
-    targets = [Sample() for _ in range(NUM_SAMPLES)]
+    targets = [AxisSample() for _ in range(NUM_SAMPLES)]
 
-    def work() -> list[Sample]:
+    def work() -> list[AxisSample]:
         buffer.feed(DATA)
         for target in targets:
             read_struct(buffer, target)
@@ -81,12 +81,12 @@ def read_with_core(_: str) -> Run:
 
 
 def read_with_ctypes(_: str) -> Run:
-    return make_run(lambda: [Sample.from_buffer_copy(DATA, i) for i in range(0, len(DATA), SIZE)])
+    return make_run(lambda: [AxisSample.from_buffer_copy(DATA, i) for i in range(0, len(DATA), SIZE)])
 
 
 def read_with_stream_reader(_: str) -> Run:
     runner = asyncio.Runner()
-    targets = [Sample() for _ in range(NUM_SAMPLES)]
+    targets = [AxisSample() for _ in range(NUM_SAMPLES)]
 
     async def read() -> None:
         reader = asyncio.StreamReader()
@@ -94,7 +94,7 @@ def read_with_stream_reader(_: str) -> Run:
         for target in targets:
             ctypes.memmove(ctypes.addressof(target), await reader.readexactly(SIZE), SIZE)
 
-    def work() -> list[Sample]:
+    def work() -> list[AxisSample]:
         runner.run(read())
         return targets
 
@@ -103,7 +103,7 @@ def read_with_stream_reader(_: str) -> Run:
 
 def read_many_with_core(_: str) -> Run:
     buffer = FrameBuffer()
-    reader = StructArrayReader(Sample)
+    reader = StructArrayReader(AxisSample)
 
     def work() -> Iterable[Any]:
         buffer.feed(DATA)
@@ -114,7 +114,7 @@ def read_many_with_core(_: str) -> Run:
 
 def read_many_with_numpy(_: str) -> Run:
     # As in the core, the bytes come to a buffer first, and the array has a copy of its own.
-    dtype = make_dtype(Sample)
+    dtype = make_dtype(AxisSample)
     received = bytearray()
 
     def work() -> Iterable[Any]:
@@ -127,7 +127,7 @@ def read_many_with_numpy(_: str) -> Run:
 
 
 def read_many_with_ctypes(_: str) -> Run:
-    samples_type = Sample * NUM_SAMPLES
+    samples_type = AxisSample * NUM_SAMPLES
     return make_run(lambda: samples_type.from_buffer_copy(DATA))
 
 

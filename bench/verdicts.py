@@ -16,7 +16,7 @@ from .contenders import OURS, Contender, Run
 from .mix import ALTERNATING, MIX, TOPIC_NAMES, find_workload
 from .services import APACHE
 
-__all__ = ["Comparison", "compare_in_turns", "make_comparisons"]
+__all__ = ["Verdict", "compare_in_turns", "make_verdicts"]
 
 #: A stage's module, a workload, and a contender.
 Entry: TypeAlias = tuple[Any, str, str]
@@ -28,7 +28,7 @@ NUM_QUICK_PAIRS = 3
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Verdict:
     """The ratios of two contenders that took turns.
 
     Parameters
@@ -76,8 +76,8 @@ def _time_item(run: Run, num_iterations: int) -> float:
     return duration / num_iterations / run.num_items
 
 
-def make_comparisons(*, is_quick: bool) -> Iterator[Comparison]:
-    """Make all comparisons."""
+def make_verdicts(*, is_quick: bool) -> Iterator[Verdict]:
+    """Judge all pairs."""
     num_pairs = NUM_QUICK_PAIRS if is_quick else NUM_PAIRS
     core, decode, structs = test_core, test_decode, test_structs
     simdjson, msgspec, orjson = "pysimdjson, parsed only", "msgspec, typed", "orjson"
@@ -120,11 +120,11 @@ def make_comparisons(*, is_quick: bool) -> Iterator[Comparison]:
         )
     for text, limit, ours, peer_entry in checks:
         with closing(_make_run(ours)) as our_run, closing(_make_run(peer_entry)) as peer_run:
-            yield Comparison(text, limit, compare_in_turns(our_run, peer_run, num_pairs))
+            yield Verdict(text, limit, compare_in_turns(our_run, peer_run, num_pairs))
     yield from _compare_clients(NUM_QUICK_PAIRS if is_quick else NUM_CLIENT_PAIRS, is_quick=is_quick)
 
 
-def _compare_clients(num_pairs: int, *, is_quick: bool) -> Iterator[Comparison]:
+def _compare_clients(num_pairs: int, *, is_quick: bool) -> Iterator[Verdict]:
     for workload, kafka in test_client.KAFKAS.items():
         place = kafka if kafka == APACHE else f"the {kafka}"
         with test_client.open_services(kafka, is_quick=is_quick) as services:
@@ -144,7 +144,7 @@ def _compare_clients(num_pairs: int, *, is_quick: bool) -> Iterator[Comparison]:
                     ratios = compare_in_turns(our_run, peer_run, num_pairs)
                 what = name.replace(OURS, "whole client")
                 against = "that without one" if peer == OURS else f"the {peer}"
-                yield Comparison(f"{what} on {place}, against {against}", limit, ratios)
+                yield Verdict(f"{what} on {place}, against {against}", limit, ratios)
 
 
 def _find(module: Any, workload: str, name: str) -> Contender:

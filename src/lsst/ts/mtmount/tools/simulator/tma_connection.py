@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from ...sal.tai import TaiClock
 from .frame_stream import FrameStream
-from .pace import Pace
 from .stream_server import LINGER_TIMEOUT
+from .tick_pace import Pace
 
 __all__ = ["TmaConnection"]
 

@@ -13,9 +13,9 @@ from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
 from .frame_ring import render_ring
 from .frame_stream import FrameStream, StreamTotals
-from .pace import Pace
 from .schedule import select_topics
 from .stream_server import StreamServer
+from .tick_pace import Pace
 from .tma_connection import TmaConnection
 
 __all__ = ["TmaSimulator"]

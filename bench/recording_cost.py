@@ -1,7 +1,7 @@
 """Measures recordings: a minute of the simulated TMA, as the mcap library alone sees it, and what that takes.
 
-Run as ``python -m bench.recording``, or ``make bench-recording``. The page ``doc/benchmarks/recording.md`` is
-written if the length is that of the documentation.
+Run as ``python -m bench.recording_cost``, or ``make bench-recording``. The page
+``doc/benchmarks/recording.md`` is written if the length is that of the documentation.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def make_steps(path: Path, folder: Path) -> dict[str, Work]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record, measure, and print the tables; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.recording", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.recording_cost", description=__doc__)
     parser.add_argument("--duration", type=float, default=DURATION, help="seconds (default: %(default)g)")
     args = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)

@@ -32,7 +32,7 @@ def test_a_path_without_a_recording_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_figures_of_a_recording_are_the_library_s() -> None:
-    result = run_module("bench.recording", "--duration", "3")
+    result = run_module("bench.recording_cost", "--duration", "3")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "tma/azimuth " in result.stdout
     assert "this package records" in result.stdout

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from lsst.ts.mtmount.tools.simulator.frame_stream import MAX_CHUNK_TICKS
-from lsst.ts.mtmount.tools.simulator.pace import MIN_LATENESS, WAKE_INTERVAL, Pace
+from lsst.ts.mtmount.tools.simulator.tick_pace import MIN_LATENESS, WAKE_INTERVAL, Pace
 
 
 def run_pace(pace: Pace, delays: list[float]) -> list[tuple[float, int]]:
