@@ -25,9 +25,9 @@ from ..program.arguments import (
     print_error,
 )
 from ..program.event_loop import END_SIGNALS, SignalRelay
+from ..sal.avro_schema import COMPONENT
 from ..sal.interface import Interface, InterfaceError, load_interface
 from ..sal.kafka_settings import KafkaSettings, SettingsError
-from ..sal.schema import COMPONENT
 from ..tma_interface import (
     TmaInterfaceError,
     choose_tma_interface,

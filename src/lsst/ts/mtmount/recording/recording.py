@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core import ColumnDecoder, Record, TopicCodec
+from ..sal.avro_schema import TopicInfo
 from ..sal.fields import FieldInfo
-from ..sal.schema import TopicInfo
 from ..tma_interface import TmaInterface, TmaTopic, choose_tma_interface
 from .mcap_channels import TOPIC_PREFIX, UNKNOWN_TOPIC, fit_to_packaged_sal
 from .mcap_reader import Message, find_files, read_messages

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from ..resilience.guarded_log import guard_logger
 from ..tma_interface import TmaInterface, load_packaged_tma_interface
+from .avro_schema import COMPONENT
 from .controller import Controller
 from .publisher import KafkaPublisher
 from .salobj_backend import PACKAGE, SalobjBackend, SalobjError, import_salobj
-from .schema import COMPONENT
 from .tai import TaiClock
 
 __all__ = ["BACKENDS", "SalBackend", "describe_backend", "make_sal_backend"]

@@ -11,11 +11,11 @@ from ..constants import LOGGER_NAME
 from ..resilience.guarded_log import guard_logger
 from ..resilience.live_object import refuse_to_copy
 from ..tma_interface import TmaInterface
+from .avro_schema import COMPONENT
 from .interface import load_interface
 from .kafka_settings import KafkaSettings
 from .log_handler import SalLogHandler
 from .publisher import KafkaPublisher
-from .schema import COMPONENT
 from .tai import LEAP_SECOND_TABLE, TaiClock
 from .write_topic import WriteTopic
 

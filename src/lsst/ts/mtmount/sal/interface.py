@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..tma_interface import TmaInterface, load_packaged_tma_interface
+from .avro_schema import TopicInfo
 from .fields import PRIVATE_FIELDS, FieldInfo
 from .interface_differences import fit_tma_to_sal, fit_to_wire, warn_of_differences
 from .interface_xml import (
@@ -25,7 +26,6 @@ from .interface_xml import (
     list_missing_files,
     read_interface,
 )
-from .schema import TopicInfo
 
 __all__ = [
     "FOLDER_VARIABLE",

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..tma_interface import Difference, TmaInterface, TmaTopic, fit_to_sal, list_names, sum_up_changes
+from .avro_schema import TopicInfo, make_attr_name
 from .fields import FieldInfo
-from .schema import TopicInfo, make_attr_name
 
 __all__ = ["compare_sal", "compare_tma_with_sal", "fit_tma_to_sal", "fit_to_wire", "warn_of_differences"]
 

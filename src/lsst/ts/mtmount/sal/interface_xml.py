@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+from .avro_schema import COMPONENT, TopicInfo
 from .fields import PRIVATE_FIELDS, FieldInfo
-from .schema import COMPONENT, TopicInfo
 
 __all__ = [
     "InterfaceError",

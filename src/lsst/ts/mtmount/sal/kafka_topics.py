@@ -15,8 +15,8 @@ from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.cimpl import NewTopic
 
 from ..resilience.escape import escape
+from .avro_schema import TopicInfo
 from .kafka_settings import KafkaSettings
-from .schema import TopicInfo
 from .transient_errors import is_transient_kafka_error
 
 if TYPE_CHECKING:

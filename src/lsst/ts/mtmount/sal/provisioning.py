@@ -15,9 +15,9 @@ from confluent_kafka import Producer
 from ..resilience import Backoff
 from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.rate_limited_log import RateLimitedLog
+from .avro_schema import TopicInfo
 from .kafka_settings import KafkaSettings
 from .kafka_topics import KafkaNotReadyError, create_missing_topics
-from .schema import TopicInfo
 from .schema_registry import RegisteredSchema, RegistryNotReadyError, SchemaRegistry
 
 __all__ = ["Provisioning"]

@@ -13,11 +13,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from ..core import DeliveryCounter
 from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.guarded_log import guard_logger
+from .avro_schema import TopicInfo
 from .kafka_health import KafkaHealth
 from .kafka_settings import PRODUCER_DEFAULTS, KafkaSettings
 from .kafka_topics import KafkaSetupError, describe_kafka_error
 from .provisioning import Provisioning
-from .schema import TopicInfo
 from .schema_registry import RegisteredSchema
 
 __all__ = ["KafkaPublisher", "Produce"]

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..constants import LOGGER_NAME
 from ..tma_interface import TmaInterface
+from .avro_schema import COMPONENT, TopicInfo
 from .event_outage_buffer import OutageBuffer, OutageLogFilter
 from .fields import PRIVATE_FIELDS, FieldInfo
 from .interface import load_packaged_interface
@@ -22,7 +23,6 @@ from .interface_differences import fit_tma_to_sal, fit_to_wire, warn_of_differen
 from .kafka_settings import KafkaSettings
 from .publisher import KafkaPublisher
 from .salobj_flush import FlushWhenWritten
-from .schema import COMPONENT, TopicInfo
 from .tai import LEAP_SECOND_TABLE, TaiClock
 from .write_topic import WriteTopic
 

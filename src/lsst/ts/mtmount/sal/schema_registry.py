@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ..resilience.escape import describe_error, escape
+from .avro_schema import TopicInfo, compute_rev_code, have_same_substance
 from .bounded_http import BoundedConnection
 from .registry_url import RegistryUrl
-from .schema import TopicInfo, compute_rev_code, have_same_substance
 from .transient_errors import is_transient_network_error, is_transient_status
 
 __all__ = ["RegisteredSchema", "RegistryError", "RegistryNotReadyError", "SchemaRegistry"]

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from ..core import DeliveryCounter, Record
+from .avro_schema import COMPONENT, TopicInfo
 from .fields import FieldInfo
 from .publisher import KafkaPublisher
-from .schema import COMPONENT, TopicInfo
 from .schema_registry import RegisteredSchema
 from .tai import TaiClock
 

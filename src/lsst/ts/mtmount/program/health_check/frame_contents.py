@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 
 from ...core import FrameError, Record
 from ...pipeline.topic_fields import choose_fields, make_codec
+from ...sal.avro_schema import make_attr_name
 from ...sal.interface import Interface
-from ...sal.schema import make_attr_name
 from ...tma_interface import list_names
 from .finding import Finding, count, failed, ok, warning
 

@@ -12,10 +12,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 
+from ...sal.avro_schema import TopicInfo
 from ...sal.interface import Interface
 from ...sal.kafka_settings import KafkaSettings
 from ...sal.kafka_topics import describe_kafka_error
-from ...sal.schema import TopicInfo
 from ...sal.transient_errors import is_tls_error
 from .finding import Finding, count, failed, ok, warning
 

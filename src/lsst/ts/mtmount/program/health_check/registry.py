@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...sal.avro_schema import have_same_substance
 from ...sal.interface import Interface
 from ...sal.kafka_settings import KafkaSettings
-from ...sal.schema import have_same_substance
 from ...sal.schema_registry import RegistryError, SchemaRegistry
 from .finding import Finding, count, failed, ok, warning
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from ...resilience.escape import escape
+from ...sal.avro_schema import TopicInfo
 from ...sal.kafka_settings import KafkaSettings
 from ...sal.kafka_topics import KafkaSetupError, create_missing_topics
-from ...sal.schema import TopicInfo
 from .child_program import ChildProgram, LoadTestError
 
 __all__ = ["EMBEDDED", "KafkaTarget", "TargetChoice"]

@@ -16,8 +16,8 @@ from typing import Any
 from ...constants import TELEMETRY_TIMEOUT
 from ...recording import Message, find_files
 from ...recording.mcap_channels import OVER_LONG, TOPIC_PREFIX, UNFINISHED
+from ...sal.avro_schema import TopicInfo
 from ...sal.interface import Interface, load_interface
-from ...sal.schema import TopicInfo
 from ...tma_interface import (
     TMA_INTERFACE_VARIABLE,
     TmaInterface,

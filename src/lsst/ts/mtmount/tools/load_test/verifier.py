@@ -38,9 +38,9 @@ from typing import Any
 from confluent_kafka import KafkaException, Message
 
 from ...resilience.escape import describe_error, escape
+from ...sal.avro_schema import COMPONENT
 from ...sal.interface import load_interface
 from ...sal.kafka_settings import KafkaSettings
-from ...sal.schema import COMPONENT
 from ...sal.tai import LEAP_SECOND_TABLE, tai_minus_utc_at
 from ...tma_interface import choose_tma_interface
 from ..reader.record_decoder import DecodeError, ReceivedRecord

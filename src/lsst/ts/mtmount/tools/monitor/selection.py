@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ...sal.avro_schema import TopicInfo
 from ...sal.interface import Interface
-from ...sal.schema import TopicInfo
 
 __all__ = ["ALL_TOPICS", "FieldName", "Selection", "SelectionError", "to_sal_name", "to_short_name"]
 

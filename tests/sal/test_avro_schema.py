@@ -7,7 +7,7 @@ import fastavro
 import pytest
 
 from lsst.ts.mtmount.sal import FieldInfo, TopicInfo, load_packaged_interface
-from lsst.ts.mtmount.sal.schema import compute_rev_code, have_same_substance, make_attr_name
+from lsst.ts.mtmount.sal.avro_schema import compute_rev_code, have_same_substance, make_attr_name
 
 TOPIC = TopicInfo(
     "logevent_brake",
