@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import fastavro
 from fastavro.utils import generate_one
 
-from ...sal.schema_text import load_schema
+from ...sal.schema_limits import load_schema
 
 __all__ = ["EmbeddedRegistry"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import fastavro
 
-from ...sal.schema_text import load_schema
+from ...sal.schema_limits import load_schema
 
 __all__ = ["RecordSchema", "SchemaError", "parse_record_schema"]
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lsst.ts.mtmount.sal.schema_text import MAX_DEPTH, MAX_SIZE, load_schema
+from lsst.ts.mtmount.sal.schema_limits import MAX_DEPTH, MAX_SIZE, load_schema
 
 
 def test_what_is_within_the_bounds() -> None:
