@@ -16,8 +16,8 @@ from ..resilience.guarded_log import guard_logger
 from .avro_schema import TopicInfo
 from .kafka_health import KafkaHealth
 from .kafka_settings import PRODUCER_DEFAULTS, KafkaSettings
+from .kafka_setup import KafkaSetup
 from .kafka_topics import KafkaSetupError, describe_kafka_error
-from .provisioning import Provisioning
 from .schema_registry import RegisteredSchema
 
 __all__ = ["KafkaPublisher", "Produce"]
@@ -126,14 +126,14 @@ class KafkaPublisher:
             raise RuntimeError("The publisher is started already")
         for warning in self.settings.list_warnings():
             self.log.warning(warning)
-        provisioning = Provisioning(
+        setup = KafkaSetup(
             self.settings,
             list(topics),
             is_exact=is_exact,
             answer_timeout=self._start_timeout,
             log=self.log,
         )
-        producer, self.schemas = await provisioning.run(self._make_producer, self.wait_for_kafka)
+        producer, self.schemas = await setup.run(self._make_producer, self.wait_for_kafka)
         self._producer = producer
         self.produce = producer.produce
         self._serve_again()

@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
-from lsst.ts.mtmount.sal import KafkaPublisher, KafkaSettings, KafkaSetupError, TopicInfo, provisioning
+from lsst.ts.mtmount.sal import KafkaPublisher, KafkaSettings, KafkaSetupError, TopicInfo, kafka_setup
 
 from ..thread_server import serve
 
-LOG = logging.getLogger("test.provisioning")
+LOG = logging.getLogger("test.kafka_setup")
 TOPICS = [TopicInfo("brake", ()), TopicInfo("logevent_brake", ())]
 TIMEOUT = 60
 
@@ -24,12 +24,12 @@ async def test_an_attempt_is_bounded_as_a_whole(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A registry's answer may take a minute here, all that is needed may not."""
-    monkeypatch.setattr(provisioning, "PROGRESS_INTERVAL", 0.3)
+    monkeypatch.setattr(kafka_setup, "PROGRESS_INTERVAL", 0.3)
     caplog.set_level(logging.INFO)
     url = f"http://127.0.0.1:{silent_port}"
     step = f"asking the schema registry {url} for schema 1 of 2"
     for limit in (1, 4, 16):
-        monkeypatch.setattr(provisioning, "ATTEMPT_TIMEOUT", float(limit))
+        monkeypatch.setattr(kafka_setup, "ATTEMPT_TIMEOUT", float(limit))
         publisher = KafkaPublisher(
             KafkaSettings(settings.subname, settings.broker_addr, url), LOG, start_timeout=60.0
         )
@@ -47,7 +47,7 @@ async def test_an_attempt_is_bounded_as_a_whole(
 
 async def test_a_name_that_hangs(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver has no time-out; nobody waits for its thread."""
-    monkeypatch.setattr(provisioning, "ATTEMPT_TIMEOUT", 1.0)
+    monkeypatch.setattr(kafka_setup, "ATTEMPT_TIMEOUT", 1.0)
     release = threading.Event()
     resolve = socket.getaddrinfo
 

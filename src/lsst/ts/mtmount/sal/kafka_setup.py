@@ -20,7 +20,7 @@ from .kafka_settings import KafkaSettings
 from .kafka_topics import KafkaNotReadyError, create_missing_topics
 from .schema_registry import RegisteredSchema, RegistryNotReadyError, SchemaRegistry
 
-__all__ = ["Provisioning"]
+__all__ = ["KafkaSetup"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Attempt:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-class Provisioning:
+class KafkaSetup:
     """Get Kafka and the schema registry ready, within a bound, and tell what that waits for.
 
     ``answer_timeout`` is for Kafka, and for each answer of the registry [s];
