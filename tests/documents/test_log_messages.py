@@ -14,7 +14,7 @@ PASSED_ON = {
         "The ... returned a dict, which is ignored: expected that it changes its argument (told once)",
     ],
     ("program/client_program.py", "..."): ["Ended by force, ... s after the end began; lost: ..."],
-    ("resilience/late_warning.py", "... for ... s"): [
+    ("resilience/slow_await_warning.py", "... for ... s"): [
         "connect_callback has been running for ... s",
         "heartbeat_loop has published nothing for ... s",
         "....start has not ended for ... s",

@@ -17,7 +17,7 @@ from lsst.ts.mtmount.pipeline.user_code_time import UserCodeTime
 from lsst.ts.mtmount.program import client_program
 from lsst.ts.mtmount.recording import recorder
 from lsst.ts.mtmount.resilience import dead_letter
-from lsst.ts.mtmount.resilience.late_warning import warn_if_late
+from lsst.ts.mtmount.resilience.slow_await_warning import warn_while_slow
 from lsst.ts.mtmount.sal import publisher
 
 from ..test_telemetry_client import golden_frame, wait_for
@@ -162,12 +162,12 @@ def test_a_hang_is_told_once_a_minute(
     assert not user_code._thread.is_alive()
 
 
-async def test_late_warnings_are_repeated_and_end(
+async def test_warnings_of_a_slow_await_are_repeated_and_end(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lsst.ts.mtmount.resilience.late_warning.INTERVAL", 0.05)
+    monkeypatch.setattr("lsst.ts.mtmount.resilience.slow_await_warning.INTERVAL", 0.05)
     is_due = True
-    with warn_if_late(logging.getLogger("test"), "it lasts", 0.01, lambda: is_due):
+    with warn_while_slow(logging.getLogger("test"), "it lasts", 0.01, lambda: is_due):
         await wait_for(lambda: caplog.text.count("it lasts for") >= 2)
         is_due = False
     num_told = caplog.text.count("it lasts for")

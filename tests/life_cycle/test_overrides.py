@@ -78,7 +78,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{module}.TELEMETRY_TIMEOUT", 0.5)
     monkeypatch.setattr(f"{module}.HEARTBEAT_LOG_INTERVAL", 0.2)
     monkeypatch.setattr(f"{module}.DISCONNECT_TIMEOUT", 0.3)
-    monkeypatch.setattr("lsst.ts.mtmount.tcp.client.LATE", 0.1)
+    monkeypatch.setattr("lsst.ts.mtmount.tcp.client.SLOW", 0.1)
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ from .resilience.cancellation import ends_us
 from .resilience.daemon_thread import run_in_daemon_thread
 from .resilience.escape import describe_error
 from .resilience.guarded_log import guard_logger
-from .resilience.late_warning import warn_if_late
 from .resilience.signal_handlers import SharedSignalHandlers
+from .resilience.slow_await_warning import warn_while_slow
 from .sal import Controller, make_sal_backend
 from .sal.backend import SalBackend
 from .tcp.client import Client, check_connect_callback
@@ -496,7 +496,7 @@ class TelemetryClient(Client):
         while self._is_heartbeat_due:
             how = "returned"
             try:
-                with warn_if_late(
+                with warn_while_slow(
                     self.log, "heartbeat_loop has published nothing", HEARTBEAT_LOG_INTERVAL, is_silent
                 ):
                     await self.heartbeat_loop()

@@ -18,8 +18,8 @@ from ..resilience.cancellation import ends_us
 from ..resilience.escape import describe_error
 from ..resilience.forked_loop import part_from_parent
 from ..resilience.guarded_log import guard_logger
-from ..resilience.late_warning import warn_if_late
 from ..resilience.live_object import refuse_to_copy
+from ..resilience.slow_await_warning import warn_while_slow
 from .connection import FrameSink, TcpConnection, enable_keep_alive
 from .done_future import DoneFuture
 from .stream_writer import BytesLike
@@ -45,7 +45,7 @@ CLOSE_TIMEOUT = 5.0
 DISCONNECT_LIMIT = 5 * CLOSE_TIMEOUT + 1
 
 #: A subclass's `Client.start`, or a connect callback, that takes longer is worth a warning [seconds].
-LATE = 5.0
+SLOW = 5.0
 
 _T = TypeVar("_T")
 
@@ -505,8 +505,8 @@ class Client:
             return
         name = f"{type(self).__name__}.start"
         # While it connects, it tells by itself what it waits for.
-        with warn_if_late(
-            self.log, f"{name} has not ended", LATE, lambda: self.connected or not self._is_connecting
+        with warn_while_slow(
+            self.log, f"{name} has not ended", SLOW, lambda: self.connected or not self._is_connecting
         ):
             await self.start()
         if self._connect_task is None and not self._is_closing:
@@ -564,7 +564,7 @@ class Client:
         # Not before it is known, whatever the task factory.
         await asyncio.sleep(0)
         try:
-            with warn_if_late(self.log, "connect_callback has been running", LATE):
+            with warn_while_slow(self.log, "connect_callback has been running", SLOW):
                 await callback(self)
         except BaseException as error:
             # Who wants to leave the process waits for the closing.

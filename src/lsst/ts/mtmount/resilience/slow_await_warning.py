@@ -5,14 +5,14 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 
-__all__ = ["warn_if_late"]
+__all__ = ["warn_while_slow"]
 
 #: How often it is told again [seconds].
 INTERVAL = 60.0
 
 
 @contextlib.contextmanager
-def warn_if_late(
+def warn_while_slow(
     log: logging.Logger, text: str, limit: float, is_due: Callable[[], bool] = lambda: True
 ) -> Iterator[None]:
     """Log a warning if what is done in this context takes longer than ``limit`` [s], then one a minute.
