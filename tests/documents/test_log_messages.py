@@ -31,7 +31,7 @@ PASSED_ON = {
         "heartbeat_send_task failed: ...",
         "monitor of the connection failed: ...",
     ],
-    ("tma_interface/load.py", "..."): ["TMA interface: ... (...)", "TMA interface: ..."],
+    ("tma_interface/interface_choice.py", "..."): ["TMA interface: ... (...)", "TMA interface: ..."],
     ("telemetry_client.py", "Could not ..."): [
         "Could not stop the start",
         "Could not stop the tasks",

@@ -11,7 +11,7 @@ from lsst.ts.mtmount.tma_interface import (
     load_packaged_tma_interface,
     load_tma_interface,
 )
-from lsst.ts.mtmount.tma_interface.load import PACKAGED_TABLE
+from lsst.ts.mtmount.tma_interface.interface_choice import PACKAGED_TABLE
 
 from .configuration import format_interface
 

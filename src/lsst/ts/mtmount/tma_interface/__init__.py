@@ -3,7 +3,7 @@
 from .description import TICK_MS, TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
 from .differences import Difference, compare_tma_interfaces, list_names, sum_up_changes
 from .grouping import fit_to_sal
-from .load import (
+from .interface_choice import (
     TMA_INTERFACE_VARIABLE,
     choose_tma_interface,
     describe_choice,
