@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from ..sal.interface import Interface, load_packaged_interface
-from ..sal.interface_differences import fit_tma_to_sal
+from ..sal.interface_fitting import fit_tma_to_sal
 from ..tma_interface import TmaInterface, TmaTopic
 
 __all__ = [

@@ -18,7 +18,8 @@ from pathlib import Path
 from ..tma_interface import TmaInterface, load_packaged_tma_interface
 from .avro_schema import TopicInfo
 from .fields import PRIVATE_FIELDS, FieldInfo
-from .interface_differences import fit_tma_to_sal, fit_to_wire, warn_of_differences
+from .interface_differences import warn_of_differences
+from .interface_fitting import fit_tma_to_sal, fit_to_wire
 from .interface_xml import (
     InterfaceError,
     find_installed_interface,

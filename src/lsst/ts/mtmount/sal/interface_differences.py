@@ -1,4 +1,4 @@
-"""How an interface differs from the packaged tables, and what becomes of it.
+"""How a SAL interface differs from another one, and from what the TMA sends, and what becomes of it.
 
 The interface wins: what is written always fits its schema.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 
-from ..tma_interface import Difference, TmaInterface, TmaTopic, fit_to_sal, list_names, sum_up_changes
+from ..tma_interface import Difference, TmaInterface, TmaTopic, list_names, sum_up_changes
 from .avro_schema import TopicInfo, make_attr_name
 from .fields import FieldInfo
+from .interface_fitting import fit_tma_to_sal
 
-__all__ = ["compare_sal", "compare_tma_with_sal", "fit_tma_to_sal", "fit_to_wire", "warn_of_differences"]
+__all__ = ["compare_sal", "compare_tma_with_sal", "warn_of_differences"]
 
 #: Telemetry that the client itself makes.
 CLIENT_TOPICS = frozenset({"telemetryClientHeartbeat"})
@@ -28,24 +28,6 @@ FIELD_ATTRIBUTES: tuple[tuple[str, str, bool, Callable[[FieldInfo], object]], ..
     ("counts", "the TMA's elements are written", False, lambda field: field.count),
     ("units", "values are not converted", False, lambda field: field.units),
 )
-
-
-def fit_tma_to_sal(tma_interface: TmaInterface, topics: Iterable[TopicInfo]) -> TmaInterface:
-    """Return the TMA's interface, its members in the fields that SAL has for them."""
-    known = {
-        topic.sal_name: {field.name: (field.sal_type, field.count) for field in topic.fields}
-        for topic in topics
-    }
-    return fit_to_sal(tma_interface, known)
-
-
-def fit_to_wire(topic: TopicInfo, tma_interface: TmaInterface) -> TopicInfo:
-    """Return the topic, its arrays with as many elements as the TMA sends."""
-    sent = tma_interface.by_name.get(topic.sal_name)
-    wire_counts = {} if sent is None else {name: len(members) for name, members in sent.fields.items()}
-    if all(wire_counts.get(field.name, field.count) == field.count for field in topic.fields):
-        return topic
-    return replace(topic, wire_counts=wire_counts)
 
 
 def warn_of_differences(

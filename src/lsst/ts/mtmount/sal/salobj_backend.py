@@ -19,7 +19,8 @@ from .avro_schema import COMPONENT, TopicInfo
 from .event_outage_buffer import OutageBuffer, OutageLogFilter
 from .fields import PRIVATE_FIELDS, FieldInfo
 from .interface import load_packaged_interface
-from .interface_differences import fit_tma_to_sal, fit_to_wire, warn_of_differences
+from .interface_differences import warn_of_differences
+from .interface_fitting import fit_tma_to_sal, fit_to_wire
 from .kafka_settings import KafkaSettings
 from .publisher import KafkaPublisher
 from .salobj_flush import FlushWhenWritten

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...sal.interface_differences import compare_sal, compare_tma_with_sal, fit_tma_to_sal
+from ...sal.interface_differences import compare_sal, compare_tma_with_sal
+from ...sal.interface_fitting import fit_tma_to_sal
 from ...tma_interface import Difference, compare_tma_interfaces
 from .sources import Source
 
