@@ -67,7 +67,7 @@ def make_parser() -> ArgumentParser:
         "--sal-backend",
         choices=BACKENDS,
         default="auto",
-        help="what publishes events and log messages (default: salobj if it is installed)",
+        help="what publishes events and log messages (default: auto: salobj if it can be used, else builtin)",
     )
     parser.add_argument("--strict", action="store_true", help="end at the first frame that cannot be decoded")
     parser.add_argument(
