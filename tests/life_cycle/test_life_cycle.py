@@ -431,6 +431,9 @@ async def test_a_refused_handler_changes_nothing(tma: ScriptedTma, sal_environme
     # It is no longer in use: to change it changes nothing.
     removed.preprocessor = lambda data: None
     assert 6 not in client.topic_handlers
+    with pytest.raises(KeyError):
+        client.topic_handlers.pop(6)
+    assert client.topic_handlers.pop(6, None) is None
     await client.close()
 
 

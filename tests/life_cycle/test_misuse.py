@@ -27,6 +27,7 @@ from lsst.ts.mtmount import (
     TelemetryTopicHandler,
     TelemetryTopicId,
 )
+from lsst.ts.mtmount.resilience.signal_handlers import SharedSignalHandlers
 
 from ..test_telemetry_client import golden_frame, wait_for
 from ..tma import ScriptedTma
@@ -118,6 +119,48 @@ async def test_an_error_of_other_code_is_told(
         assert "connect_callback failed" in caplog.text
         assert "on_drop failed" in caplog.text
     assert_ended(client)
+
+
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize("where", ["start", "disconnect", "signal_handler", "on_end"])
+async def test_an_error_at_the_end_is_told(
+    tma: ScriptedTma,
+    sal_environment: str,
+    caplog: pytest.LogCaptureFixture,
+    where: str,
+    error: Callable[[], BaseException],
+) -> None:
+    """The end comes all the same, and is whole."""
+
+    def fail() -> None:
+        raise error()
+
+    async def fail_later(self: Client) -> None:
+        raise error()
+
+    methods: dict[str, dict[str, Any]] = {
+        "start": {"start": fail_later},
+        "disconnect": {"disconnect": fail_later},
+        "signal_handler": {"signal_handler": lambda self: fail()},
+        "on_end": {},
+    }
+    before = tasks_beside()
+    handlers = SharedSignalHandlers({signal.SIGTERM: lambda: None})
+    client = type("Raising", (TelemetryClient,), methods[where])("127.0.0.1", tma.port)
+    assert isinstance(client, TelemetryClient)
+    client.on_end = fail if where == "on_end" else None
+    await asyncio.wait([client.start_task])
+    if where == "signal_handler":
+        signal.raise_signal(signal.SIGTERM)
+    else:
+        await client.close()
+    await end_of(client)
+    handlers.remove()
+    assert_ended(client)
+    await assert_nothing_runs(before)
+    expected = {"start": "Could not start", "disconnect": "Could not disconnect"}
+    assert expected.get(where, f"{where} failed") in caplog.text
+    assert (client.done_task.exception() is None) == (where != "start")
 
 
 @pytest.mark.parametrize("kind", EXITS, ids=lambda kind: kind.__name__)

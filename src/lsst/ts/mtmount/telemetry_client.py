@@ -26,7 +26,7 @@ from .program.metrics_server import Snapshot
 from .recording import DEFAULT_LIMIT, Recorder
 from .resilience import Backoff, DeadLetterFile
 from .resilience.argument_types import check_bool, check_callable, check_path, check_result, check_seconds
-from .resilience.cancellation import ends_us
+from .resilience.cancellation import ends_us, is_cancelled
 from .resilience.daemon_thread import run_in_daemon_thread
 from .resilience.escape import describe_error
 from .resilience.guarded_log import guard_logger
@@ -620,7 +620,9 @@ class TelemetryClient(Client):
     def _handle_signal(self) -> None:
         try:
             self.signal_handler()
-        except (Exception, asyncio.CancelledError):
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
             self._begin_end(None)
             self.log.exception("signal_handler failed; ending all the same")
 
@@ -691,7 +693,9 @@ class TelemetryClient(Client):
         if self.on_end is not None:
             try:
                 check_result("on_end", self.on_end())
-            except (Exception, asyncio.CancelledError):
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
                 self.log.exception("on_end failed")
 
     def _leave_to_parent(self) -> None:
@@ -725,18 +729,23 @@ class TelemetryClient(Client):
 
     async def _run_step(self, what: str, step: Awaitable[object]) -> Exception | None:
         """Run a step of the end; what it raises is logged, returned, and stops none of the others."""
+        task = asyncio.current_task()
+        assert task is not None
         try:
             await step
-        except asyncio.CancelledError:
-            # The event loop ends; it waits for this task.
-            task = asyncio.current_task()
-            assert task is not None
-            task.uncancel()
-            in_flight = self._pipeline.counters.in_flight
-            self.log.warning(f"Told not to wait: did not {what}; {in_flight} messages are not acknowledged")
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                # The event loop ends; it waits for this task.
+                task.uncancel()
+                in_flight = self._pipeline.counters.in_flight
+                self.log.warning(
+                    f"Told not to wait: did not {what}; {in_flight} messages are not acknowledged"
+                )
+                return None
+            if ends_us(error, task):
+                raise
             self.log.exception(f"Could not {what}")
-            return error
+            return error if isinstance(error, Exception) else RuntimeError(describe_error(error))
         return None
 
     async def _disconnect_in_time(self) -> None:

@@ -152,8 +152,15 @@ class TopicHandlers(dict[int, Handler]):
         for topic_id, handler in new.items():
             self[topic_id] = handler
 
+    def pop(self, topic_id: int, /, *default: Any) -> Any:
+        """Remove an entry and return its handler; arguments are those of `dict.pop`."""
+        if topic_id not in self:
+            return super().pop(topic_id, *default)
+        handler = self[topic_id]
+        del self[topic_id]
+        return handler
+
     # dict's other methods do not call `__setitem__` and `__delitem__`; MutableMapping's do.
-    pop = MutableMapping.pop
     popitem = MutableMapping.popitem
     clear = MutableMapping.clear
     setdefault = MutableMapping.setdefault

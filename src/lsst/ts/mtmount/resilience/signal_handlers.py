@@ -79,7 +79,9 @@ def _dispatch(loop: asyncio.AbstractEventLoop, number: int) -> None:
         if handler is not None:
             try:
                 handler()
-            except Exception as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
                 # The others want to know of the signal, too.
                 loop.call_exception_handler({"message": f"Handler of signal {number}", "exception": error})
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..core import FrameBuffer, StructArrayReader, encode_structs
 from ..resilience.argument_types import check_seconds
-from ..resilience.cancellation import ends_us
+from ..resilience.cancellation import ends_us, is_cancelled
 from ..resilience.escape import describe_error
 from ..resilience.forked_loop import part_from_parent
 from ..resilience.guarded_log import guard_logger
@@ -430,11 +430,14 @@ class Client:
 
     async def _run_close(self) -> None:
         """Stop a start that is under way, disconnect, and set ``done_task`` done."""
+        task = asyncio.current_task()
         try:
             await self._stop_start(CLOSE_TIMEOUT)
             async with asyncio.timeout(DISCONNECT_LIMIT):
                 await self.disconnect()
-        except Exception:
+        except BaseException as error:
+            if ends_us(error, task):
+                raise
             self.log.exception("Could not close cleanly")
         finally:
             # Whatever became of the above.
@@ -508,7 +511,12 @@ class Client:
         with warn_while_slow(
             self.log, f"{name} has not ended", SLOW, lambda: self.connected or not self._is_connecting
         ):
-            await self.start()
+            try:
+                await self.start()
+            except asyncio.CancelledError as error:
+                if is_cancelled():
+                    raise
+                raise RuntimeError(f"{name} failed: {describe_error(error)}") from error
         if self._connect_task is None and not self._is_closing:
             self.log.warning(f"{name} has returned, and does not connect")
 
