@@ -73,7 +73,7 @@ test-slow: build $(TEST) $(VENV)/.group-lint  ## run the slow tests
 test-kafka: build $(TEST)  ## run the tests on a real Apache Kafka (Java 17, Maven)
 	$(BIN)/python -m pytest -m "kafka and not slow" $(PYTEST_OPTIONS)
 
-# All tests of faults, and a table of what was measured; some ten minutes.
+# All tests of faults, and a table of what was measured; doc/appendix/faults.md says how long they take.
 # FAULTS_OPTIONS="--update doc/appendix/faults.md" puts the table into the document.
 faults: build $(TEST)  ## test all faults, and print a table of what was measured
 	$(BIN)/python -m tests.faults $(FAULTS_OPTIONS)
