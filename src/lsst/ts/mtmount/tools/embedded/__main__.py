@@ -1,6 +1,6 @@
 """Serve an embedded broker and registry until SIGTERM or SIGINT.
 
-Prints the environment variables that name them, one a line, ready for ``export``.
+Prints the environment variables that name them, one a line, as a shell takes them.
 """
 
 import signal
