@@ -449,6 +449,10 @@ async def test_eager_tasks(sal_environment: str, tma: ScriptedTma) -> None:
         refused = TelemetryClient("127.0.0.1", 1)
         await end_of(refused)
         assert not refused.controller.isopen
+        # Its connect callback closes it, which ends no start.
+        plain = Client("127.0.0.1", tma.port, logging.getLogger("test"), Client.close)
+        await plain.start_task
+        await end_of(plain)
     finally:
         loop.set_task_factory(None)
 

@@ -398,6 +398,8 @@ class Client:
         """Close, in a task of its own that no caller's cancellation stops."""
         self._check_loop()
         self._mark_closing()
+        # Before the task is made, which some task factories run at once.
+        self._note_closing_callback()
         if self._close_task is None and not self.done_task.done():
             self._begin_close(self._run_close)
         await self._wait_for_close()
@@ -420,13 +422,17 @@ class Client:
         """Wait for the task that closes; it does not wait for a connect callback that calls this."""
         if self.done_task.done():
             return
+        self._note_closing_callback()
+        if asyncio.current_task() is not self._close_task:
+            await asyncio.wait([self.done_task])
+
+    def _note_closing_callback(self) -> None:
+        """Let nobody wait for a connect callback that waits for the closing itself."""
         current = asyncio.current_task()
-        assert current is not None
         if current in self._callbacks:
+            assert current is not None
             self._is_closed_by_callback = True
             _release(self._callbacks[current])
-        if current is not self._close_task:
-            await asyncio.wait([self.done_task])
 
     async def _run_close(self) -> None:
         """Stop a start that is under way, disconnect, and set ``done_task`` done."""
