@@ -1,13 +1,15 @@
 """What publishes a decoded frame: one handler for each telemetry topic."""
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, MutableMapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 from ..resilience.argument_types import check_callable, check_result
 from ..resilience.live_object import refuse_to_copy
 from ..telemetry_map import Functor
 
 __all__ = ["Handler", "Preprocessor", "TelemetryTopicHandler", "TopicHandlers", "WritableTopic"]
+
+_T = TypeVar("_T")
 
 #: Changes the raw telemetry data of one topic in place.
 Preprocessor: TypeAlias = Callable[[dict[str, Any]], object]
@@ -59,7 +61,7 @@ class TelemetryTopicHandler:
         self.on_change: dict[Hashable, Callable[[], object]] = {}
         self.topic = topic
         self.field_dict = field_dict
-        self.preprocessor = preprocessor
+        self.preprocessor: Preprocessor | None = preprocessor
 
     def __repr__(self) -> str:
         if "preprocessor" not in vars(self):
@@ -151,6 +153,12 @@ class TopicHandlers(dict[int, Handler]):
             self._check(topic_id, handler)
         for topic_id, handler in new.items():
             self[topic_id] = handler
+
+    @overload
+    def pop(self, topic_id: int, /) -> Handler: ...
+
+    @overload
+    def pop(self, topic_id: int, default: _T, /) -> Handler | _T: ...
 
     def pop(self, topic_id: int, /, *default: Any) -> Any:
         """Remove an entry and return its handler; arguments are those of `dict.pop`."""
