@@ -105,6 +105,26 @@ async def test_a_loop_that_hangs_is_ill(server: MetricsServer, monkeypatch: pyte
         assert get(server.port, path)[0] == 404
 
 
+async def test_figures_that_cannot_be_had_make_no_loop_ill(
+    server: MetricsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lsst.ts.mtmount.program.metrics_server.INTERVAL", 0.001)
+    num_calls = 0
+    is_called = asyncio.Event()
+
+    def fail() -> Snapshot:
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls > 3:
+            is_called.set()
+        raise ValueError("of a subclass")
+
+    server.watch(fail)
+    await asyncio.wait_for(is_called.wait(), 60)
+    assert (await asyncio.to_thread(get, server.port, "/healthz"))[0] == 200
+    assert caplog.messages == ["The figures for the metrics cannot be had: ValueError: of a subclass"]
+
+
 async def test_what_a_change_of_the_tma_does_is_served_by_topic(server: MetricsServer) -> None:
     server.watch(make_snapshot)
     await asyncio.sleep(0)

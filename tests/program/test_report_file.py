@@ -56,6 +56,27 @@ async def test_file_that_cannot_be_written_is_logged_once(
     assert record.getMessage() == f"{path}: cannot write the report: No such file or directory"
 
 
+async def test_figures_that_cannot_be_had_are_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    num_calls = 0
+    is_called = asyncio.Event()
+
+    def describe() -> dict[str, int]:
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls > 3:
+            is_called.set()
+        raise ValueError("of a subclass")
+
+    report = ReportFile(tmp_path / "report.json", describe, LOG, 0.001)
+    await asyncio.wait_for(is_called.wait(), 60)
+    await report.finish()
+    assert [text.partition(": ")[2] for text in caplog.messages] == [
+        "cannot make the report: ValueError: of a subclass"
+    ]
+
+
 async def test_pipe_that_nobody_reads_keeps_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The last report is given up after a second, during which the event loop goes on."""
     reader, writer = os.pipe()

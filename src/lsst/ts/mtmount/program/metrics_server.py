@@ -98,8 +98,15 @@ class MetricsServer:
         self._server.server_close()
 
     async def _keep(self, take_snapshot: Callable[[], Snapshot]) -> None:
+        last_failure = ""
         while True:
-            self._snapshot = take_snapshot()
+            try:
+                self._snapshot = take_snapshot()
+            except Exception as error:
+                # A method of a subclass of the client; the event loop runs all the same.
+                if (reason := describe_error(error)) != last_failure:
+                    LOG.error(f"The figures for the metrics cannot be had: {reason}")
+                last_failure = reason
             self._tick = time.monotonic()
             await asyncio.sleep(INTERVAL)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..resilience.daemon_thread import run_in_daemon_thread
+from ..resilience.escape import describe_error
 from ..resilience.output_file import OutputFile
 from ..resilience.writer_thread import WriterThread
 
@@ -40,6 +41,7 @@ class ReportFile:
         self._describe = describe
         self._log = log
         self._last_error = ""
+        self._last_failure = ""
         # One report may wait while another one is written.
         self._thread = WriterThread("report", self._write, self._tell_late, 2)
         self._task = None if interval is None else asyncio.create_task(self._keep(interval))
@@ -52,7 +54,11 @@ class ReportFile:
         """Write for the last time."""
         if self._task is not None:
             self._task.cancel()
-        text = self._make_text()
+        try:
+            text = self._make_text()
+        except Exception as error:
+            self._tell_failure(error)
+            return
 
         def write_last() -> bool:
             # It must not be left out because older ones wait.
@@ -79,6 +85,13 @@ class ReportFile:
         else:
             self._last_error = ""
 
+    def _tell_failure(self, error: Exception) -> None:
+        """Tell what a method of a subclass of the client raised, once."""
+        reason = describe_error(error)
+        if reason != self._last_failure:
+            self._log.error(f"{self._output.path}: cannot make the report: {reason}")
+        self._last_failure = reason
+
     def _tell_late(self, num_reports: int) -> None:
         self._log.warning(
             f"{self._output.path}: {num_reports} reports were left out, as writing was too slow"
@@ -86,5 +99,8 @@ class ReportFile:
 
     async def _keep(self, interval: float) -> None:
         while True:
-            self.write()
+            try:
+                self.write()
+            except Exception as error:
+                self._tell_failure(error)
             await asyncio.sleep(interval)
