@@ -54,11 +54,11 @@ class TcpConnection(asyncio.BufferedProtocol):
     """
 
     def __init__(self, buffer: FrameBuffer, on_sink_error: Callable[[Exception], object]) -> None:
-        self.reader = TcpStreamReader(buffer, self._note_change)
+        self.state_changed = asyncio.Event()
+        self.reader = TcpStreamReader(buffer, self.state_changed.set)
         self.writer = TcpStreamWriter(self)
         self.transport: asyncio.Transport | None = None
         self.last_receive_time = 0.0
-        self.state_changed = asyncio.Event()
         self.stream_ended: asyncio.Future[Exception | None] = asyncio.Future()
         self._buffer = buffer
         self._on_sink_error = on_sink_error
@@ -151,7 +151,7 @@ class TcpConnection(asyncio.BufferedProtocol):
             # Once only: asyncio's TLS transport cannot be used after a second time.
             self._is_closed = True
             self.transport.close()
-            self._note_change()
+            self.state_changed.set()
 
     def abort(self) -> None:
         """Close the connection at once, if it is not closed, without what was written and not sent."""
@@ -266,9 +266,6 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._has_ended = True
         self._end_reason = reason
         self.run_sink()
-
-    def _note_change(self) -> None:
-        self.state_changed.set()
 
 
 class ReceiveTap(Protocol):

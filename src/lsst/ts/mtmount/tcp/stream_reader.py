@@ -4,26 +4,15 @@ import asyncio
 import ctypes
 import operator
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..core import FrameBuffer, StructArrayReader, read_struct
 from .stream_writer import BytesLike
 
-__all__ = ["PausableSource", "TcpStreamReader"]
+if TYPE_CHECKING:
+    from .connection import TcpConnection
 
-
-class PausableSource(Protocol):
-    """Where bytes come from, as far as a reader may hold them up."""
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether nothing is received."""
-
-    def pause_reading(self) -> None:
-        """Receive nothing more; may be called when paused."""
-
-    def resume_reading(self) -> None:
-        """Receive again; may be called when not paused."""
+__all__ = ["TcpStreamReader"]
 
 
 class TcpStreamReader:
@@ -34,11 +23,11 @@ class TcpStreamReader:
     have changed. Exceptions are those of `asyncio.StreamReader`.
     """
 
-    def __init__(self, buffer: FrameBuffer, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(self, buffer: FrameBuffer, on_change: Callable[[], object] = lambda: None) -> None:
         self._buffer = buffer
         self._limit = buffer.limit
-        self._on_change = on_change
-        self._source: PausableSource | None = None
+        self._note_change = on_change
+        self._source: TcpConnection | None = None
         self._eof = False
         self._exception: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -60,7 +49,7 @@ class TcpStreamReader:
         """Whether a read waits for bytes."""
         return self._waiter is not None
 
-    def set_source(self, source: PausableSource) -> None:
+    def set_source(self, source: "TcpConnection") -> None:
         """Set what to hold up when too much is unread."""
         self._source = source
 
@@ -232,10 +221,6 @@ class TcpStreamReader:
             source.resume_reading()
         if self._eof:
             self._note_change()
-
-    def _note_change(self) -> None:
-        if self._on_change is not None:
-            self._on_change()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

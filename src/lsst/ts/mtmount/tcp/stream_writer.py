@@ -2,34 +2,21 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-__all__ = ["BytesLike", "TcpStreamWriter", "WritableConnection"]
+if TYPE_CHECKING:
+    from .connection import TcpConnection
 
+__all__ = ["BytesLike", "TcpStreamWriter"]
 
 #: What can be written.
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 
-class WritableConnection(Protocol):
-    """Where bytes go to, as far as a writer needs it."""
-
-    transport: asyncio.Transport | None
-
-    async def drain(self) -> None:
-        """Wait until more may be written."""
-
-    async def wait_closed(self) -> None:
-        """Wait until the connection is closed."""
-
-    def close(self) -> None:
-        """Begin to close."""
-
-
 class TcpStreamWriter:
     """Writes to a connection."""
 
-    def __init__(self, connection: WritableConnection) -> None:
+    def __init__(self, connection: "TcpConnection") -> None:
         self._connection = connection
 
     def __repr__(self) -> str:
