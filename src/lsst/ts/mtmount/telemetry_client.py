@@ -687,7 +687,7 @@ class TelemetryClient(Client):
         if self._is_closing:
             return
         self.failure = failure
-        self._mark_closing()
+        self._is_closing = True
         self._sal.note_end()
         self._begin_close(functools.partial(self._end, failure if is_exception else None))
         if self.on_end is not None:

@@ -166,6 +166,7 @@ class Client:
         self._callbacks: dict[asyncio.Task[Any], asyncio.Future[None]] = {}
         self._is_closed_by_callback = False
         self._connect_task: asyncio.Task[None] | None = None
+        # Nothing connects once this is true.
         self._is_closing = False
         self._close_task: asyncio.Task[None] | None = None
         self._abandon_task: asyncio.Task[None] | None = None
@@ -397,7 +398,7 @@ class Client:
     async def _close_once(self) -> None:
         """Close, in a task of its own that no caller's cancellation stops."""
         self._check_loop()
-        self._mark_closing()
+        self._is_closing = True
         # Before the task is made, which some task factories run at once.
         self._note_closing_callback()
         if self._close_task is None and not self.done_task.done():
@@ -456,12 +457,8 @@ class Client:
         Whatever unwinds there, `asyncio.run` for example, must not shut down what both share.
         """
         part_from_parent(self.done_task.get_loop(), self._connection.transport)
-        self._mark_closing()
-        self._set_done(None)
-
-    def _mark_closing(self) -> None:
-        """See to it that nothing connects from now on."""
         self._is_closing = True
+        self._set_done(None)
 
     async def _stop_start(self, timeout: float) -> None:  # noqa: ASYNC109
         """End a start that is under way; one that only waited for the connect callback ends by itself.
@@ -513,10 +510,12 @@ class Client:
         if self._is_closing:
             return
         name = f"{type(self).__name__}.start"
-        # While it connects, it tells by itself what it waits for.
-        with warn_while_slow(
-            self.log, f"{name} has not ended", SLOW, lambda: self.connected or not self._is_connecting
-        ):
+
+        def is_due() -> bool:
+            # While it connects, it tells by itself what it waits for.
+            return self.connected or self._connect_task is None or self._connect_task.done()
+
+        with warn_while_slow(self.log, f"{name} has not ended", SLOW, is_due):
             try:
                 await self.start()
             except asyncio.CancelledError as error:
@@ -532,10 +531,6 @@ class Client:
         elif self._is_closing:
             # Nobody has to know that it was closed first.
             task.exception()
-
-    @property
-    def _is_connecting(self) -> bool:
-        return self._connect_task is not None and not self._connect_task.done()
 
     async def _guard(self) -> None:
         """Close when the event loop ends: `asyncio.run` cancels all tasks then, and waits for them.
