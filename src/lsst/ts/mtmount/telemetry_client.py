@@ -40,6 +40,9 @@ from .tma_interface import TmaInterface, choose_tma_interface, log_choice
 
 __all__ = ["TelemetryClient"]
 
+#: What the names of the methods begin with that tweak telemetry data.
+PREPROCESSOR = "_preprocess_"
+
 #: How long the end of the program may wait for Kafka to take what is queued [seconds].
 DEFAULT_FLUSH_TIMEOUT = 10.0
 
@@ -275,8 +278,9 @@ class TelemetryClient(Client):
                 self._signals.remove()
             _close_in_background(self._sal)
             raise
-        for name in self._find_needless_preprocessors(interface):
-            self.log.warning(f"{name} is never called: the TMA has no such topic")
+        for name in dir(type(self)):
+            if name.startswith(PREPROCESSOR) and name.removeprefix(PREPROCESSOR) not in interface.by_name:
+                self.log.warning(f"{name} is never called: the TMA has no such topic")
 
     @classmethod
     async def amain(cls) -> int:
@@ -327,16 +331,14 @@ class TelemetryClient(Client):
 
     def get_preprocessor(self, sal_topic_name: str) -> Preprocessor | None:
         """Get the preprocessor for a topic such as ``azimuthDrives`` or ``tel_azimuthDrives``, else None."""
-        preprocessor: Preprocessor | None = getattr(
-            self, f"_preprocess_{sal_topic_name.removeprefix('tel_')}", None
-        )
+        name = PREPROCESSOR + sal_topic_name.removeprefix("tel_")
+        preprocessor: Preprocessor | None = getattr(self, name, None)
         return preprocessor
 
     def _find_preprocessors(self, interface: TmaInterface) -> dict[str, Preprocessor]:
         preprocessors = {}
         for sal_topic in interface.by_name:
-            preprocessor = self.get_preprocessor(f"tel_{sal_topic}")
-            if preprocessor is not None:
+            if (preprocessor := self.get_preprocessor(f"tel_{sal_topic}")) is not None:
                 try:
                     check_callable("preprocessor", preprocessor)
                 except TypeError as error:
@@ -344,21 +346,11 @@ class TelemetryClient(Client):
                 preprocessors[sal_topic] = preprocessor
         return preprocessors
 
-    def _find_needless_preprocessors(self, interface: TmaInterface) -> list[str]:
-        prefix = "_preprocess_"
-        names = (name for name in dir(type(self)) if name.startswith(prefix))
-        return [name for name in names if name.removeprefix(prefix) not in interface.by_name]
-
     async def start(self, **kwargs: Any) -> None:
         """Connect to the telemetry port and start the read loop, or wait until that is done.
 
         A failure is logged, closes the client, and becomes the exception of
-        ``done_task``. RuntimeError if already connected, or closed.
-
-        Parameters
-        ----------
-        **kwargs
-            Further arguments of `asyncio.open_connection`.
+        ``done_task``. RuntimeError if already connected, or closed. ``kwargs`` as of `Client.start`.
         """
         await super().start(**kwargs)
 
@@ -467,11 +459,6 @@ class TelemetryClient(Client):
         """While connected; with ``reconnect`` as long as the client lives."""
         return not self._is_closing and (self.connected or self._backoff is not None)
 
-    @property
-    def _num_heartbeats(self) -> int | None:
-        topic = getattr(self.controller, "tel_telemetryClientHeartbeat", None)
-        return None if topic is None else topic.record.num_encoded
-
     def _begin_heartbeats(self) -> None:
         self.heartbeat_task = asyncio.create_task(self._run_heartbeat_loop(), name="heartbeat_task")
         self.heartbeat_task.add_done_callback(self._note_heartbeat_end)
@@ -485,13 +472,16 @@ class TelemetryClient(Client):
     async def _run_heartbeat_loop(self) -> None:
         """Run the heartbeat loop, again if it ends before its time: the telemetry goes on without it."""
         last_told = -math.inf
-        num_seen = self._num_heartbeats
+        heartbeat = getattr(self.controller, "tel_telemetryClientHeartbeat", None)
+        num_seen = 0 if heartbeat is None else heartbeat.record.num_encoded
         task = asyncio.current_task()
 
         def is_silent() -> bool:
             nonlocal num_seen
-            num_before, num_seen = num_seen, self._num_heartbeats
-            return num_seen is not None and num_seen == num_before
+            if heartbeat is None:
+                return False
+            num_before, num_seen = num_seen, heartbeat.record.num_encoded
+            return bool(num_seen == num_before)
 
         while self._is_heartbeat_due:
             how = "returned"
