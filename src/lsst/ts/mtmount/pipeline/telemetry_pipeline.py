@@ -333,16 +333,6 @@ class TelemetryPipeline:
             return f"preprocessor {_name_code(handler.preprocessor)} of topic {name}"
         return f"handler {_name_code(handler)} of topic {name}"
 
-    def _is_standard(self, topic_id: int, handler: Handler) -> bool:
-        """Does the handler do no more than its preprocessor and what the core does?"""
-        topic, fields = self._standard[topic_id]
-        return (
-            type(handler) is TelemetryTopicHandler
-            and "preprocess" not in vars(handler)
-            and handler.topic is topic
-            and handler.field_dict is fields
-        )
-
     def _choose_path(self, topic_id: int, handler: Handler | None) -> None:
         """Have the processor treat a topic as its handler, `None` if it has none, demands."""
         codec = self._codecs[topic_id]
@@ -351,8 +341,14 @@ class TelemetryPipeline:
                 self._processor.remove_topic(topic_id)
             return
         is_fused, codec.preprocessor = False, None
-        if self._is_standard(topic_id, handler):
-            assert isinstance(handler, TelemetryTopicHandler)
+        topic, fields = self._standard[topic_id]
+        # Does it do no more than its preprocessor and what the core does?
+        if (
+            type(handler) is TelemetryTopicHandler
+            and "preprocess" not in vars(handler)
+            and handler.topic is topic
+            and handler.field_dict is fields
+        ):
             codec.preprocessor = handler.preprocessor
             codec.description = functools.partial(self._describe, topic_id, handler)
             is_fused = handler.preprocessor is None

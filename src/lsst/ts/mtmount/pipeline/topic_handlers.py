@@ -88,12 +88,7 @@ class TelemetryTopicHandler:
             check_result("preprocessor", self.preprocessor(data))
 
     async def __call__(self, data: dict[str, Any]) -> None:
-        """Preprocess the data of one frame, and set and write the SAL topic.
-
-        Parameters
-        ----------
-        data : `dict` [`str`, `Any`]
-            The frame's members.
+        """Preprocess the data of one frame, its members, and set and write the SAL topic.
 
         Raises
         ------
