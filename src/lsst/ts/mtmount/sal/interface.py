@@ -87,31 +87,25 @@ def load_interface(
     sent = load_packaged_tma_interface() if tma_interface is None else tma_interface
     packaged = load_packaged_interface()
     expected = packaged.topics.values()
+    # In the order of the packaged tables, then of the TMA's topic IDs, whatever the order of the files.
+    sal_names = dict.fromkeys([*(topic.sal_name for topic in expected), *sent.by_name])
     folder = _find_folder(log, environ)
     if folder is None:
-        sent = fit_tma_to_sal(sent, expected)
-        warn_of_differences(
-            {topic.sal_name: topic for topic in expected}, expected, sent, packaged.source, log
-        )
-        topics = {name: fit_to_wire(topic, sent) for name, topic in packaged.topics.items()}
-        return Interface(topics, packaged.source, packaged.is_exact, sent)
-    private_fields = find_private_fields(folder)
-    if private_fields is None:
-        log.warning(
-            f"The private fields are not described in {folder} and lsst.ts.xml is not installed: "
-            "schemas and revision codes are not exactly salobj's"
-        )
-    # In the order of the packaged tables, then of the TMA's topic IDs, whatever the order of the files.
-    sal_names = dict.fromkeys(
-        [*(topic.sal_name for topic in expected), *(topic.sal_topic for topic in sent.topics)]
-    )
-    found = read_interface(folder, sal_names.keys(), private_fields or PRIVATE_FIELDS)
+        source, is_exact = packaged.source, packaged.is_exact
+        found = {topic.sal_name: topic for topic in expected}
+    else:
+        private_fields = find_private_fields(folder)
+        if private_fields is None:
+            log.warning(
+                f"The private fields are not described in {folder} and lsst.ts.xml is not installed: "
+                "schemas and revision codes are not exactly salobj's"
+            )
+        source, is_exact = str(folder), private_fields is not None
+        found = read_interface(folder, sal_names.keys(), private_fields or PRIVATE_FIELDS)
     sent = fit_tma_to_sal(sent, found.values())
-    warn_of_differences(found, expected, sent, str(folder), log)
+    warn_of_differences(found, expected, sent, source, log)
     fitted = [fit_to_wire(found[name], sent) for name in sal_names if name in found]
-    return Interface(
-        {topic.attr_name: topic for topic in fitted}, str(folder), private_fields is not None, sent
-    )
+    return Interface({topic.attr_name: topic for topic in fitted}, source, is_exact, sent)
 
 
 def _find_folder(log: logging.Logger, environ: Mapping[str, str]) -> Path | None:
