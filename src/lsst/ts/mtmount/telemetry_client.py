@@ -443,7 +443,7 @@ class TelemetryClient(Client):
                 if heartbeat is not None:
                     await heartbeat.write()
                 self._pipeline.clock_offset.refresh()
-                if (fatal := self._sal.publisher.fatal_error) is not None:
+                if (fatal := self._sal.publisher.health.fatal_error) is not None:
                     # No message will ever be taken again by this producer.
                     self._begin_end(KafkaException(fatal), is_exception=True)
             except Exception as error:

@@ -60,8 +60,6 @@ VARIABLES = {
     "client_file": CLIENT_FILE_VARIABLE,
 }
 
-DEFAULT_ACKS = "1"
-
 #: Other names that librdkafka knows for properties that are decided here. They
 #: are replaced, so that "the later one wins" does not depend on the name used.
 ALIASES = {
@@ -189,8 +187,8 @@ class KafkaSettings:
             configuration["acks"] = self.acks
         elif "acks" not in overrides:
             # librdkafka refuses an idempotent producer with fewer acknowledgements.
-            is_idempotent = _is_true(overrides.get("enable.idempotence", False))
-            configuration["acks"] = "all" if is_idempotent else DEFAULT_ACKS
+            is_idempotent = str(overrides.get("enable.idempotence")).lower() in ("true", "t", "1")
+            configuration["acks"] = "all" if is_idempotent else "1"
         configuration |= overrides
         for name, value in OVERRULED.items():
             if value is None:
@@ -290,11 +288,6 @@ class KafkaSettings:
 
 def _use_canonical_names(configuration: Mapping[str, Any]) -> Configuration:
     return {ALIASES.get(name, name): value for name, value in configuration.items()}
-
-
-def _is_true(value: Any) -> bool:
-    """Tell whether librdkafka takes a value as true."""
-    return str(value).lower() in ("true", "t", "1")
 
 
 def _read_yaml(variable: str, path: str) -> Configuration:

@@ -111,11 +111,6 @@ class KafkaPublisher:
         """Whether messages can be produced."""
         return self._producer is not None
 
-    @property
-    def fatal_error(self) -> KafkaError | None:
-        """An error after which the producer cannot be used any more."""
-        return self.health.fatal_error
-
     async def start(self, topics: Iterable[TopicInfo], *, is_exact: bool = False) -> None:
         """Create missing Kafka topics, get the schema ids and start the producer.
 
