@@ -5,7 +5,7 @@ import logging
 import re
 from dataclasses import dataclass, field
 
-from ..core import Record, TopicCodec
+from ..core import TopicCodec
 from ..resilience.escape import escape
 from ..resilience.rate_limited_log import RateLimitedLog
 
@@ -86,7 +86,8 @@ class MemberReport:
         topic = self._topics[topic_id]
         shown = escape(_unescape(name))
         topic.unknown.append(shown)
-        taker = self._find_field(topic.codec.record, name)
+        known = topic.codec.record.field_names
+        taker = next((field for field in (name, ELEMENT.sub("", name)) if field in known), None)
         remedy = (
             f"the SAL field {taker} would take it, by way of --tma-interface"
             if taker
@@ -94,17 +95,8 @@ class MemberReport:
         )
         # The codec tells of no more than 100 in each topic.
         self._log.warning(
-            f"{topic.name}: the TMA sends the member '{shown}', which its interface lacks; {remedy}",
+            f"{topic.name}: the TMA sends the member '{shown}', which its interface lacks; {remedy}"
         )
-
-    def _find_field(self, record: Record, name: str) -> str:
-        for candidate in (name, ELEMENT.sub("", name)):
-            try:
-                record.locate(candidate)
-            except AttributeError:
-                continue
-            return candidate
-        return ""
 
 
 def _unescape(name: str) -> str:
