@@ -161,13 +161,12 @@ class SalobjBackend:
     ) -> list[SalobjTelemetryTopic]:
         """Put our telemetry topics into the places of salobj's."""
         salinfo = self.controller.salinfo
-        found = {
-            topic_info.sal_name: (topic_info.attr_name, describe_topic(topic_info, settings.subname))
+        infos = {
+            topic_info.sal_name: describe_topic(topic_info, settings.subname)
             for topic_info in salinfo.component_info.topics.values()
             if topic_info.attr_name.startswith(("tel_", "evt_"))
         }
         packaged = load_packaged_interface().topics
-        infos = {sal_name: info for sal_name, (_, info) in found.items()}
         self.tma_interface = fit_tma_to_sal(tma_interface, infos.values())
         warn_of_differences(infos, packaged.values(), self.tma_interface, PACKAGE, self.log)
         self.publisher = KafkaPublisher(adapt_settings(settings, salinfo), logging.getLogger(LOGGER_NAME))
@@ -180,15 +179,14 @@ class SalobjBackend:
             infos[topic.sal_name] for topic in packaged.values() if topic.is_event and topic.sal_name in infos
         ]
         for sal_name in dict.fromkeys([*telemetry, *self.tma_interface.by_name]):
-            if sal_name in found:
-                name, info = found[sal_name]
+            if (info := infos.get(sal_name)) is not None:
                 topic = SalobjTelemetryTopic(
-                    getattr(self.controller, name),
+                    getattr(self.controller, info.attr_name),
                     fit_to_wire(info, self.tma_interface),
                     self.publisher,
                     self.clock,
                 )
-                setattr(self.controller, name, topic)
+                setattr(self.controller, info.attr_name, topic)
                 topics.append(topic)
         return topics
 

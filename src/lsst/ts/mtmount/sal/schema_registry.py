@@ -85,10 +85,6 @@ class SchemaRegistry:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
         self._connection.close()
 
     def provide_schema(self, topic: TopicInfo, subject: str, *, is_exact: bool) -> RegisteredSchema:

@@ -109,9 +109,6 @@ class TaiClock:
         TAI minus UTC now [s].
     """
 
-    use_clock_tai: bool
-    tai_minus_utc: float
-
     def __init__(self) -> None:
         self.refresh()
 
