@@ -592,7 +592,8 @@ class Client:
         ----------
         sink : callable or `None`
             Takes frames from the buffer, and returns true, or false to pause
-            receiving until `resume_frames` is called. If it raises, that is
+            receiving until `resume_frames` is called; it may be called before
+            that, with what was received already. If it raises, that is
             logged, the client is closed, and ``done_task`` has the exception.
             `None`: leave the bytes to the read methods.
         """

@@ -99,12 +99,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         return self._sink is not None
 
     def set_sink(self, sink: FrameSink | None) -> None:
-        """Set what takes frames, at once and after each receive; RuntimeError if a read is waiting.
-
-        It takes frames from the buffer and returns true, or false to pause receiving until
-        `run_sink` is called; it may be called before that, with what was received already.
-        `None`: leave the bytes to the reader.
-        """
+        """Set what takes frames, at once and after each receive; see `Client.set_frame_sink`."""
         if sink is not None and self.reader.is_waiting:
             raise RuntimeError("cannot hand frames to a sink while a read is waiting")
         self._sink = sink
