@@ -8,6 +8,7 @@ from html import escape
 from itertools import pairwise
 
 from .run_result import PERCENTILES, ROLES, RunResult
+from .samples import SampleSeries
 from .svg_chart import Chart, Line, make_percentile_axis
 from .tables import LATENCY_NOTE, describe_unpublished, format_number, list_costs
 
@@ -224,12 +225,7 @@ def _make_run_section(result: RunResult) -> str:
             "CPU of all threads",
             "per cent of one core",
             {
-                role: [
-                    (after.usage[role].cpu - before.usage[role].cpu) / (after.time - before.time) * 100
-                    if role in before.usage and role in after.usage
-                    else None
-                    for before, after in spans
-                ]
+                role: [SampleSeries(list(span)).compute_cpu_share(role) * 100 for span in spans]
                 for role in ROLES
             },
         ),

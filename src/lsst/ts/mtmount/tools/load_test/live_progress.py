@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from .samples import Sample
+from .samples import Sample, SampleSeries
 
 __all__ = ["LiveProgress", "RunProgress"]
 
@@ -44,28 +44,6 @@ class RunProgress:
         """Part of the stream that is over: 0 to 1."""
         return min(self.elapsed / self.duration, 1.0)
 
-    @property
-    def num_frames(self) -> int:
-        """Frames that the client has read, or else the records that were read back."""
-        return 0 if self.sample is None else self._count(self.sample)
-
-    @property
-    def frames_per_second(self) -> float:
-        """How many these are at present [1/s]; NaN if that is not known."""
-        if self.sample is None or self._last is None:
-            return math.nan
-        interval = self.sample.time - self._last.time
-        return (self._count(self.sample) - self._count(self._last)) / interval
-
-    def get_cpu_share(self, name: str) -> float:
-        """Return the share of one core that a program takes at present; NaN if that is not known."""
-        if self.sample is None or self._last is None:
-            return math.nan
-        if name not in self.sample.usage or name not in self._last.usage:
-            return math.nan
-        used = self.sample.usage[name].cpu - self._last.usage[name].cpu
-        return used / (self.sample.time - self._last.time)
-
     def render(self) -> RenderableType:
         """Draw the present state, for a terminal."""
         return self.describe()
@@ -74,11 +52,14 @@ class RunProgress:
         """Describe the present state in one line."""
         if self.sample is None or self._begin is None:
             return "starting"
-        parts = [f"{self.elapsed:5.1f} s  {self.num_frames:,} frames"]
-        if not math.isnan(rate := self.frames_per_second):
+        num_frames = self._count(self.sample)
+        parts = [f"{self.elapsed:5.1f} s  {num_frames:,} frames"]
+        if self._last is not None:
+            rate = (num_frames - self._count(self._last)) / (self.sample.time - self._last.time)
             parts.append(f"{rate:,.0f}/s")
-        if not math.isnan(share := self.get_cpu_share("client")):
-            parts.append(f"client {share:.1%} CPU, {self.sample.usage['client'].rss / 1e6:.0f} MB")
+            share = SampleSeries([self._last, self.sample]).compute_cpu_share("client")
+            if not math.isnan(share):
+                parts.append(f"client {share:.1%} CPU, {self.sample.usage['client'].rss / 1e6:.0f} MB")
         if self.sample.latency is not None:
             median, high, _ = self.sample.latency
             parts.append(f"latency p50 {median * 1e3:.1f} p99 {high * 1e3:.1f} ms")
@@ -89,6 +70,7 @@ class RunProgress:
 
     @staticmethod
     def _count(sample: Sample) -> int:
+        """Count the frames that the client has read, or else the records that were read back."""
         if sample.counters is not None:
             return int(sample.counters["frames"])
         return sample.total_decoded
