@@ -45,23 +45,18 @@ class ProcessMeter:
         found = [usage for usage in usages if usage is not None]
         if not found:
             return None
-        return Usage(
-            cpu=sum(self._cpu.values()) / 1e9,
-            rss=sum(usage[0] for usage in found),
-            peak_rss=sum(usage[1] for usage in found),
-            num_fds=sum(usage[2] for usage in found),
-            num_threads=sum(usage[3] for usage in found),
-        )
+        return Usage(sum(self._cpu.values()) / 1e9, *map(sum, zip(*found, strict=True)))
 
     def _read_process(self, pid: int) -> tuple[int, int, int, int] | None:
-        """Read one process: RSS, its peak, file descriptors, threads; None if it has ended."""
+        """Read one process: what `Usage` has after the CPU time, in its order; None if it has ended."""
         folder = Path(f"/proc/{pid}")
         try:
             tids = [int(task.name) for task in (folder / "task").iterdir()]
             for tid in tids:
                 self._read_cpu(folder, tid)
             rss = int((folder / "statm").read_text().split()[1]) * PAGE_SIZE
-            return rss, max(rss, _read_peak(folder)), _count_entries(folder / "fd"), len(tids)
+            num_fds = sum(1 for _ in (folder / "fd").iterdir())
+            return rss, max(rss, _read_peak(folder)), num_fds, len(tids)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             # It ended meanwhile. (The files of a process that has ended, but was
             # not yet waited for, belong to root.)
@@ -106,10 +101,6 @@ def list_tree(pid: int) -> list[int]:
             # It ended meanwhile; its children now belong to another.
             continue
     return tree
-
-
-def _count_entries(folder: Path) -> int:
-    return sum(1 for _ in folder.iterdir())
 
 
 def _read_peak(folder: Path) -> int:
