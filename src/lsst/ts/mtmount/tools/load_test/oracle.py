@@ -68,16 +68,6 @@ CONVERSIONS: Mapping[str, Callable[[float], Any]] = {
 
 NUMBERS = (int, float, bool)
 
-#: Values of fields that the TMA does not send.
-ZEROS: Mapping[str, Any] = {
-    "boolean": False,
-    "int": 0,
-    "long": 0,
-    "float": 0.0,
-    "double": 0.0,
-    "string": "",
-}
-
 
 class TopicOracle:
     """Makes records of one topic from its frames, in the order of the frames.
@@ -92,8 +82,8 @@ class TopicOracle:
         # Values of the last record: what a frame has no value for stays.
         self._values: dict[str, Any] = {}
         for field in sal_fields:
-            zero = ZEROS[field.avro_type]
-            self._values[field.name] = zero if field.count == 1 else [zero] * field.count
+            # For what the TMA does not send.
+            self._values[field.name] = field.default
             members = sent_fields.get(field.name, ())
             convert = CONVERSIONS.get(field.avro_type)
             if not members or convert is None:
