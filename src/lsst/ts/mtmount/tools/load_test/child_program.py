@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -29,39 +30,30 @@ class LoadTestError(RuntimeError):
     """A program did not do what it should."""
 
 
+@dataclass(eq=False, repr=False)
 class ChildProgram:
-    """A program that runs. A context manager, which ends it.
+    """A program that runs. A context manager, which ends it."""
 
-    ``environment`` is all its environment variables. ``folder`` takes its output: that on the standard
-    error, and that on the standard output, unless with ``read_output`` that is read, line by line.
-    """
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]  #: All its environment variables
+    folder: Path  #: Takes what it writes on the standard error, and what is not read
+    _: KW_ONLY
+    read_output: bool = False  #: Is the standard output read, line by line?
+    process: asyncio.subprocess.Process = field(init=False)  #: Once it was started
+    meter: ProcessMeter = field(init=False)  #: Tells what it uses
 
-    process: asyncio.subprocess.Process  #: Once it was started
-    meter: ProcessMeter  #: Tells what it uses
-
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        folder: Path,
-        *,
-        read_output: bool = False,
-    ) -> None:
-        self.name = name
-        self._command = command
-        self._environment = environment
-        self._log_path = folder / f"{name}.log"
-        self._read_output = read_output
+    def __post_init__(self) -> None:
+        self._log_path = self.folder / f"{self.name}.log"
 
     async def __aenter__(self) -> Self:
         with self._log_path.open("wb") as log:
             try:
                 self.process = await asyncio.create_subprocess_exec(
-                    *self._command,
-                    env=dict(self._environment),
+                    *self.command,
+                    env=dict(self.environment),
                     stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE if self._read_output else log,
+                    stdout=asyncio.subprocess.PIPE if self.read_output else log,
                     stderr=log,
                     limit=MAX_LINE,
                     # A Ctrl-C in the terminal is for the load test, which ends its programs in order.

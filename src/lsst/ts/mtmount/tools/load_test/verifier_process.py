@@ -55,6 +55,8 @@ class VerifierProcess:
     A context manager. There is a progress every ``interval`` [s]; ``fetch_wait`` is as of `RecordReader` [s].
     """
 
+    _task: asyncio.Task[VerifierResult]  # Once it was started.
+
     def __init__(
         self,
         topics: Sequence[str],
@@ -74,7 +76,6 @@ class VerifierProcess:
         self.progress: VerifierProgress | None = None  #: The last one
         self._latencies: list[LatencyHistogram] = []
         self._news = asyncio.Event()
-        self._task: asyncio.Task[VerifierResult] | None = None
 
     async def __aenter__(self) -> Self:
         await self.program.__aenter__()
@@ -90,7 +91,6 @@ class VerifierProcess:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        assert self._task is not None
         self._task.cancel()
         await asyncio.wait([self._task])
         await self.program.end()
@@ -106,7 +106,6 @@ class VerifierProcess:
 
         `LoadTestError` if the reader ends before.
         """
-        assert self._task is not None
         while self.progress is None or not predicate(self.progress):
             if self._task.done():
                 read_back = await self._task
@@ -116,7 +115,6 @@ class VerifierProcess:
 
     async def finish(self) -> VerifierResult:
         """Let it read what is left; `LoadTestError` if it fails, or takes too long."""
-        assert self._task is not None
         self.program.close_input()
         try:
             async with asyncio.timeout(FINISH_TIMEOUT):
