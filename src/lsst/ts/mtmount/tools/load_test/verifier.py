@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 import os
 import select
 import sys
@@ -131,8 +130,6 @@ class Verifier:
         self._quiet_from = 0.0
         self._rev_codes: dict[int, str] = {}
         self._num_problems = 0
-        self._first_published = math.inf
-        self._last_published = 0.0
         self._result = VerifierResult({}, compared=recording is not None)
 
     def _expect_frames(self) -> None:
@@ -185,8 +182,9 @@ class Verifier:
         topic.result.decoded += 1
         if topic.matcher is not None:
             self._backlog.append((topic, received.record))
-        self._first_published = min(self._first_published, received.kafka_timestamp)
-        self._last_published = max(self._last_published, received.kafka_timestamp)
+        published = received.kafka_timestamp
+        self._result.first_published = min(self._result.first_published or published, published)
+        self._result.last_published = max(self._result.last_published, published)
 
     def _compare_next(self, *, may_wait: bool) -> bool:
         """Compare the next record with its frame; return False if that was put off.
@@ -225,7 +223,7 @@ class Verifier:
         return {
             "decoded": {name: topic.result.decoded for name, topic in self._topics.items()},
             "problems": self._num_problems,
-            "first_published": self._last_published and self._first_published,
+            "first_published": self._result.first_published,
             "latency": latency.as_dict() if latency.count else None,
         }
 
@@ -247,9 +245,6 @@ class Verifier:
         self._result.origins = sorted(
             set().union(*(topic.private_fields.origins for topic in self._topics.values()))
         )
-        if self._last_published:
-            self._result.first_published = self._first_published
-            self._result.last_published = self._last_published
         self._result.failure = failure
         return self._result
 
