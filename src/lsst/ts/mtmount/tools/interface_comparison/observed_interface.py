@@ -79,17 +79,11 @@ class SeenMember:
             return
         avro_type = AVRO_TYPES[sal_type]
         if num_beyond := self.num_beyond[avro_type]:
-            yield (
-                f"has values of {name} that {sal_type} does not hold",
-                num_beyond,
-                (f"{num_beyond} frames are dropped"),
-            )
+            what = f"has values of {name} that {sal_type} does not hold"
+            yield what, num_beyond, f"{num_beyond} frames are dropped"
         if avro_type in INTEGER_LIMITS and self.num_decimals:
-            yield (
-                f"has values of {name} that are not whole, as {sal_type} is",
-                self.num_decimals,
-                ("the decimals are cut off"),
-            )
+            what = f"has values of {name} that are not whole, as {sal_type} is"
+            yield what, self.num_decimals, "the decimals are cut off"
 
 
 class SeenTopic:
@@ -191,24 +185,13 @@ class Observation:
                 if (known := used.by_name.get(member_name)) is None:
                     continue
                 if lacking := seen.num_frames - member.num_frames:
-                    yield Difference(
-                        name,
-                        f"has {member_name} not in all frames ({member.num_frames} of {seen.num_frames})",
-                        f"{lacking} frames are dropped",
-                        True,
-                        "member",
-                        member_name,
-                    )
+                    what = f"has {member_name} not in all frames ({member.num_frames} of {seen.num_frames})"
+                    effect = f"{lacking} frames are dropped"
+                    yield Difference(name, what, effect, True, "member", member_name)
                 is_array = len(used.fields[known.field]) > 1
-                for what, count, effect in member.list_faults(member_name, known.sal_type, is_array):
-                    yield Difference(
-                        name,
-                        f"{what}, in {count} of {seen.num_frames} frames",
-                        effect,
-                        True,
-                        "type",
-                        member_name,
-                    )
+                for fault, count, effect in member.list_faults(member_name, known.sal_type, is_array):
+                    what = f"{fault}, in {count} of {seen.num_frames} frames"
+                    yield Difference(name, what, effect, True, "type", member_name)
 
 
 async def observe(
