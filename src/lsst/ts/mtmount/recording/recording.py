@@ -7,6 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core import ColumnDecoder, Record, TopicCodec
@@ -70,23 +71,22 @@ class Recording:
         self.files = find_files(path)
         self._interface = fit_to_packaged_sal(choose_tma_interface(tma_interface))
         self.invalid_frames: Counter[str] = Counter()
-        self._topics: Counter[str] | None = None
-        self._start = 0
-        self._end = 0
 
     @property
     def topics(self) -> Counter[str]:
         """Number of frames by SAL topic, or by name of the other channels; reads all once."""
-        return self._read_overview()
+        topics, _, _ = self._overview
+        return topics
 
     @property
     def times(self) -> tuple[np.datetime64, np.datetime64]:
         """When the first and the last frame were received (UTC); not-a-time if there is none."""
         import numpy as np
 
-        if not self._read_overview():
+        topics, start, end = self._overview
+        if not topics:
             return np.datetime64("NaT"), np.datetime64("NaT")
-        return np.datetime64(self._start, "ns"), np.datetime64(self._end, "ns")
+        return np.datetime64(start, "ns"), np.datetime64(end, "ns")
 
     def frames(
         self, topic: str | None = None, start: Time | None = None, stop: Time | None = None
@@ -190,15 +190,15 @@ class Recording:
             LOG.warning(f"{topic}: left out {num_invalid} frames whose values cannot be read")
         return np.concatenate(parts)
 
-    def _read_overview(self) -> Counter[str]:
-        if self._topics is None:
-            self._topics = Counter()
-            self._start, self._end = 2**63 - 1, 0
-            for message in self.frames():
-                self._topics[message.topic.removeprefix(TOPIC_PREFIX)] += 1
-                self._start = min(self._start, message.log_time)
-                self._end = max(self._end, message.log_time)
-        return self._topics
+    @cached_property
+    def _overview(self) -> tuple[Counter[str], int, int]:
+        """The topics, and when the first and the last frame was received [UTC unix ns]."""
+        topics: Counter[str] = Counter()
+        start, end = 2**63 - 1, 0
+        for message in self.frames():
+            topics[message.topic.removeprefix(TOPIC_PREFIX)] += 1
+            start, end = min(start, message.log_time), max(end, message.log_time)
+        return topics, start, end
 
 
 def _has_topic_id(frame: bytes, topic_id: int) -> bool:
