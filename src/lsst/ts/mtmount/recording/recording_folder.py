@@ -8,7 +8,7 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["free_share", "is_recording_name", "list_recordings", "make_room", "name_recording"]
+__all__ = ["free_share", "list_recordings", "make_room", "name_recording"]
 
 #: Names of a recorder's files; those of one name sort by their start.
 NAME = re.compile(r"tma_\d{8}T\d{6}\.\d{6}Z_\d+\.mcap", re.ASCII)
@@ -20,11 +20,6 @@ def name_recording(utc_ns: int, pid: int) -> str:
     return f"tma_{start:%Y%m%dT%H%M%S}.{utc_ns % 10**9 // 1000:06d}Z_{pid}.mcap"
 
 
-def is_recording_name(name: str) -> bool:
-    """Return whether a recorder gives such names."""
-    return NAME.fullmatch(name) is not None
-
-
 def list_recordings(folder: Path) -> list[tuple[Path, int]]:
     """List the regular files of a recorder's names, the oldest first, and their sizes [bytes].
 
@@ -33,7 +28,7 @@ def list_recordings(folder: Path) -> list[tuple[Path, int]]:
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not is_recording_name(entry.name):
+            if not NAME.fullmatch(entry.name):
                 continue
             try:
                 info = entry.stat(follow_symlinks=False)
