@@ -8,7 +8,7 @@ from html import escape
 from itertools import pairwise
 
 from .run_result import PERCENTILES, ROLES, RunResult
-from .samples import SampleSeries
+from .samples import Sample, SampleSeries
 from .svg_chart import Chart, Line, make_percentile_axis
 from .tables import LATENCY_NOTE, describe_unpublished, format_number, list_costs
 
@@ -197,16 +197,12 @@ def _make_run_section(result: RunResult) -> str:
     spans = list(pairwise(samples))
     has_counters = any(sample.counters is not None for sample in samples)
 
-    def count(index: int) -> float:
-        sample = samples[index]
+    def count(sample: Sample) -> float:
         if not has_counters:
             return sample.total_decoded
         return math.nan if sample.counters is None else sample.counters["frames"]
 
-    frames = [
-        (count(index + 1) - count(index)) / (after.time - before.time)
-        for index, (before, after) in enumerate(spans)
-    ]
+    frames = [(count(after) - count(before)) / (after.time - before.time) for before, after in spans]
 
     def draw(
         title: str, y_label: str, lines: Mapping[str, Sequence[float | None]], *, log_y: bool = False
