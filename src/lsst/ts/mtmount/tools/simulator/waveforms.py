@@ -8,7 +8,6 @@ same values whichever other topics are simulated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -122,8 +121,8 @@ def make_signals(topic: SimulatedTopic, num_frames: int, duration: float, seed: 
             marks = start + np.rint(REFERENCE_MARKS * np.sin(phase)).astype(np.int64)
             values = marks & INTEGER_TYPES[member.sal_type]
         else:
-            make = _find_axis_signal(topic, member)
-            values = make(phase, angular_rate, random) if make else _drift(phase, member, random)
+            axis_values = _follow_axis(topic, member, phase, angular_rate, random)
+            values = _drift(phase, member, random) if axis_values is None else axis_values
         signals.append(values.tolist())
     return signals
 
@@ -135,27 +134,22 @@ def _drift(phase: Floats, member: TmaMember, random: np.random.Generator) -> Flo
     return random.uniform(level.low, level.high) + slow + random.normal(0, level.noise, len(phase))
 
 
-def _find_axis_signal(
-    topic: SimulatedTopic, member: TmaMember
-) -> Callable[[Floats, float, np.random.Generator], Floats] | None:
-    """Return what makes a member that follows one of the axes, else None."""
-    names = topic.name + member.field
-    axis = AZIMUTH if "azimuth" in names else ELEVATION
+def _follow_axis(
+    topic: SimulatedTopic, member: TmaMember, phase: Floats, rate: float, random: np.random.Generator
+) -> Floats | None:
+    """Make the values of a member that follows one of the axes; None if it follows none."""
+    axis = AZIMUTH if "azimuth" in topic.name + member.field else ELEVATION
     if topic.name in ("azimuthDrives", "elevationDrives"):
-        return lambda phase, rate, random: (
-            CURRENT_PER_TORQUE * axis.torque(phase, rate) * random.uniform(0.9, 1.1)
-            + random.normal(0, LEVELS["A"].noise, len(phase))
-        )
-    if topic.name not in ("azimuth", "elevation", "encoder"):
+        values = CURRENT_PER_TORQUE * axis.torque(phase, rate) * random.uniform(0.9, 1.1)
+        noise = LEVELS["A"].noise
+    elif topic.name not in ("azimuth", "elevation", "encoder"):
         return None
-    if member.field == "actualTorque":
-        return lambda phase, rate, random: (
-            axis.torque(phase, rate) + random.normal(0, LEVELS["N m"].noise, len(phase))
-        )
-    derivative = next((order for suffix, order in DERIVATIVES.items() if member.field.endswith(suffix)), None)
-    if derivative is None:
-        return None
-    noise = 0.0 if member.field.startswith("demand") else SERVO_NOISE
-    return lambda phase, rate, random: (
-        axis.move(phase, rate, derivative) + random.normal(0, noise, len(phase))
-    )
+    elif member.field == "actualTorque":
+        values, noise = axis.torque(phase, rate), LEVELS["N m"].noise
+    else:
+        orders = [order for suffix, order in DERIVATIVES.items() if member.field.endswith(suffix)]
+        if not orders:
+            return None
+        values = axis.move(phase, rate, orders[0])
+        noise = 0.0 if member.field.startswith("demand") else SERVO_NOISE
+    return values + random.normal(0, noise, len(phase))
