@@ -18,6 +18,7 @@ from ...resilience.escape import escape
 from ...sal.avro_schema import TopicInfo
 from ...sal.kafka_settings import KafkaSettings
 from ...sal.kafka_topics import KafkaSetupError, create_missing_topics
+from ..reader.group_free_consumer import PARTITION
 from .child_program import ChildProgram, LoadTestError
 
 __all__ = ["EMBEDDED", "KafkaTarget", "TargetChoice"]
@@ -29,9 +30,6 @@ ANSWER_TIMEOUT = 20.0
 
 #: Environment variables of SAL over Kafka begin with one of these.
 VARIABLE_PREFIXES = ("LSST_KAFKA_", "LSST_SCHEMA_REGISTRY_", "LSST_TOPIC_SUBNAME")
-
-#: SAL topics have one partition.
-PARTITION = 0
 
 DEFAULT_SUBNAME = "load_test"
 
