@@ -89,10 +89,6 @@ def print_tables(comparisons: Sequence[Comparison], console: Console) -> None:
             )
             table.add_row(*(Text(escape(cell)) for cell in cells))
         console.print(table)
-    has_loss = any(comparison.has_loss for comparison in comparisons)
-    console.print(
-        Text("Something would be lost, or has another type." if has_loss else "Nothing would be lost.")
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -145,11 +141,12 @@ def print_comparisons(comparisons: Sequence[Comparison], *, has_loss: bool, is_j
         }
         print(json.dumps(document, indent=4))
     elif comparisons:
-        is_terminal = sys.stdout.isatty()
-        console = Console(width=None if is_terminal else PLAIN_WIDTH)
+        console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         # Not written by rich itself, which ends the program if nobody reads.
         with console.capture() as capture:
             print_tables(comparisons, console)
+            verdict = "Something would be lost, or has another type" if has_loss else "Nothing would be lost"
+            console.print(Text(f"{verdict}."))
         print(capture.get(), end="")
 
 
