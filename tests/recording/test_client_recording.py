@@ -26,7 +26,7 @@ async def test_the_client_records_what_it_receives(tmp_path: Path, kafka_reader:
         client = TelemetryClient("127.0.0.1", simulator.port, record=tmp_path)
         async with asyncio.timeout(60):
             await client.start_task
-            while simulator.ticks < 40 or client.counters.frames < simulator.frames_sent:
+            while simulator.totals.ticks < 40 or client.counters.frames < simulator.frames_sent:
                 await asyncio.sleep(0.01)
         await client.close()
     assert client.recorder is not None

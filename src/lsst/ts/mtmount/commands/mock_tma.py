@@ -175,7 +175,7 @@ def make_report(server: TmaSimulator | ReplayServer, seconds: float) -> dict[str
     """Describe what was sent in this time [s], ready for JSON."""
     ticks: dict[str, int] = {}
     if isinstance(server, TmaSimulator):
-        ticks = {"ticks": server.ticks, "late_ticks": server.late_ticks}
+        ticks = {"ticks": server.totals.ticks, "late_ticks": server.totals.late_ticks}
         sent = server.sent
         by_topic = {topic.name: sent[topic.topic_id] for topic in server.topics}
     else:

@@ -43,7 +43,7 @@ class TmaSimulator(StreamServer):
 
     **Slow clients.** Nothing is dropped: the stream waits for the client, then
     catches up as fast as the client takes it. A tick that begins after the next
-    one was due (or 5 ms late, at high rates) is counted in ``late_ticks``.
+    one was due (or 5 ms late, at high rates) is counted in ``totals.late_ticks``.
 
     **Time stamps.** The frames of one tick, or of up to 20 ticks where many are
     due, get the current TAI when the first of them is about to be handed over.
@@ -80,7 +80,7 @@ class TmaSimulator(StreamServer):
         self._stay_open = stay_open
         self._ring = render_ring(select_topics(topics, interface), seed)
         self.topics = self._ring.topics  #: The topics that are streamed
-        self._totals = StreamTotals(np.zeros(len(self.topics), np.int64))
+        self.totals = StreamTotals(np.zeros(len(self.topics), np.int64))  #: What was sent to all clients
         self._clock = TaiClock()
         self._connections: set[TmaConnection] = set()
 
@@ -88,27 +88,17 @@ class TmaSimulator(StreamServer):
     def sent(self) -> Counter[int]:
         """Frames sent so far, by topic ID."""
         ids = (topic.topic_id for topic in self.topics)
-        return Counter(dict(zip(ids, self._totals.frames.tolist(), strict=True)))
+        return Counter(dict(zip(ids, self.totals.frames.tolist(), strict=True)))
 
     @property
     def frames_sent(self) -> int:
         """Frames sent so far."""
-        return int(self._totals.frames.sum())
+        return int(self.totals.frames.sum())
 
     @property
     def bytes_sent(self) -> int:
         """Bytes sent so far."""
-        return self._totals.num_bytes
-
-    @property
-    def ticks(self) -> int:
-        """Ticks begun so far."""
-        return self._totals.ticks
-
-    @property
-    def late_ticks(self) -> int:
-        """Ticks that began late so far."""
-        return self._totals.late_ticks
+        return self.totals.num_bytes
 
     async def start(self) -> None:
         """Start to listen."""
@@ -119,7 +109,7 @@ class TmaSimulator(StreamServer):
     async def _serve(self, sock: socket.socket) -> None:
         connection = TmaConnection(
             sock,
-            FrameStream(self._ring, self._totals),
+            FrameStream(self._ring, self.totals),
             self._pace,
             self._clock,
             record=self._record,
