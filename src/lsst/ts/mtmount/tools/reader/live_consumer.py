@@ -148,7 +148,13 @@ class LiveConsumer(GroupFreeConsumer):
         self._look_after_kafka()
         messages = self._poll(wait)
         arrival_time = time.time()
-        good = [message for message in messages if self._is_good(message)]
+        good = []
+        for message in messages:
+            # What Kafka reports comes in the place of a message.
+            if (error := message.error()) is not None:
+                self._take_error(error)
+            else:
+                good.append(message)
         if good:
             self._last_news = time.monotonic()
             self._end_trouble()
@@ -244,13 +250,6 @@ class LiveConsumer(GroupFreeConsumer):
         if error.code() in MISSING_TOPIC:
             return False
         raise KafkaException(error)
-
-    def _is_good(self, message: Message) -> bool:
-        """Tell whether a message is one; what Kafka reports in its place is dealt with."""
-        error = message.error()
-        if error is not None:
-            self._take_error(error)
-        return error is None
 
     def _decode(self, message: Message, arrival_time: float, *, is_next: bool) -> Arrival | None:
         """Decode a message; return None if it is to wait for its schema, or for the message before it."""
