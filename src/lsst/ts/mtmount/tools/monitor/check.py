@@ -48,7 +48,6 @@ class Check:
     def show_summary(self, now: float) -> None:
         """Write a line for each problem, or one that there is none."""
         problems = find_problems(self._state, now)
-        self._output.writelines(f"{problem}\n" for problem in problems)
-        if not problems:
-            self._output.write(f"all {len(self._state.topics)} topics are as they should be\n")
+        lines = problems or [f"all {len(self._state.topics)} topics are as they should be"]
+        self._output.writelines(f"{line}\n" for line in lines)
         self._output.flush()
