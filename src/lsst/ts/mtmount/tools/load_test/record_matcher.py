@@ -13,8 +13,6 @@ __all__ = ["RecordMatcher"]
 #: The member that tells the frames of a topic apart.
 STAMP = "timestamp"
 
-Record = Mapping[str, Any]
-
 
 class RecordMatcher:
     """Pairs the records of one topic with its frames, each in its order.
@@ -40,7 +38,7 @@ class RecordMatcher:
         """Take notice of a frame that was sent."""
         self._expected.append(self._topic.make_record(frame))
 
-    def match(self, record: Record) -> str | None:
+    def match(self, record: Mapping[str, Any]) -> str | None:
         """Find the frame of a decoded record, and tell how they differ; None if they do not."""
         candidates = [
             index for index, expected in enumerate(self._expected) if expected.get(STAMP) == record.get(STAMP)

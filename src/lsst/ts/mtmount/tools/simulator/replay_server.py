@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import math
 import socket
 import time
 from collections import Counter
@@ -120,9 +119,7 @@ class ReplayServer(StreamServer):
                 batch = await reading
 
     def _find_due(self, message: Message, first: int) -> float:
-        """Return when a message is due [s from the start]."""
-        if math.isinf(self._replay.rate):
-            return 0.0
+        """Return when a message is due [s from the start]: at once if the rate is infinity."""
         return (message.log_time - first) / 1e9 / self._replay.rate
 
     async def _send(self, writer: asyncio.StreamWriter, messages: list[Message], is_last: bool) -> None:
