@@ -117,7 +117,7 @@ def run_kafka(kafka: str) -> Iterator[dict[str, str]]:
         with KafkaCluster() as cluster, ApicurioRegistry() as registry:
             yield cluster.environment(SUBNAME, registry.url)
     else:
-        with run_module("lsst.ts.mtmount.tools.embedded", "--subname", SUBNAME) as process:
+        with run_module("lsst.ts.mtmount.embedded", "--subname", SUBNAME) as process:
             assert process.stdout is not None
             yield dict(process.stdout.readline().strip().split("=", 1) for _ in range(3))
 

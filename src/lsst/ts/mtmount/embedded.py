@@ -1,11 +1,36 @@
-"""The embedded Kafka: ``python -m lsst.ts.mtmount.embedded``; see `lsst.ts.mtmount.tools.embedded`."""
+"""Serve an embedded broker and registry until SIGTERM or SIGINT.
 
+Prints the environment variables that name them, one a line, as a shell takes them.
+"""
+
+import signal
 import sys
+from collections.abc import Sequence
 
+from .program.arguments import ArgumentParser
+from .program.bootstrap import open_standard_descriptors
 from .tools.embedded import EmbeddedKafka
-from .tools.embedded.__main__ import main
 
 __all__ = ["EmbeddedKafka"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit status."""
+    parser = ArgumentParser("python -m lsst.ts.mtmount.embedded", description=__doc__)
+    parser.add_argument(
+        "--subname", default="embedded", help="name space of the Kafka topics (default: %(default)s)"
+    )
+    args = parser.parse_args(argv)
+    open_standard_descriptors()
+    # Blocked before any thread starts, so that they are kept for sigwait.
+    signals = (signal.SIGTERM, signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    with EmbeddedKafka() as kafka:
+        for name, value in kafka.environment(args.subname).items():
+            print(f"{name}={value}", flush=True)
+        signal.sigwait(signals)
+    return 0
+
 
 if __name__ == "__main__":
     sys.exit(main())
