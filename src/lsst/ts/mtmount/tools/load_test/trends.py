@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .run_result import RunResult
-from .samples import Sample
 
 __all__ = ["Trend", "compute_growth", "describe_trends", "find_trends", "find_warm_up", "list_growing"]
 
@@ -80,14 +79,20 @@ def find_trends(result: RunResult) -> list[Trend]:
         _make_count_trend("open files", [sample.usage["client"].num_fds for sample in clients]),
         _make_count_trend("threads", [sample.usage["client"].num_threads for sample in clients]),
     ]
+    timed = [(sample.time, sample.latency) for sample in samples if sample.latency is not None]
     for index, name in enumerate(("latency p50 [ms]", "latency p99 [ms]")):
-        trends.append(_make_latency_trend(name, index, samples))
+        latencies = [latency[index] * 1e3 for _, latency in timed]
+        limit = max(_find_median(latencies) * MAX_LATENCY_GROWTH, MIN_LATENCY_GROWTH * 1e3)
+        trends.append(_make_trend(name, [time for time, _ in timed], latencies, limit))
     return trends
 
 
+def _find_median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if values else math.nan
+
+
 def _make_trend(name: str, times: Sequence[float], values: Sequence[float], limit: float) -> Trend:
-    level = float(np.median(values)) if values else math.nan
-    return Trend(name, level, compute_growth(times, values), limit)
+    return Trend(name, _find_median(values), compute_growth(times, values), limit)
 
 
 def _make_count_trend(name: str, counts: Sequence[int]) -> Trend:
@@ -97,14 +102,6 @@ def _make_count_trend(name: str, counts: Sequence[int]) -> Trend:
         return Trend(name, math.nan, math.nan, 0.0)
     growth = np.median(counts[-quarter:]) - np.median(counts[:quarter])
     return Trend(name, float(np.median(counts)), float(growth), 0.0)
-
-
-def _make_latency_trend(name: str, index: int, samples: Sequence[Sample]) -> Trend:
-    points = [(sample.time, sample.latency[index]) for sample in samples if sample.latency is not None]
-    values = [latency * 1e3 for _, latency in points]
-    trend = _make_trend(name, [time for time, _ in points], values, 0.0)
-    limit = max(trend.level * MAX_LATENCY_GROWTH, MIN_LATENCY_GROWTH * 1e3)
-    return Trend(name, trend.level, trend.growth, limit)
 
 
 def describe_trends(result: RunResult, trends: Sequence[Trend]) -> list[str]:
