@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from ...sal.tai import tai_minus_utc_at
@@ -73,6 +74,7 @@ class PrivateFieldChecks:
         return None
 
 
+@cache
 def compute_rev_code(schema_text: str) -> str:
     """Compute the revision code of a schema from its text in a registry.
 

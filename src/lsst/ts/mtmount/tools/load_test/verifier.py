@@ -128,7 +128,6 @@ class Verifier:
         # Records that are still to be compared.
         self._backlog: deque[tuple[TopicVerifier, dict[str, Any]]] = deque()
         self._quiet_from = 0.0
-        self._rev_codes: dict[int, str] = {}
         self._num_problems = 0
         self._result = VerifierResult({}, compared=recording is not None)
 
@@ -174,7 +173,7 @@ class Verifier:
                 break
 
     def _take_record(self, topic: TopicVerifier, received: ReceivedRecord) -> None:
-        rev_code = self._get_rev_code(received.schema_id)
+        rev_code = compute_rev_code(self._reader.get_schema(received.schema_id))
         if problem := topic.private_fields.check(received.record, rev_code, received.arrival_time):
             self._report(topic, problem)
         if (stamp := received.record.get("timestamp")) is not None:
@@ -224,7 +223,7 @@ class Verifier:
             "decoded": {name: topic.result.decoded for name, topic in self._topics.items()},
             "problems": self._num_problems,
             "first_published": self._result.first_published,
-            "latency": latency.as_dict() if latency.count else None,
+            "latency": latency.as_dict(),
         }
 
     def finish(self) -> None:
@@ -247,11 +246,6 @@ class Verifier:
         )
         self._result.failure = failure
         return self._result
-
-    def _get_rev_code(self, schema_id: int) -> str:
-        if schema_id not in self._rev_codes:
-            self._rev_codes[schema_id] = compute_rev_code(self._reader.get_schema(schema_id))
-        return self._rev_codes[schema_id]
 
     def _report(self, topic: TopicVerifier, problem: str) -> None:
         self._num_problems += 1

@@ -35,7 +35,7 @@ class VerifierProgress:
     problems: int  #: Problems found so far
     #: When the first record was given to the client's producer [UTC unix s]; 0 if there was none.
     first_published: float
-    latency: LatencyHistogram | None  #: Latencies since the last progress; None if there was no record
+    latency: LatencyHistogram  #: Latencies since the last progress
 
     @property
     def total_decoded(self) -> int:
@@ -45,8 +45,7 @@ class VerifierProgress:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> VerifierProgress:
         """Return what the reader describes."""
-        latency = content["latency"]
-        return cls(**(content | {"latency": latency and LatencyHistogram.from_dict(latency)}))
+        return cls(**(content | {"latency": LatencyHistogram.from_dict(content["latency"])}))
 
 
 class VerifierProcess:
@@ -129,8 +128,7 @@ class VerifierProcess:
             if "result" in content:
                 return VerifierResult.from_dict(content["result"])
             self.progress = VerifierProgress.from_dict(content["progress"])
-            if self.progress.latency is not None:
-                self._latencies.append(self.progress.latency)
+            self._latencies.append(self.progress.latency)
             self._news.set()
         await self.program.process.wait()
         raise LoadTestError(f"the reader ended, status {self.program.status}\n{self.program.describe()}")
