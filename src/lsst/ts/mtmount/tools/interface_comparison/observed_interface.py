@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -92,7 +92,7 @@ class SeenTopic:
     def __init__(self) -> None:
         self.num_frames = 0
         self.first = self.last = 0.0
-        self.members: dict[str, SeenMember] = {}
+        self.members: defaultdict[str, SeenMember] = defaultdict(SeenMember)
         self.is_cut = False
 
     def take(self, frame: dict[str, Any], now: float) -> None:
@@ -102,10 +102,7 @@ class SeenTopic:
         self.num_frames += 1
         self.last = now
         for name, value in frame.items():
-            if name in self.members:
-                self.members[name].take(value)
-            elif len(self.members) < MAX_MEMBERS:
-                self.members[name] = SeenMember()
+            if name in self.members or len(self.members) < MAX_MEMBERS:
                 self.members[name].take(value)
             else:
                 self.is_cut = True

@@ -71,7 +71,8 @@ class FrameStream:
         chunk = memoryview(self._chunk)[: stop - start]
         chunk[:] = memoryview(ring.data)[start:stop]
         stamps = slice(ring.frame_stamps[begin], ring.frame_stamps[end])
-        self._stamps[ring.stamp_starts[stamps] - start] = _format_stamps(tai)[ring.stamp_ages[stamps]]
+        by_age = np.array([b"%.6f" % (tai - age * STAMP_AGE) for age in range(NUM_AGES)], f"S{STAMP_WIDTH}")
+        self._stamps[ring.stamp_starts[stamps] - start] = by_age[ring.stamp_ages[stamps]]
         self.next_tick += num_ticks
         self.totals.ticks += num_ticks
         self._chunk_frames = (begin, end)
@@ -85,8 +86,3 @@ class FrameStream:
         whole = begin + int(np.searchsorted(starts, starts[0] + num_bytes, side="right")) - 1
         self.totals.frames += ring.frame_counts[whole] - ring.frame_counts[begin]
         self.totals.num_bytes += num_bytes
-
-
-def _format_stamps(tai: float) -> NDArray[np.bytes_]:
-    """Format the time stamps of all ages, youngest first."""
-    return np.array([b"%.6f" % (tai - age * STAMP_AGE) for age in range(NUM_AGES)], f"S{STAMP_WIDTH}")
