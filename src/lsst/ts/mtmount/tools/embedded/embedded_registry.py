@@ -108,43 +108,39 @@ class EmbeddedRegistry:
 
     def answer(self, method: str, path: str, body: bytes) -> Any:
         """Answer a request; return what the answer's JSON holds, or raise `RequestRefusedError`."""
+        parts = [unquote(part) for part in path.partition("?")[0].split("/") if part]
         with self._lock:
-            return self._answer(
-                [method, *(unquote(part) for part in path.partition("?")[0].split("/") if part)], body
-            )
-
-    def _answer(self, request: list[str], body: bytes) -> Any:
-        match request:
-            case ["GET", "subjects"]:
-                return sorted(self._subjects)
-            case ["POST", "subjects", subject]:
-                _, canonical = _parse_schema(_get_text(body, "schema", 42201))
-                versions = self._get_versions(subject)
-                if (schema_id := self._ids.get(canonical)) not in versions:
-                    raise RequestRefusedError(40403, "Schema not found")
-                return self._describe(subject, versions.index(schema_id) + 1)
-            case ["GET", "subjects", subject, "versions"]:
-                return list(range(1, len(self._get_versions(subject)) + 1))
-            case ["POST", "subjects", subject, "versions"]:
-                return {"id": self.register(subject, _get_text(body, "schema", 42201))}
-            case ["GET", "subjects", subject, "versions", version]:
-                return self._describe(subject, self._read_version(subject, version))
-            case ["GET", "schemas", "ids", text]:
-                schema_id = _read_number(text)
-                if not 1 <= schema_id <= len(self._texts):
-                    raise RequestRefusedError(40403, f"Schema {text} not found")
-                return {"schema": self._texts[schema_id - 1]}
-            case ["POST", "compatibility", "subjects", subject, "versions", "latest"]:
-                schema, _ = _parse_schema(_get_text(body, "schema", 42201))
-                self._get_versions(subject)
-                return {"is_compatible": self._find_conflict(subject, schema) is None}
-            case ["PUT", "config", subject]:
-                level = _get_text(body, "compatibility", 42203)
-                if level not in ("BACKWARD", "NONE"):
-                    message = f"expected BACKWARD or NONE for compatibility, got {level!r}"
-                    raise RequestRefusedError(42203, message)
-                self._levels[subject] = level
-                return {"compatibility": level}
+            match [method, *parts]:
+                case ["GET", "subjects"]:
+                    return sorted(self._subjects)
+                case ["POST", "subjects", subject]:
+                    _, canonical = _parse_schema(_get_text(body, "schema", 42201))
+                    versions = self._get_versions(subject)
+                    if (schema_id := self._ids.get(canonical)) not in versions:
+                        raise RequestRefusedError(40403, "Schema not found")
+                    return self._describe(subject, versions.index(schema_id) + 1)
+                case ["GET", "subjects", subject, "versions"]:
+                    return list(range(1, len(self._get_versions(subject)) + 1))
+                case ["POST", "subjects", subject, "versions"]:
+                    return {"id": self.register(subject, _get_text(body, "schema", 42201))}
+                case ["GET", "subjects", subject, "versions", version]:
+                    return self._describe(subject, self._read_version(subject, version))
+                case ["GET", "schemas", "ids", text]:
+                    schema_id = _read_number(text)
+                    if not 1 <= schema_id <= len(self._texts):
+                        raise RequestRefusedError(40403, f"Schema {text} not found")
+                    return {"schema": self._texts[schema_id - 1]}
+                case ["POST", "compatibility", "subjects", subject, "versions", "latest"]:
+                    schema, _ = _parse_schema(_get_text(body, "schema", 42201))
+                    self._get_versions(subject)
+                    return {"is_compatible": self._find_conflict(subject, schema) is None}
+                case ["PUT", "config", subject]:
+                    level = _get_text(body, "compatibility", 42203)
+                    if level not in ("BACKWARD", "NONE"):
+                        message = f"expected BACKWARD or NONE for compatibility, got {level!r}"
+                        raise RequestRefusedError(42203, message)
+                    self._levels[subject] = level
+                    return {"compatibility": level}
         raise RequestRefusedError(404, "HTTP 404 Not Found")
 
     def _find_conflict(self, subject: str, schema: Any) -> str | None:
