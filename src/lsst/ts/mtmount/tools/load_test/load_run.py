@@ -23,7 +23,7 @@ from .procfs import list_tree
 from .run_result import RunResult
 from .samples import Sample, SampleSeries, read_report, take_sample
 from .tma_stream import RecordedStream, TmaStream, count_due_frames
-from .verifier_process import BUSY_FETCH_WAIT, FETCH_WAIT, VerifierProcess
+from .verifier_process import BUSY_FETCH_WAIT, FETCH_WAIT, VerifierProcess, VerifierProgress
 
 __all__ = ["SAMPLED_TOPIC", "ReadMode", "RunPlan", "run_load"]
 
@@ -203,21 +203,28 @@ class _Run:
             await asyncio.sleep(self.plan.interval)
 
     async def _wait_for_first_record(self) -> None:
-        waiting = asyncio.create_task(self._reader.wait_for(lambda progress: progress.first_published > 0))
-        ending = asyncio.create_task(self._client.process.wait())
-        done, left = await asyncio.wait(
-            [waiting, ending], timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in left:
-            task.cancel()
-        if waiting in done:
+        waiting = await self._wait_beside_client(lambda progress: progress.first_published > 0, START_TIMEOUT)
+        if waiting.done():
             await waiting
-        elif ending in done:
+        elif self._client.status is not None:
             self.ended_early = True
         else:
             raise LoadTestError(
                 f"no record came within {START_TIMEOUT:g} s of the client's start\n{self._client.describe()}"
             )
+
+    async def _wait_beside_client(
+        self, predicate: Callable[[VerifierProgress], bool], time_limit: float | None
+    ) -> asyncio.Task[None]:
+        """Wait for a progress until the client ends, at most this long [s]; return what waited for it."""
+        waiting = asyncio.create_task(self._reader.wait_for(predicate))
+        ending = asyncio.create_task(self._client.process.wait())
+        _, left = await asyncio.wait(
+            [waiting, ending], timeout=time_limit, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in left:
+            task.cancel()
+        return waiting
 
     async def _end_by_close(self) -> None:
         """Wait until the TMA has closed the connection and the client has ended."""
@@ -261,20 +268,10 @@ class _Run:
         num_due = math.inf if is_endless else plan.num_due
         progress = self._reader.progress
         begin = time.time() if progress is None else progress.first_published
-        ending = asyncio.create_task(self._client.process.wait())
-        reading = asyncio.create_task(
-            self._reader.wait_for(lambda progress: progress.total_decoded >= num_due)
-        )
-        # If a frame is lost, this never comes true: the account will tell.
         stream_end = begin + self.plan.duration
-        time_limit = stream_end + GRACE - time.time()
-        _, left = await asyncio.wait(
-            [ending, reading],
-            timeout=None if is_endless else max(time_limit, 0),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        for task in left:
-            task.cancel()
+        time_limit = None if is_endless else max(stream_end + GRACE - time.time(), 0)
+        # If a frame is lost, this never comes true: the account will tell.
+        await self._wait_beside_client(lambda progress: progress.total_decoded >= num_due, time_limit)
         when, accepted = "after SIGTERM", {0}
         if self._client.status is not None:
             when = "before it got a signal"
