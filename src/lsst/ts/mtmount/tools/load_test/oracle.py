@@ -41,8 +41,7 @@ def decode_frame(frame: bytes) -> tuple[int, dict[str, Any]]:
 
 def _round_to_float(value: float) -> float:
     """Round to the nearest number of 32 bits."""
-    rounded: float = FLOAT.unpack(FLOAT.pack(value))[0]
-    return rounded
+    return float(FLOAT.unpack(FLOAT.pack(value))[0])
 
 
 def _make_integer(num_bits: int) -> Callable[[float], int]:

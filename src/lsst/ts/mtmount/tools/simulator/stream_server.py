@@ -53,8 +53,7 @@ class StreamServer(ABC):
         """Port that the server listens on; `RuntimeError` if it does not listen."""
         if self._listener is None:
             raise RuntimeError("not listening")
-        port: int = self._listener.getsockname()[1]
-        return port
+        return int(self._listener.getsockname()[1])
 
     @property
     def num_connected(self) -> int:
