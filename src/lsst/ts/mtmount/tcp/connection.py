@@ -55,7 +55,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def __init__(self, buffer: FrameBuffer, on_sink_error: Callable[[Exception], object]) -> None:
         self.state_changed = asyncio.Event()
-        self.reader = TcpStreamReader(buffer, self.state_changed.set)
+        self.reader = TcpStreamReader(buffer, self)
         self.writer = TcpStreamWriter(self)
         self.transport: asyncio.Transport | None = None
         self.last_receive_time = 0.0
@@ -207,7 +207,6 @@ class TcpConnection(asyncio.BufferedProtocol):
         # some event loops' are no subclasses.
         self.transport = transport  # type: ignore[assignment]
         self._is_tls = transport.get_extra_info("sslcontext") is not None
-        self.reader.set_source(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Offer memory to receive into."""

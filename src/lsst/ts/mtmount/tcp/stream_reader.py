@@ -3,7 +3,6 @@
 import asyncio
 import ctypes
 import operator
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core import FrameBuffer, StructArrayReader, read_struct
@@ -19,15 +18,14 @@ class TcpStreamReader:
     """Reads from a buffer, and waits where it has to.
 
     The buffer's limit is the reader's: the longest line, and half of what may be unread
-    before receiving is paused. ``on_change`` is called when `at_eof` or `exception` may
-    have changed. Exceptions are those of `asyncio.StreamReader`.
+    before receiving is paused. ``connection`` is what to hold up then, and told when `at_eof` or
+    `exception` may have changed. Exceptions are those of `asyncio.StreamReader`.
     """
 
-    def __init__(self, buffer: FrameBuffer, on_change: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, buffer: FrameBuffer, connection: "TcpConnection | None" = None) -> None:
         self._buffer = buffer
         self._limit = buffer.limit
-        self._note_change = on_change
-        self._source: TcpConnection | None = None
+        self._connection = connection
         self._eof = False
         self._exception: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -48,10 +46,6 @@ class TcpStreamReader:
     def is_waiting(self) -> bool:
         """Whether a read waits for bytes."""
         return self._waiter is not None
-
-    def set_source(self, source: "TcpConnection") -> None:
-        """Set what to hold up when too much is unread."""
-        self._source = source
 
     def at_eof(self) -> bool:
         """Tell whether the end has been reached and everything was read."""
@@ -84,9 +78,9 @@ class TcpStreamReader:
     def note_received(self) -> None:
         """Take note that there is more in the buffer."""
         self._wake()
-        source = self._source
-        if source is not None and not source.is_paused and len(self._buffer) > 2 * self._limit:
-            source.pause_reading()
+        connection = self._connection
+        if connection is not None and not connection.is_paused and len(self._buffer) > 2 * self._limit:
+            connection.pause_reading()
 
     def unread(self, data: bytes) -> None:
         """Put back what was read last, before anything else can come: after the end."""
@@ -195,9 +189,9 @@ class TcpStreamReader:
     async def _wait_for_data(self, method: str) -> None:
         if self._waiter is not None:
             raise RuntimeError(f"{method}() called while another coroutine is already waiting for data")
-        if self._source is not None:
+        if self._connection is not None:
             # Who waits wants more than there is, however much that is.
-            self._source.resume_reading()
+            self._connection.resume_reading()
         waiter = self._waiter = asyncio.get_running_loop().create_future()
         try:
             await waiter
@@ -216,11 +210,15 @@ class TcpStreamReader:
         return data
 
     def _note_consumed(self) -> None:
-        source = self._source
-        if source is not None and source.is_paused and len(self._buffer) <= self._limit:
-            source.resume_reading()
+        connection = self._connection
+        if connection is not None and connection.is_paused and len(self._buffer) <= self._limit:
+            connection.resume_reading()
         if self._eof:
             self._note_change()
+
+    def _note_change(self) -> None:
+        if self._connection is not None:
+            self._connection.state_changed.set()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
