@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 
 from .description import FRAME_STAMP, TOPIC_ID_MEMBER, TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
 
@@ -68,22 +67,12 @@ def format_table(interface: TmaInterface) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_make_rows(interface))
-    return file.getvalue()
-
-
-def _make_rows(interface: TmaInterface) -> Iterator[tuple[object, ...]]:
     for topic in interface.topics:
+        place = topic.topic_id, topic.sal_topic, topic.period_ms
         for name, members in topic.fields.items():
-            yield (
-                topic.topic_id,
-                topic.sal_topic,
-                topic.period_ms,
-                name,
-                len(members),
-                members[0].sal_type or "",
-                " ".join(member.name for member in members),
-            )
+            wire_names = " ".join(member.name for member in members)
+            writer.writerow([*place, name, len(members), members[0].sal_type or "", wire_names])
+    return file.getvalue()
 
 
 def _parse_row(row: list[str]) -> tuple[int, str, int, list[TmaMember]]:
