@@ -33,6 +33,25 @@ async def test_writes_from_time_to_time(tmp_path: Path) -> None:
     assert [entry.name for entry in os.scandir(tmp_path)] == [path.name]
 
 
+async def test_no_cancellation_of_tasks_ends_the_reports(tmp_path: Path) -> None:
+    numbers: list[int] = []
+    written = asyncio.Event()
+
+    def describe() -> dict[str, int]:
+        numbers.append(len(numbers))
+        if len(numbers) == 5:
+            written.set()
+        return {"number": numbers[-1]}
+
+    report = ReportFile(tmp_path / "report.json", describe, LOG, 0.001)
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    async with asyncio.timeout(60):
+        await written.wait()
+    await report.finish()
+
+
 async def test_writes_once_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     report = ReportFile(path, lambda: {"frames": 7}, LOG)

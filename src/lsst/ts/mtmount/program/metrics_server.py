@@ -76,7 +76,8 @@ class MetricsServer:
         self._metrics_app = self._library.make_wsgi_app(registry)
         self._snapshot: Snapshot | None = None
         self._tick = time.monotonic()
-        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_failure = ""
         try:
             self._server = _HttpServer((host, port), _RequestHandler)
         except OSError as error:
@@ -87,28 +88,23 @@ class MetricsServer:
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     def watch(self, take_snapshot: Callable[[], Snapshot]) -> None:
-        """Read the figures from time to time, on the running event loop."""
-        self._task = asyncio.create_task(self._keep(take_snapshot))
+        """Read the figures now, and again after a while: by a timer, as somebody may cancel all tasks."""
+        self._timer = asyncio.get_running_loop().call_later(INTERVAL, self.watch, take_snapshot)
+        try:
+            self._snapshot = take_snapshot()
+        except Exception as error:
+            # A method of a subclass of the client; the event loop runs all the same.
+            if (reason := describe_error(error)) != self._last_failure:
+                LOG.error(f"The figures for the metrics cannot be had: {reason}")
+            self._last_failure = reason
+        self._tick = time.monotonic()
 
     def close(self) -> None:
         """End serving."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._server.shutdown()
         self._server.server_close()
-
-    async def _keep(self, take_snapshot: Callable[[], Snapshot]) -> None:
-        last_failure = ""
-        while True:
-            try:
-                self._snapshot = take_snapshot()
-            except Exception as error:
-                # A method of a subclass of the client; the event loop runs all the same.
-                if (reason := describe_error(error)) != last_failure:
-                    LOG.error(f"The figures for the metrics cannot be had: {reason}")
-                last_failure = reason
-            self._tick = time.monotonic()
-            await asyncio.sleep(INTERVAL)
 
     # What follows runs in the server's threads.
 

@@ -44,7 +44,9 @@ class ReportFile:
         self._last_failure = ""
         # One report may wait while another one is written.
         self._thread = WriterThread("report", self._write, self._tell_late, 2)
-        self._task = None if interval is None else asyncio.create_task(self._keep(interval))
+        self._timer: asyncio.TimerHandle | None = None
+        if interval is not None:
+            self._keep(interval)
 
     def write(self) -> None:
         """Have the figures written as they are now; that may be late, or fail, and is logged then."""
@@ -52,8 +54,8 @@ class ReportFile:
 
     async def finish(self) -> None:
         """Write for the last time."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         try:
             text = self._make_text()
         except Exception as error:
@@ -97,10 +99,10 @@ class ReportFile:
             f"{self._output.path}: {num_reports} reports were left out, as writing was too slow"
         )
 
-    async def _keep(self, interval: float) -> None:
-        while True:
-            try:
-                self.write()
-            except Exception as error:
-                self._tell_failure(error)
-            await asyncio.sleep(interval)
+    def _keep(self, interval: float) -> None:
+        """Write now, and again after the interval: by a timer, as somebody may cancel all tasks."""
+        self._timer = asyncio.get_running_loop().call_later(interval, self._keep, interval)
+        try:
+            self.write()
+        except Exception as error:
+            self._tell_failure(error)
