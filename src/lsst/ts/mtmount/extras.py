@@ -1,7 +1,5 @@
 """Packages that only some options need: imported where they are needed, and nowhere else."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

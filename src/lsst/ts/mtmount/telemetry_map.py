@@ -1,7 +1,5 @@
 """The packaged TMA interface in the form of the original's telemetry map."""
 
-from __future__ import annotations
-
 import enum
 from typing import TypeAlias, cast
 

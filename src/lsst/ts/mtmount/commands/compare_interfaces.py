@@ -1,7 +1,5 @@
 """Program ``compare_mtmount_interfaces``: what a change of the TMA's or SAL's interface would do."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json

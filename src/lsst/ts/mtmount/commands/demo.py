@@ -7,8 +7,6 @@ went over the wire. Then the client gets SIGTERM and must end well. With a page
 for browsers and no duration it goes on until a signal, and nothing is compared.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import math

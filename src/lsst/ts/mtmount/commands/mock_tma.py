@@ -1,7 +1,5 @@
 """Program ``run_mock_tma_telemetry``: a simulator of the TMA's telemetry."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib

@@ -1,7 +1,5 @@
 """Program ``monitor_mtmount_telemetry``: a live view of the telemetry in Kafka."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import logging

@@ -1,7 +1,5 @@
 """Program ``record_tma_telemetry``: records the TMA's telemetry, without Kafka."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib

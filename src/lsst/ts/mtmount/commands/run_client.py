@@ -1,7 +1,5 @@
 """The program ``run_mtmount_telemetry_client``."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import logging

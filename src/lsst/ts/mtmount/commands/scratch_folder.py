@@ -1,7 +1,5 @@
 """Commands with a scratch folder, which end in order when they are interrupted."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine

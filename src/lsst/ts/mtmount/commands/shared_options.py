@@ -1,7 +1,5 @@
 """Options, and values of options, that some programs share."""
 
-from __future__ import annotations
-
 import argparse
 import math
 

@@ -1,7 +1,5 @@
 """The program ``stress_mtmount_telemetry``: how much a client takes, and whether nothing is lost."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import math

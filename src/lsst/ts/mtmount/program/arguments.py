@@ -1,7 +1,5 @@
 """What the command lines of all programs share: each argument is checked before anything starts."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import logging

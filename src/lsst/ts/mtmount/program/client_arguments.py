@@ -1,7 +1,5 @@
 """The command line of ``run_mtmount_telemetry_client``."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import math

@@ -1,7 +1,5 @@
 """The program ``run_mtmount_telemetry_client``: what it prints, what it watches, its exit status."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib

@@ -1,7 +1,5 @@
 """The event loop of the program: no signal ends it by itself, and no thread keeps it alive."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -1,7 +1,5 @@
 """How the program's log lines look: beside those of others, and without what controls a terminal."""
 
-from __future__ import annotations
-
 import logging
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """A file with the process ID of a program, as long as that runs."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import logging

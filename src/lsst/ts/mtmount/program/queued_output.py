@@ -4,8 +4,6 @@ Whoever reads a pipe may have stopped, the disk of a log may be full, a terminal
 None of it is a reason to halt the telemetry, or to change the exit status.
 """
 
-from __future__ import annotations
-
 import errno
 import io
 import logging

@@ -1,7 +1,5 @@
 """A JSON file with a program's figures, for those who watch the program."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

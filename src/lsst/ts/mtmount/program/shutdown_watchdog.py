@@ -1,7 +1,5 @@
 """Ends a program that does not manage to end by itself."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Callable

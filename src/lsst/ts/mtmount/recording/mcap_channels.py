@@ -1,7 +1,5 @@
 """The channels of a recording: one for each topic of the TMA, others for what belongs to none."""
 
-from __future__ import annotations
-
 import json
 from functools import cache
 from typing import Any

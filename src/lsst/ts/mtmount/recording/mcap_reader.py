@@ -4,8 +4,6 @@ The library's own reader gives nothing of a file without its end, and unpacks wh
 promises. Here the records of a file are walked one by one; index records are skipped.
 """
 
-from __future__ import annotations
-
 import os
 import struct
 import zlib

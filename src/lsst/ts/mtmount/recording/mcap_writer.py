@@ -1,7 +1,5 @@
 """One MCAP file that is being written."""
 
-from __future__ import annotations
-
 import base64
 import errno
 import json

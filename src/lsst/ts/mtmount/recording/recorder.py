@@ -1,7 +1,5 @@
 """The flight recorder: writes what is received to files of bounded size, in a thread."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os

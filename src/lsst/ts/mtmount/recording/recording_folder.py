@@ -1,7 +1,5 @@
 """The folder of a flight recorder: names of its files, and which of them must go."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat

@@ -1,7 +1,5 @@
 """Times in recordings: integers of nanoseconds, UTC."""
 
-from __future__ import annotations
-
 import bisect
 import math
 from datetime import UTC, datetime

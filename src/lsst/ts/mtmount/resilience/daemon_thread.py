@@ -1,7 +1,5 @@
 """Blocking calls that the end of the program does not wait for."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A file of all frames that were dropped."""
 
-from __future__ import annotations
-
 import base64
 import itertools
 import json

@@ -1,7 +1,5 @@
 """Files that options and variables name, read whole."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

@@ -1,7 +1,5 @@
 """Logging of what may happen very often."""
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

@@ -1,7 +1,5 @@
 """Writing in a thread, so that a pipe that is full or a disk that hangs stops nobody else."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """SAL topics and their Avro schemas."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

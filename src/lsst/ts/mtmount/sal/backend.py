@@ -1,7 +1,5 @@
 """The SAL backend that serves the client: this package's own, or the installed salobj."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib.util
 import logging

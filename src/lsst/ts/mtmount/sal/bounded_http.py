@@ -1,7 +1,5 @@
 """HTTP whose answers are bounded as a whole, in time and in bytes, whatever the server sends."""
 
-from __future__ import annotations
-
 import http.client
 import io
 import socket

@@ -1,7 +1,5 @@
 """Holding events back while Kafka does not take them."""
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import logging

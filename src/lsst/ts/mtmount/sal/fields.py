@@ -1,7 +1,5 @@
 """The fields of SAL topics, and how SAL types become Avro types."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

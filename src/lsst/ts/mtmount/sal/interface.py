@@ -6,8 +6,6 @@ Otherwise the packaged table ``sal_topics.csv`` serves: a row without a
 field describes a topic, the rows after it are its fields in order.
 """
 
-from __future__ import annotations
-
 import csv
 import logging
 import os

@@ -3,8 +3,6 @@
 The interface wins: what is written always fits its schema.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping

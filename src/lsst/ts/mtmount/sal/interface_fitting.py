@@ -1,7 +1,5 @@
 """Fitting the TMA's interface and the SAL topics to each other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

@@ -5,8 +5,6 @@ share), ``SALSubsystems.xml`` (which component has which of them) and, for our
 component, ``MTMount/MTMount_*.xml``. The files are local and trusted.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 from collections.abc import Collection, Iterator

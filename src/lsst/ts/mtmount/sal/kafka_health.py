@@ -1,7 +1,5 @@
 """What is logged of Kafka's health while messages are published."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What has to be there before anything is published: topics, permissions, schemas."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading

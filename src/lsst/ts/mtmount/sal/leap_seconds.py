@@ -1,7 +1,5 @@
 """The newest table of leap seconds at hand: the packaged one, or one of the system's."""
 
-from __future__ import annotations
-
 import calendar
 import functools
 import importlib.util

@@ -1,7 +1,5 @@
 """Publishing of log records as ``evt_logMessage``."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """The producer that all SAL messages go through."""
 
-from __future__ import annotations
-
 import asyncio
 import ctypes
 import logging

@@ -1,7 +1,5 @@
 """SAL with the installed ``lsst.ts.salobj``: see `SalobjBackend`."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import functools

@@ -1,7 +1,5 @@
 """Flushing salobj's producer when there is something to flush: see `FlushWhenWritten`."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import suppress
 from typing import Any

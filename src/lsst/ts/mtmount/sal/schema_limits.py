@@ -1,7 +1,5 @@
 """The JSON text of a schema, of whatever origin: bounded before anybody follows it."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

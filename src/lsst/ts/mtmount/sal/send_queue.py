@@ -1,7 +1,5 @@
 """A bounded queue of what is sent in order, in one task."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import logging

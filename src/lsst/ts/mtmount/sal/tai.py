@@ -3,8 +3,6 @@
 TAI is UTC plus the leap seconds. All times here are unix seconds.
 """
 
-from __future__ import annotations
-
 import asyncio
 import bisect
 import math

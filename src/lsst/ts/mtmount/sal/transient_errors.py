@@ -12,8 +12,6 @@ a TLS handshake that was cut              a certificate, or no TLS
 ========================================  ======================================================
 """
 
-from __future__ import annotations
-
 import errno
 import http.client
 import socket

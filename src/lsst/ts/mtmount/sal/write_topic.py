@@ -1,7 +1,5 @@
 """SAL topics that can be written."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from dataclasses import dataclass

@@ -14,8 +14,6 @@ variables, one group for each data type::
 (one for each topic, one for each variable) are not listed.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

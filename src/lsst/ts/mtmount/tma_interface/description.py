@@ -1,7 +1,5 @@
 """What the TMA sends: the description that every file of its interface becomes."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping

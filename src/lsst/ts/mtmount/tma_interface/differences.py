@@ -1,7 +1,5 @@
 """How what the TMA sends differs from a map of it, and what that does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 

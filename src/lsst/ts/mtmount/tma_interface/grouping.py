@@ -3,8 +3,6 @@
 By the TMA's own rule, unless a SAL interface has these fields: then that decides.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace

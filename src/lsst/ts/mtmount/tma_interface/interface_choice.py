@@ -1,7 +1,5 @@
 """Which interface is used: that of a file that an argument or a variable names, or the packaged one."""
 
-from __future__ import annotations
-
 import codecs
 import logging
 import os

@@ -1,7 +1,5 @@
 """The interface as a table (CSV): what this package exports, and its own packaged table."""
 
-from __future__ import annotations
-
 import csv
 import io
 

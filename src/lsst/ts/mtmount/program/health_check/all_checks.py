@@ -1,7 +1,5 @@
 """Running all checks, side by side and within a time limit."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import functools

@@ -1,7 +1,5 @@
 """Would the client publish the frames that the TMA sends?"""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterator
 

@@ -1,7 +1,5 @@
 """Is Kafka there, may we write to it, and does somebody else?"""
 
-from __future__ import annotations
-
 import io
 import socket
 import time

@@ -1,7 +1,5 @@
 """What can be checked without Kafka: settings, names, interface, clock, files."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import logging.handlers

@@ -1,7 +1,5 @@
 """Is the schema registry there, and does it take our schemas?"""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from ...sal.avro_schema import have_same_substance

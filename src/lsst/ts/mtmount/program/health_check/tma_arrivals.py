@@ -1,7 +1,5 @@
 """Does the TMA send telemetry?"""
 
-from __future__ import annotations
-
 import math
 import socket
 import time

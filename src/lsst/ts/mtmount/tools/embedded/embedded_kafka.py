@@ -1,7 +1,5 @@
 """The embedded broker, librdkafka's mock cluster, with the embedded registry."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Self
 

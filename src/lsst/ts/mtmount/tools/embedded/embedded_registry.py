@@ -1,7 +1,5 @@
 """The embedded schema registry: what publishers and readers use of Confluent's REST interface."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

@@ -1,7 +1,5 @@
 """Which interfaces are compared with which, and the result."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

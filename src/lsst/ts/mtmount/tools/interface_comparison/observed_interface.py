@@ -1,7 +1,5 @@
 """The interface that a running TMA shows on the wire."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import math

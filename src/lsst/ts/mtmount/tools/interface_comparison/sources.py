@@ -1,7 +1,5 @@
 """What is compared: ``tma:FILE``, ``tma:packaged``, ``sal:FOLDER``, ``sal:installed``, ..."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass

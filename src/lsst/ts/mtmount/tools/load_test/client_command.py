@@ -1,7 +1,5 @@
 """Which client program is put to the test, and how it is started."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from dataclasses import dataclass

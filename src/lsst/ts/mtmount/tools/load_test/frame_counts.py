@@ -1,7 +1,5 @@
 """Where each frame went: the account of one run, and what does not add up."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any

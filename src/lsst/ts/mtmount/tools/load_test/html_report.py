@@ -1,7 +1,5 @@
 """The report of some runs as one page of HTML that needs nothing else."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape

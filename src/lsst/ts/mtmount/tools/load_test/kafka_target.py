@@ -1,7 +1,5 @@
 """Where a load test publishes: an embedded Kafka of its own, or a given one."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

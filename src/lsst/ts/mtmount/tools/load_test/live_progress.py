@@ -1,7 +1,5 @@
 """Following a run while it goes on."""
 
-from __future__ import annotations
-
 import math
 import time
 from typing import Self

@@ -1,7 +1,5 @@
 """One run of all parts: from a Kafka that comes up to an account that closes."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import math

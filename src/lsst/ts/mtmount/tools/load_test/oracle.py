@@ -4,8 +4,6 @@ This shares nothing with the client but the descriptions of the two interfaces,
 so that it can tell right from wrong.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import struct

@@ -5,8 +5,6 @@ one frame after the other. It publishes the same records and counts them alike,
 but has no events, heartbeat, handlers or defences: a bad frame ends it.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import logging

@@ -1,7 +1,5 @@
 """The client's work in pure Python: a dict for each frame, fastavro for each record."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """Are the private fields of the records right?"""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

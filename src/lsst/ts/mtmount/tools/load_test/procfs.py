@@ -1,7 +1,5 @@
 """What a process and its children use, as Linux tells it under ``/proc``."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which frame a record came from, and whether it is right."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The files in which a stress test leaves its results."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """What came out of one run, in figures."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The frames that went over the wire, as the simulator has written them to a file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ...constants import LINE_TERMINATOR

@@ -1,7 +1,5 @@
 """Line charts as inline SVG: no library, nothing to load."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

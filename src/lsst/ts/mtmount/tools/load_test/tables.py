@@ -1,7 +1,5 @@
 """Tables for the terminal, and as Markdown."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

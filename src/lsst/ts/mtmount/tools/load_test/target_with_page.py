@@ -1,7 +1,5 @@
 """The monitor's page for browsers, beside a run."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """What the simulated TMA streams in a run, and what must become of its frames."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

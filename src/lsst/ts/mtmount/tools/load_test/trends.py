@@ -1,7 +1,5 @@
 """Does anything grow, in a run that is long?"""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

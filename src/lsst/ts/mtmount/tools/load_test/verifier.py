@@ -20,8 +20,6 @@ so that they do not add to the latency of the records that follow. (The first
 record of a topic takes some 5 ms: its schema is not known yet.)
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

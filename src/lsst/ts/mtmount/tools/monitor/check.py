@@ -1,7 +1,5 @@
 """Whether everything is right, for scripts."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable
 from typing import TextIO

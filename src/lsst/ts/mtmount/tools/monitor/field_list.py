@@ -1,7 +1,5 @@
 """The topics and fields that there are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from ...resilience.escape import escape

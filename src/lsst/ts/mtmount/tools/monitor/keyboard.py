@@ -1,7 +1,5 @@
 """Single keys from a terminal, as they are pressed."""
 
-from __future__ import annotations
-
 import os
 import re
 import select

@@ -1,7 +1,5 @@
 """How old a record is when it is read."""
 
-from __future__ import annotations
-
 import math
 
 from ...sal.tai import tai_from_utc

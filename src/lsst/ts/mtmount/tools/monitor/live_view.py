@@ -1,7 +1,5 @@
 """Telemetry as a full-screen view that is always up to date."""
 
-from __future__ import annotations
-
 import math
 import signal
 import sys

@@ -1,7 +1,5 @@
 """The last log messages, for a view that has the terminal for itself."""
 
-from __future__ import annotations
-
 import logging
 from collections import deque
 

@@ -1,7 +1,5 @@
 """What is to be seen of the telemetry: the state of each topic and field."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from enum import StrEnum

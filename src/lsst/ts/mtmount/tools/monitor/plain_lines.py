@@ -1,7 +1,5 @@
 """Telemetry as lines of text, for files and other programs."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import math

@@ -1,7 +1,5 @@
 """Who publishes: one telemetry client, or several at once by mistake."""
 
-from __future__ import annotations
-
 from typing import Any
 
 __all__ = ["Publishers"]

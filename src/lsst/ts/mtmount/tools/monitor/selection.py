@@ -1,7 +1,5 @@
 """Which topics and fields somebody wants to see."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping

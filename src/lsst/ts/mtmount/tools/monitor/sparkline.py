@@ -1,7 +1,5 @@
 """Curves of the height of a line."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 __all__ = ["ASCII_LEVELS", "LEVELS", "draw_sparkline"]

@@ -4,8 +4,6 @@ The columns have fixed widths and are laid out here: rich's own tables take seve
 times as long, at each refresh of the screen.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence

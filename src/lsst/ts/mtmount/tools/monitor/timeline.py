@@ -1,7 +1,5 @@
 """What happened in the last seconds, second by second."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Iterator

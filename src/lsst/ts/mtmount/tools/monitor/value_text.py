@@ -1,7 +1,5 @@
 """Values as text that is safe to show."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The state of the telemetry as a page for web browsers, by Bokeh's server (the extra ``[web]``)."""
 
-from __future__ import annotations
-
 import asyncio
 import html
 import logging

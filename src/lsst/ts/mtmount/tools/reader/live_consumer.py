@@ -1,7 +1,5 @@
 """What is new in Kafka, whatever happens to Kafka."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections import deque

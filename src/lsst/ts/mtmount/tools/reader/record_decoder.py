@@ -1,7 +1,5 @@
 """From a Kafka message to a SAL record."""
 
-from __future__ import annotations
-
 import io
 import struct
 from collections.abc import Mapping

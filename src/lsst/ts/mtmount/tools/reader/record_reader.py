@@ -1,7 +1,5 @@
 """Records of topics from their beginning, or what is new, for who wants all of them."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections import Counter

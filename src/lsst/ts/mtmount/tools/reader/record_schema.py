@@ -1,7 +1,5 @@
 """The Avro schema of a SAL record, checked before a decoder sees it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Schemas by id, from a registry."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json

@@ -1,7 +1,5 @@
 """One client's stream: the next ticks of a ring, stamped with the time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

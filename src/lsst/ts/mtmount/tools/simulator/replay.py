@@ -1,7 +1,5 @@
 """What is sent of a recording, and when."""
 
-from __future__ import annotations
-
 import base64
 import json
 import logging

@@ -1,7 +1,5 @@
 """Recordings, streamed as the TMA sent them."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import logging

@@ -1,7 +1,5 @@
 """The TMA's schedule: which topic is due in which tick, and its members."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """A TCP server that sends each of its clients a stream of its own."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import logging

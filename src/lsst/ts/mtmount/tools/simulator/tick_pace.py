@@ -1,7 +1,5 @@
 """When the ticks of a stream are due, and when it ends."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The connection of one client: hands its stream over, tick by tick."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import socket

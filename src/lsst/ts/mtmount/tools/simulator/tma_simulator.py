@@ -1,7 +1,5 @@
 """The simulated TMA: streams frames that it makes, on the TMA's schedule."""
 
-from __future__ import annotations
-
 import math
 import socket
 from collections import Counter

@@ -6,8 +6,6 @@ topic and its place in the topic, and on nothing else: the same topic has the
 same values whichever other topics are simulated.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
