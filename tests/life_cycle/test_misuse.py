@@ -15,7 +15,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -526,7 +526,17 @@ class MixedPlain(RaisingMixin, Client):
     """As well."""
 
 
-@pytest.mark.parametrize("kind", ["telemetry", "plain"])
+class HasName(Protocol):
+    """Has a constructor, too, which Python gives it, and which has to find the next one."""
+
+    name: str = "name"
+
+
+class MixedPlainOfProtocol(HasName, RaisingMixin, Client):
+    """As well."""
+
+
+@pytest.mark.parametrize("kind", ["telemetry", "plain", "plain of a protocol"])
 async def test_a_mixin_whose_constructor_raises_leaves_nothing(
     tma: ScriptedTma, sal_environment: str, kind: str
 ) -> None:
@@ -535,8 +545,42 @@ async def test_a_mixin_whose_constructor_raises_leaves_nothing(
         if kind == "telemetry":
             MixedTelemetry("127.0.0.1", tma.port)
         else:
-            MixedPlain("127.0.0.1", tma.port, logging.getLogger("test"))
+            plain = MixedPlain if kind == "plain" else MixedPlainOfProtocol
+            plain("127.0.0.1", tma.port, logging.getLogger("test"))
     await assert_nothing_runs(before)
+
+
+async def test_a_protocol_may_come_before_the_client(tma: ScriptedTma, sal_environment: str) -> None:
+    class Telemetry(HasName, TelemetryClient):
+        pass
+
+    class Plain(HasName, Client):
+        pass
+
+    class GentleMixin:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.is_mixed = True
+
+    class Mixed(HasName, GentleMixin, Client):
+        pass
+
+    class HasPlace(Protocol):
+        place: str = "place"
+
+    class MixedAgain(HasPlace, Mixed):
+        pass
+
+    log = logging.getLogger("test")
+    async with asyncio.timeout(END_LIMIT):
+        for number in range(2):
+            async with Telemetry("127.0.0.1", tma.port) as client:
+                assert client.connected, number
+            async with Plain("127.0.0.1", tma.port, log) as plain:
+                assert plain.connected, number
+            for make in (Mixed, MixedAgain):
+                async with make("127.0.0.1", tma.port, log) as mixed:
+                    assert mixed.connected and mixed.is_mixed, number
 
 
 def test_a_constructor_that_raises_in_a_loop_that_ends_leaves_nothing(

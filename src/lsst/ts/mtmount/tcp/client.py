@@ -8,9 +8,9 @@ import json
 import logging
 import os
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from ..core import FrameBuffer, StructArrayReader, encode_structs
 from ..resilience.argument_types import check_seconds
@@ -190,12 +190,12 @@ class Client:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have a constructor that raises leave no client that nobody can close."""
         super().__init_subclass__(**kwargs)
-        owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        owner = _find_constructing_class(cls.__mro__)
         if owner is cls:
             cls.__init__ = _close_on_failure(vars(cls)["__init__"])  # type: ignore[method-assign]
         elif not issubclass(owner, Client):
             # A mixin's, which was not seen here.
-            cls.__init__ = _close_on_failure(_call_next_constructor(cls))  # type: ignore[method-assign]
+            cls.__init__ = _close_on_failure(_call_next_constructor(cls, owner))  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         if "_connection" not in vars(self):
@@ -798,12 +798,29 @@ def _close_on_failure(constructor: Callable[..., None]) -> Callable[..., None]:
     return construct
 
 
-def _call_next_constructor(cls: type[Client]) -> Callable[..., None]:
-    """Return a constructor that does what a class without one inherits."""
+class _AnyProtocol(Protocol):
+    """Has the constructor that `Protocol` gives to each that has none of its own."""
 
-    @functools.wraps(cls.__init__)
+
+def _find_constructing_class(classes: Sequence[type]) -> type:
+    """Return the first class that has a constructor.
+
+    That of a protocol does nothing but look for the next one, and not even that where a subclass has one.
+    """
+    protocol_constructor = vars(_AnyProtocol)["__init__"]
+    constructors = ((cls, vars(cls).get("__init__", protocol_constructor)) for cls in classes)
+    return next(cls for cls, constructor in constructors if constructor is not protocol_constructor)
+
+
+def _call_next_constructor(cls: type[Client], owner: type) -> Callable[..., None]:
+    """Return a constructor that does what a class without one inherits, from ``owner`` as far as known."""
+
+    @functools.wraps(vars(owner)["__init__"])
     def construct(self: Client, *args: Any, **kwargs: Any) -> None:
-        super(cls, self).__init__(*args, **kwargs)
+        # Not by super(): a protocol's does not go on.
+        classes = type(self).__mro__
+        following = _find_constructing_class(classes[classes.index(cls) + 1 :])
+        vars(following)["__init__"](self, *args, **kwargs)
 
     return construct
 
