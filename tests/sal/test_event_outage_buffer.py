@@ -9,6 +9,7 @@ import pytest
 
 from lsst.ts.mtmount.sal import event_outage_buffer
 from lsst.ts.mtmount.sal.event_outage_buffer import OutageBuffer, OutageLogFilter
+from lsst.ts.mtmount.sal.send_queue import SendQueue
 
 LOG = logging.getLogger("test.outage_buffer")
 TIMEOUT = 60
@@ -93,6 +94,26 @@ async def test_what_waits_is_sent_by_the_next_task(buffer: OutageBuffer, kafka: 
     task.cancel()
     await asyncio.wait_for(event, TIMEOUT)
     assert kafka.sent == [1]
+
+
+def test_the_end_of_the_event_loop_begins_no_task(caplog: pytest.LogCaptureFixture) -> None:
+    """It cancels all tasks, and nobody would run the new one."""
+    sent = []
+
+    async def send() -> None:
+        sent.append(1)
+
+    async def put() -> SendQueue:
+        queue = SendQueue()
+        queue.start()
+        await asyncio.sleep(0)
+        queue.put("a", send)
+        return queue
+
+    queue = asyncio.run(put())
+    assert queue._task is not None and queue._task.done()
+    assert (len(queue), sent) == (1, [])
+    assert not caplog.records
 
 
 async def test_a_cancelled_error_of_a_sender_costs_what_it_sends(

@@ -19,6 +19,9 @@ LOG = guard_logger(logging.getLogger("MTMount").getChild("SendQueue"))
 #: What may wait; the oldest are dropped.
 CAPACITY = 1000
 
+#: How long after the task was cancelled another one goes on with what waits [seconds].
+RESTART_DELAY = 0.1
+
 Send = Callable[[], Awaitable[object]]
 
 _is_sending: contextvars.ContextVar[bool] = contextvars.ContextVar("is_sending", default=False)
@@ -146,7 +149,8 @@ class SendQueue:
     def _note_end(self, task: asyncio.Task[None]) -> None:
         """Go on with what waits, if somebody has cancelled the task: nothing else may come for long."""
         if task is self._task and task.cancelled() and len(self):
-            self._begin()
+            # Not at once: the event loop cancels all tasks when it ends, and would leave the new one pending.
+            task.get_loop().call_later(RESTART_DELAY, self._wake_task)
 
     def _wake_task(self) -> None:
         """Do so for what was put in meanwhile, unless this queue was stopped."""
