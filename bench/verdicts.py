@@ -23,7 +23,7 @@ Entry: TypeAlias = tuple[Any, str, str]
 
 #: Pairs of one comparison; of the whole client, whose rounds take about half a second.
 NUM_PAIRS = 41
-NUM_CLIENT_PAIRS = 21
+NUM_CLIENT_PAIRS = 41
 NUM_QUICK_PAIRS = 3
 
 
