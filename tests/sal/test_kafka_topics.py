@@ -1,8 +1,10 @@
 """Creation of topics on the embedded broker; on a real one: tests/integration/test_sal_setup.py."""
 
+import gc
 import logging
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -33,6 +35,22 @@ def test_missing_topics_are_created_once(settings: KafkaSettings, caplog: pytest
     caplog.clear()
     create(settings)
     assert not caplog.records
+
+
+def test_no_admin_client_stays(settings: KafkaSettings) -> None:
+    def count_threads() -> int:
+        # Of librdkafka, whose names Python does not know.
+        return sum((task / "comm").read_text() == "rdk:bg\n" for task in Path("/proc/self/task").iterdir())
+
+    gc.collect()
+    before = count_threads()
+    # It must not take a garbage collection, which a client that runs hardly ever makes.
+    gc.disable()
+    try:
+        create(settings)
+        assert count_threads() == before
+    finally:
+        gc.enable()
 
 
 def test_absent_broker_is_told(settings: KafkaSettings, unused_port: int) -> None:

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection
@@ -71,25 +72,25 @@ def create_missing_topics(
     """
     topics = list(topics)
     deadline = time.monotonic() + timeout
-    admin = _AdminConnection(settings, log)
-    metadata = admin.list_topics(deadline, timeout, stop)
-    missing = {
-        name: topic
-        for topic in topics
-        if (name := topic.kafka_topic(settings.subname)) not in metadata.topics
-    }
-    if metadata.controller_id in metadata.brokers:
-        if missing:
-            admin.create_topics(missing, metadata, max(deadline - time.monotonic(), SLICE))
-        names = [topic.kafka_topic(settings.subname) for topic in topics]
-        admin.check_permission(names, metadata, timeout)
-    elif missing:
-        log.info(
-            f"Kafka at {settings.broker_addr} names no controller: "
-            f"{len(missing)} missing topics are left to its automatic creation"
-        )
-        for name in missing:
-            _ask_about_topic(settings, producer, name, max(deadline - time.monotonic(), SLICE))
+    with closing(_AdminConnection(settings, log)) as admin:
+        metadata = admin.list_topics(deadline, timeout, stop)
+        missing = {
+            name: topic
+            for topic in topics
+            if (name := topic.kafka_topic(settings.subname)) not in metadata.topics
+        }
+        if metadata.controller_id in metadata.brokers:
+            if missing:
+                admin.create_topics(missing, metadata, max(deadline - time.monotonic(), SLICE))
+            names = [topic.kafka_topic(settings.subname) for topic in topics]
+            admin.check_permission(names, metadata, timeout)
+        elif missing:
+            log.info(
+                f"Kafka at {settings.broker_addr} names no controller: "
+                f"{len(missing)} missing topics are left to its automatic creation"
+            )
+            for name in missing:
+                _ask_about_topic(settings, producer, name, max(deadline - time.monotonic(), SLICE))
 
 
 class _AdminConnection:
@@ -105,6 +106,10 @@ class _AdminConnection:
         except (KafkaException, TypeError, ValueError) as error:
             reason = settings.redact(describe_kafka_error(error))
             raise KafkaSetupError(f"The Kafka client settings are refused: {reason}") from None
+
+    def close(self) -> None:
+        """End the admin client with its threads, which its callback would keep: it refers to this object."""
+        del self._client
 
     def _keep_error(self, error: KafkaError) -> None:
         # "All brokers are down" only sums up what was reported before.
