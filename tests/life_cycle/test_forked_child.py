@@ -46,9 +46,6 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(
-    sys.version_info >= (3, 14), reason="asyncio has forgotten its loop in the child, which never comes out"
-)
 @pytest.mark.parametrize(("how", "status"), [("exit", 3), ("raise", 1), ("close", 3)])
 async def test_a_child_that_unwinds_leaves_the_parents_client_alone(
     tma: ScriptedTma, sal_environment: str, tmp_path: Path, how: str, status: int

@@ -2,8 +2,33 @@
 
 import asyncio
 import selectors
+from typing import Any
 
-__all__ = ["part_from_parent"]
+__all__ = ["note_fork", "part_from_parent", "stay_in_loop"]
+
+#: The running loop of the thread that forks, and its task.
+_forking: tuple[asyncio.AbstractEventLoop | None, asyncio.Task[Any] | None] = (None, None)
+
+
+def note_fork() -> None:
+    """Note in which loop and task a process is about to be forked."""
+    global _forking
+    loop = asyncio._get_running_loop()
+    _forking = loop, None if loop is None else asyncio.current_task(loop)
+
+
+def stay_in_loop() -> None:
+    """Be in the loop and task in which this process was forked, which asyncio has forgotten.
+
+    From Python 3.14 on, it is an error if a task ends that is not the current one of the running loop: the
+    process would never come out of its copy of the loop.
+    """
+    loop, task = _forking
+    if loop is None:
+        return
+    asyncio._set_running_loop(loop)
+    if task is not None and asyncio.current_task(loop) is None:
+        asyncio.tasks._enter_task(loop, task)
 
 
 def part_from_parent(loop: asyncio.AbstractEventLoop, transport: asyncio.BaseTransport | None) -> None:

@@ -16,7 +16,7 @@ from ..core import FrameBuffer, StructArrayReader, encode_structs
 from ..resilience.argument_types import check_seconds
 from ..resilience.cancellation import ends_us, is_cancelled
 from ..resilience.escape import describe_error
-from ..resilience.forked_loop import part_from_parent
+from ..resilience.forked_loop import note_fork, part_from_parent, stay_in_loop
 from ..resilience.guarded_log import guard_logger
 from ..resilience.live_object import refuse_to_copy
 from ..resilience.slow_await_warning import warn_while_slow
@@ -772,11 +772,14 @@ register_with_tcpip(Client)
 
 
 def _leave_to_parent() -> None:
-    for client in list(_living):
+    clients = list(_living)
+    if clients:
+        stay_in_loop()
+    for client in clients:
         client._leave_to_parent()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+os.register_at_fork(before=note_fork, after_in_child=_leave_to_parent)
 
 
 def check_connect_callback(connect_callback: object) -> None:
