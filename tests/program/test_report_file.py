@@ -96,6 +96,20 @@ async def test_figures_that_cannot_be_had_are_logged_once(
     ]
 
 
+async def test_the_thread_ends_also_without_last_figures(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "report.json"
+    figures: dict[str, object] = {"frames": 7}
+    report = ReportFile(path, lambda: figures, LOG)
+    report.write()
+    figures["frames"] = object()
+    await report.finish()
+    assert json.loads(path.read_text()) == {"frames": 7}
+    assert "cannot make the report: TypeError" in caplog.text
+    assert report._thread._is_closed
+
+
 async def test_pipe_that_nobody_reads_keeps_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The last report is given up after a second, during which the event loop goes on."""
     reader, writer = os.pipe()

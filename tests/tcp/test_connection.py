@@ -174,6 +174,14 @@ async def test_bad_arguments(arguments: dict[str, Any], error: type[Exception]) 
         Client("127.0.0.1", 1, log, **arguments)
 
 
+async def test_time_between_heartbeats_as_text() -> None:
+    async with (
+        Peer() as peer,
+        make_client(peer, run_heartbeat_send_task=True, heartbeat_send_sleep="7") as client,
+    ):
+        assert client.heartbeat_send_sleep == 7
+
+
 async def test_unknown_argument() -> None:
     client = Client("127.0.0.1", 1, log, nonsense=1)
     with pytest.raises(TypeError, match="nonsense"):

@@ -54,16 +54,17 @@ class ReportFile:
         """Write for the last time."""
         if self._timer is not None:
             self._timer.cancel()
+        text = None
         try:
             text = self._make_text()
         except Exception as error:
             self._tell_failure(error)
-            return
 
         def write_last() -> bool:
             # It must not be left out because older ones wait.
             is_free = self._thread.wait_written(CLOSE_TIMEOUT)
-            return is_free and self._thread.put(text, 1) and self._thread.close(CLOSE_TIMEOUT)
+            is_put = is_free and (text is None or self._thread.put(text, 1))
+            return is_put and self._thread.close(CLOSE_TIMEOUT)
 
         if not await run_in_daemon_thread(write_last):
             self._log.error(

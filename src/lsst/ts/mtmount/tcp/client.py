@@ -147,7 +147,7 @@ class Client:
         if not isinstance(terminator, bytes) or not terminator:
             raise ValueError(f"expected one or more bytes as terminator, got {terminator!r}")
         if run_heartbeat_send_task:
-            check_seconds("heartbeat_send_sleep", heartbeat_send_sleep)
+            heartbeat_send_sleep = check_seconds("heartbeat_send_sleep", heartbeat_send_sleep)
         self.host = host
         self.port = port
         self.log = guard_logger(log.getChild(f"{type(self).__name__}({name})"))
