@@ -21,9 +21,8 @@ __all__ = ["Verdict", "compare_in_turns", "make_verdicts"]
 #: A stage's module, a workload, and a contender.
 Entry: TypeAlias = tuple[Any, str, str]
 
-#: Pairs of one comparison; of the whole client, whose rounds take about half a second.
+#: Pairs of one comparison.
 NUM_PAIRS = 41
-NUM_CLIENT_PAIRS = 41
 NUM_QUICK_PAIRS = 3
 
 
@@ -121,7 +120,7 @@ def make_verdicts(*, is_quick: bool) -> Iterator[Verdict]:
     for text, limit, ours, peer_entry in checks:
         with closing(_make_run(ours)) as our_run, closing(_make_run(peer_entry)) as peer_run:
             yield Verdict(text, limit, compare_in_turns(our_run, peer_run, num_pairs))
-    yield from _compare_clients(NUM_QUICK_PAIRS if is_quick else NUM_CLIENT_PAIRS, is_quick=is_quick)
+    yield from _compare_clients(num_pairs, is_quick=is_quick)
 
 
 def _compare_clients(num_pairs: int, *, is_quick: bool) -> Iterator[Verdict]:
