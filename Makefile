@@ -14,22 +14,28 @@ BENCH := $(VENV)/.group-bench $(TEST)
 .DEFAULT_GOAL := help
 .PHONY: help build test test-pythons test-clang test-slow test-kafka kafka check-faults docs screenshots wheels completions demo \
     stress soak faults bench bench-quick bench-pace bench-growth bench-recording bench-steps bench-guard evidence debug sanitize fuzz \
-    lint lint-cpp release-checks release-tools clean
+    lint lint-cpp release-checks release-tools check-environment clean
 # What a recipe cannot finish must not look finished.
 .DELETE_ON_ERROR:
+# Two pips in one environment disturb each other; compiler and tests use all processors by themselves.
+.NOTPARALLEL:
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: $(VENV)/.built  ## build the package into the environment $(VENV)
 
-$(VENV)/.made:
+# An environment that is there is used if it is where it was made, and of the Python that is asked for.
+check-environment:
+	@tools/check_environment $(VENV) "$(if $(and $(wildcard $(VENV)/.made),$(filter file,$(origin PYTHON))),,$(PYTHON))"
+
+$(VENV)/.made: | check-environment
 	@tools/check_machine "$(PYTHON)" "$(CXX)"
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
 $(VENV)/.built: $(VENV)/.made pyproject.toml setup.py $(CORE) $(if $(EDITABLE),,$(shell find src -name "*.py" -o -name "*.csv" -o -name "*.list"))
-	@tools/check_machine "$(PYTHON)" "$(CXX)"
+	@tools/check_machine "$(BIN)/python" "$(CXX)"
 	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.1,<4"
 	$(BIN)/python -m pip install --quiet --no-build-isolation $(EDITABLE) .
 	touch $@
@@ -51,7 +57,7 @@ PYTHONS ?= 3.12 3.13 3.14
 DEBIAN := tools/debian_testing build/debian-testing "make git g++ python3-venv python3-dev clang libc++-dev"
 test-pythons:  ## run it on other Python versions, e.g. PYTHONS="3.12 3.13 3.14"
 	@status=0; for version in $(PYTHONS); do \
-	    if python=$$(tools/find_python $$version); then \
+	    if python=$$(tools/find_python $$version 2>/dev/null); then \
 	        $(MAKE) test VENV=.venv-$$version PYTHON=$$python || status=1; \
 	    elif [ "$$(id -u)" = 0 ]; then \
 	        $(DEBIAN) make test PYTHON=python$$version PYTEST_OPTIONS="$(PYTEST_OPTIONS)" || status=1; \
@@ -179,7 +185,7 @@ fuzz:  ## fuzz the core
 lint: build lint-cpp $(LINT)  ## all linters
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cython-lint ext src
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint ext src
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
 	$(BIN)/stubtest lsst.ts.mtmount.core --mypy-config-file pyproject.toml --allowlist tools/stubtest_allowlist.txt --ignore-unused-allowlist
