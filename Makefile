@@ -210,5 +210,6 @@ release-tools:
 	done
 
 clean:  ## remove what make made
-	rm -rf $(VENV) .venv-debug .venv-sanitize .venv-fuzz build dist src/*.egg-info
+	rm -rf $(VENV) .venv-3.* .venv-debug .venv-sanitize .venv-fuzz build dist src/*.egg-info
+	rm -rf .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src -name "*.so" -delete
