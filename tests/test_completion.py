@@ -5,6 +5,7 @@ import os
 import pty
 import runpy
 import select
+import shlex
 import shutil
 import signal
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COMPLETION = ROOT / "packaging" / "completion"
+QUOTED = shlex.quote(str(ROOT / "packaging" / "completion"))
 TOOL = runpy.run_path(str(ROOT / "tools" / "make_completions"))
 PARSERS: list[argparse.ArgumentParser] = TOOL["make_parsers"]()
 TIMEOUT = 60.0
@@ -25,8 +26,8 @@ PROMPT = "next> "
 KILL_LINE = "\x15"
 
 SHELLS = {
-    "bash": (["bash", "--norc", "-i"], f"for file in {COMPLETION}/bash/*; do . $file; done"),
-    "zsh": (["zsh", "-f", "-i"], f"fpath=({COMPLETION}/zsh $fpath); autoload -Uz compinit; compinit -u -D"),
+    "bash": (["bash", "--norc", "-i"], f'for file in {QUOTED}/bash/*; do . "$file"; done'),
+    "zsh": (["zsh", "-f", "-i"], f"fpath=({QUOTED}/zsh $fpath); autoload -Uz compinit; compinit -u -D"),
 }
 
 

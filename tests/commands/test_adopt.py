@@ -83,7 +83,7 @@ def test_an_earlier_version_is_replaced_by_one_that_runs(tmp_path: Path) -> None
     assert run(program, "--which").returncode == 0
 
 
-@pytest.mark.parametrize("name", ["with a space", "long" * 40])
+@pytest.mark.parametrize("name", ["with a space", "a user's", "long" * 40])
 def test_python_may_be_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     python = tmp_path / name / "python"
     python.parent.mkdir()

@@ -7,6 +7,7 @@ the one program.
 
 import argparse
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -174,7 +175,8 @@ def _make_shebang(python: str) -> str:
     if " " not in python and len(line) <= MAX_SHEBANG:
         return line
     # A shell takes any path; for Python, its line is the start of a string.
-    return f"#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''"
+    quoted = re.sub(r'([\\"$`])', r"\\\1", python)
+    return f"#!/bin/sh\n'''exec' \"{quoted}\" \"$0\" \"$@\"\n' '''"
 
 
 if __name__ == "__main__":
