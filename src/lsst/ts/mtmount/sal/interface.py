@@ -11,7 +11,9 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from ..tma_interface import TmaInterface, load_packaged_tma_interface
 from .avro_schema import TopicInfo
@@ -53,8 +55,9 @@ class Interface:
     tma_interface: TmaInterface = field(default_factory=load_packaged_tma_interface)
 
 
+@cache
 def load_packaged_interface() -> Interface:
-    """Load the packaged tables."""
+    """Load the packaged tables; once, as the revision codes that their topics keep take longest to make."""
     fields: dict[str, list[FieldInfo]] = {}
     descriptions: dict[str, str] = {}
     with PACKAGED_TABLE.open(encoding="utf-8", newline="") as file:
@@ -68,7 +71,8 @@ def load_packaged_interface() -> Interface:
                 fields[row["topic"]] = []
                 descriptions[row["topic"]] = row["description"]
     topics = (TopicInfo(name, tuple(fields[name]), descriptions[name]) for name in fields)
-    return Interface({topic.attr_name: topic for topic in topics}, "packaged tables", is_exact=False)
+    by_name = MappingProxyType({topic.attr_name: topic for topic in topics})
+    return Interface(by_name, "packaged tables", is_exact=False)
 
 
 def load_interface(

@@ -6,6 +6,7 @@ By the TMA's own rule, unless a SAL interface has these fields: then that decide
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .description import FRAME_STAMP, STAMP_SUFFIX, TmaInterface, TmaMember, TmaTopic
 
@@ -65,14 +66,19 @@ def _fit_topic(topic: TmaTopic, known: Mapping[str, tuple[str, int]]) -> TmaTopi
             arrays.append(series)
         elif any(member.name in known for member in series.members):
             scalars.append(series)
-    members = _regroup(topic.members, arrays, scalars)
     types = {field: sal_type for field, (sal_type, _) in known.items() if sal_type != "string"}
-    return replace(
-        topic,
-        members=tuple(
-            replace(member, sal_type=types.get(member.field, member.sal_type)) for member in members
-        ),
+    members = tuple(
+        _change(member, sal_type=types.get(member.field, member.sal_type))
+        for member in _regroup(topic.members, arrays, scalars)
     )
+    return topic if members == topic.members else replace(topic, members=members)
+
+
+def _change(member: TmaMember, **values: Any) -> TmaMember:
+    """Do `dataclasses.replace`, which takes long, where something differs: hardly ever."""
+    if all(getattr(member, name) == value for name, value in values.items()):
+        return member
+    return replace(member, **values)
 
 
 def _make_stamp(name: str) -> TmaMember:
@@ -118,7 +124,7 @@ def _regroup(
             for name in (member.name, member.name + STAMP_SUFFIX):
                 places[name] = (name, 0)
     return tuple(
-        replace(member, field=field, index=index)
+        _change(member, field=field, index=index)
         for member in members
         for field, index in [places.get(member.name, (member.field, member.index))]
     )
