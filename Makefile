@@ -49,8 +49,9 @@ $(VENV)/.group-%: pyproject.toml $(VENV)/.pip
 	$(BIN)/python -m pip install --quiet --group $*
 	touch $@
 
+# Half of its time is waiting. PYTEST_OPTIONS="-n 0" runs it in one process.
 test: build $(TEST)  ## run the fast test suite
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal $(PYTEST_OPTIONS)
 
 # The fast suite on other Python versions: on this machine's, or on that of a current Debian.
 PYTHONS ?= 3.12 3.13 3.14

@@ -31,9 +31,9 @@ class OutcomeCollector:
         """Take the outcomes of a test that has passed."""
         if report.when == "call" and report.passed:
             self.outcomes += [
-                value
+                Outcome(**value)
                 for name, value in report.user_properties
-                if name == PROPERTY and isinstance(value, Outcome)
+                if name == PROPERTY and isinstance(value, dict)
             ]
 
 

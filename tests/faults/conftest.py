@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,7 +34,7 @@ def record_outcome(request: pytest.FixtureRequest) -> RecordOutcome:
             outcome = Outcome(fault, result, **figures)
         else:
             outcome = Outcome.of(fault, result, counters, **figures)
-        request.node.user_properties.append((PROPERTY, outcome))
+        request.node.user_properties.append((PROPERTY, dataclasses.asdict(outcome)))
 
     return record
 

@@ -1,5 +1,7 @@
 """Fixtures of the tests of the program."""
 
+import dataclasses
+
 import pytest
 
 from .health_check import PROPERTY, CheckedFault, CheckResult, RecordFault
@@ -11,6 +13,6 @@ def record_fault(request: pytest.FixtureRequest) -> RecordFault:
 
     def record(fault: str, result: CheckResult, subject: str) -> None:
         row = CheckedFault(fault, result.exit_status, result.lines[subject])
-        request.node.user_properties.append((PROPERTY, row))
+        request.node.user_properties.append((PROPERTY, dataclasses.asdict(row)))
 
     return record

@@ -26,9 +26,9 @@ class FaultCollector:
         """Take the rows of a test that has passed."""
         if report.when == "call" and report.passed:
             self.rows += [
-                value
+                CheckedFault(**value)
                 for name, value in report.user_properties
-                if name == PROPERTY and isinstance(value, CheckedFault)
+                if name == PROPERTY and isinstance(value, dict)
             ]
 
 
