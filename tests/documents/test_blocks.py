@@ -1,9 +1,5 @@
 """Every command and example of the documents runs, or says why it does not."""
 
-import contextlib
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import tomllib
@@ -12,22 +8,11 @@ from pathlib import Path
 import pytest
 
 from .commands import RUN_LANGUAGES, SHOWN_LANGUAGES, CodeBlock, find_blocks, make_script
+from .scripts import TIME_LIMIT, run_script
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "doc").rglob("*.md"))]
 RUN_PAGES = [page for page in PAGES if any(block.is_run for block in find_blocks(page))]
-#: How long the blocks of one page may take [s]; some install the package, also beside other work.
-TIME_LIMIT = 600
-
-#: A network of its own: the ports that the pages name are free there, whatever else runs here.
-OWN_NETWORK = ("unshare", "--map-root-user", "--net", sys.executable, "-c")
-#: Its loopback interface is made without being up; SIOCSIFFLAGS of Linux sets IFF_UP. Then run the command.
-BRING_UP_LOOPBACK = """\
-import fcntl, os, socket, struct, sys
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as interface:
-    fcntl.ioctl(interface, 0x8914, struct.pack("16sh", b"lo", 1))
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
 
 
 def name_page(page: Path) -> str:
@@ -73,18 +58,6 @@ def test_blocks_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def own_network() -> list[str]:
-    """What comes before a command that is to have a network of its own."""
-    prefix = [*OWN_NETWORK, BRING_UP_LOOPBACK]
-    if shutil.which(prefix[0]) is None:
-        pytest.skip("needs unshare (util-linux)")
-    trial = subprocess.run([*prefix, "true"], capture_output=True, text=True, timeout=60, check=False)
-    if trial.returncode != 0:
-        pytest.skip(f"needs the right to make a network namespace: {trial.stderr.strip()[-200:]}")
-    return prefix
-
-
-@pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that pip needs to install the package with its extras: that network has no index."""
     folder = tmp_path_factory.mktemp("packages")
@@ -108,34 +81,9 @@ def test_blocks_run(
 ) -> None:
     """Run a page in an empty folder, with a link to the checkout, and this Python's programs on the PATH."""
     blocks = [block for block in find_blocks(page) if block.is_run]
-    (tmp_path / "ts-mtmount-telemetry").symlink_to(ROOT)
-    environment = {
-        "HOME": str(tmp_path),
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        "TERM": "dumb",
-        "MTMOUNT": str(tmp_path / "mtmount-telemetry"),
-    }
+    variables = {}
     if any("pip install" in block.text for block in blocks):
-        environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(request.getfixturevalue("packages"))}
-    output = tmp_path / "output.txt"
-    with output.open("w") as file:
-        process = subprocess.Popen(
-            [*own_network, "bash", "-c", make_script(page, blocks)],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            status = process.wait(TIME_LIMIT)
-        finally:
-            # What the page started in the background, if that still runs.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    text = output.read_text(encoding="utf-8", errors="replace")
-    assert status == 0, text[-5000:]
+        variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(request.getfixturevalue("packages"))}
+    run_script(make_script(page, blocks), tmp_path, own_network, variables)
     num_lines = sum(len(block.text.splitlines()) for block in blocks)
     print(f"{name_page(page)}: {len(blocks)} blocks run, {num_lines} lines")
