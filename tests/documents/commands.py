@@ -13,7 +13,7 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["RUN_LANGUAGES", "SHOWN_LANGUAGES", "CodeBlock", "find_blocks", "make_script"]
+__all__ = ["RUN_LANGUAGES", "SHOWN_LANGUAGES", "SURROUNDINGS", "CodeBlock", "find_blocks", "make_script"]
 
 #: Blocks in these languages are run, unless the line above says why not.
 RUN_LANGUAGES = {"sh", "python"}
