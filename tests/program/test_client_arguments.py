@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from lsst.ts.mtmount.program.client_arguments import parse_arguments
+from lsst.ts.mtmount import TelemetryClient
+from lsst.ts.mtmount.program.client_arguments import make_parser, parse_arguments
+from lsst.ts.mtmount.program.client_program import _choose_options
 
 HOST = "--host=127.0.0.1"
 
@@ -71,3 +76,10 @@ def test_which_needs_no_host_and_may_be_asked_while_a_client_runs(
 ) -> None:
     (tmp_path / "pid").write_text(f"{os.getppid()}\n")
     parse(monkeypatch, "--which", f"--pid-file={tmp_path / 'pid'}")
+
+
+def test_every_option_of_the_class_reaches_it() -> None:
+    destinations = {action.dest for action in make_parser()._actions}
+    given = argparse.Namespace(**dict.fromkeys(destinations, SimpleNamespace(path="given")))
+    keywords = set(inspect.signature(TelemetryClient).parameters)
+    assert set(_choose_options(given)) == (destinations & keywords) - {"host", "port"}
