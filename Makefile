@@ -49,7 +49,7 @@ $(VENV)/.group-%: pyproject.toml $(VENV)/.pip
 	$(BIN)/python -m pip install --quiet --group $*
 	touch $@
 
-# Half of its time is waiting. PYTEST_OPTIONS="-n 0" runs it in one process.
+# Half of its time is waiting.
 test: build $(TEST)  ## run the fast test suite
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal $(PYTEST_OPTIONS)
 
