@@ -74,27 +74,51 @@ def describe_figures(figures: Mapping[str, Any]) -> str:
         The content of ``results.json``.
     """
 
-    def find(stage: str, contender: str) -> dict[str, Any]:
-        (found,) = (
-            result
-            for result in figures["results"]
-            if (result["stage"], result["workload"], result["contender"]) == (stage, "1x mix", contender)
-        )
-        return dict(found)
+    measured = {
+        (result["stage"], result["workload"], result["contender"]): result for result in figures["results"]
+    }
 
-    core, client = find("core", "this package"), find("client", "this package")
-    plain = find("client", "StreamReader, json, fastavro")
+    def find(stage: str, workload: str) -> list[dict[str, Any]]:
+        """Return ours and the plain one; nothing if that was not measured."""
+        keys = [
+            (stage, workload, contender) for contender in ("this package", "StreamReader, json, fastavro")
+        ]
+        return [measured[key] for key in keys if key in measured]
+
+    def describe_row(text: str, cells: Iterable[str]) -> str:
+        return f"| {' | '.join([text, *cells])} |\n"
+
+    def describe_time(text: str, found: Sequence[Mapping[str, Any]]) -> str:
+        cells = []
+        for result in found:
+            digits = 1 if result["seconds"] > 1e-6 else 2
+            middle, spread = result["seconds"] * 1e6, result["spread"] * 1e6 / 2
+            cells.append(f"{middle:.{digits}f} +- {spread:.{digits}f} us")
+        return describe_row(text, cells)
+
+    kafkas = {
+        name: found
+        for name, workload in (("embedded broker", "1x mix"), ("Apache Kafka", "1x mix, Apache Kafka"))
+        if (found := find("client", workload))
+    }
     return (
         f"Measured by `{figures['command']}` on {figures['date']}, {figures['machine']['processor']}; "
-        "processor's time for a frame:\n\n"
+        "processor's time for a frame,\n"
+        "the median and half the distance of the quartiles:\n\n"
         "| work | this package | plain Python |\n"
         "|---|---:|---:|\n"
-        f"| from the received bytes to the Kafka message | {core['seconds'] * 1e6:.1f} us | "
-        f"{find('core', 'StreamReader, json, fastavro')['seconds'] * 1e6:.0f} us |\n"
-        f"| the whole client, acknowledgement included | {client['seconds'] * 1e6:.1f} us | "
-        f"{plain['seconds'] * 1e6:.0f} us |\n"
-        f"| frames/s that the client can take; the TMA sends 218 | {client['items_per_second']:,.0f} | "
-        f"{plain['items_per_second']:,.0f} |\n"
+        + describe_time("from the received bytes to the Kafka message", find("core", "1x mix"))
+        + "".join(
+            describe_time(f"the whole client, acknowledgement included: {name}", found)
+            for name, found in kafkas.items()
+        )
+        + "".join(
+            describe_row(
+                f"frames/s of a burst, the TMA sends 218: {name}",
+                (f"{result['items_per_second']:,.0f}" for result in found),
+            )
+            for name, found in kafkas.items()
+        )
     )
 
 
