@@ -13,7 +13,15 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["RUN_LANGUAGES", "SHOWN_LANGUAGES", "SURROUNDINGS", "CodeBlock", "find_blocks", "make_script"]
+__all__ = [
+    "RUN_LANGUAGES",
+    "SHOWN_LANGUAGES",
+    "SURROUNDINGS",
+    "CodeBlock",
+    "count_commands",
+    "find_blocks",
+    "make_script",
+]
 
 #: Blocks in these languages are run, unless the line above says why not.
 RUN_LANGUAGES = {"sh", "python"}
@@ -85,6 +93,14 @@ def find_blocks(page: Path) -> list[CodeBlock]:
             above = line
     assert lines is None, f"{page}:{start}: the block does not end"
     return blocks
+
+
+def count_commands(block: CodeBlock) -> int:
+    """Count the command lines of a block: those that continue another and comments are none of their own."""
+    if block.language != "sh":
+        return 0
+    lines = block.text.replace("\\\n", " ").splitlines()
+    return sum(bool(line.strip()) and not line.startswith("#") for line in lines)
 
 
 def make_script(page: Path, blocks: list[CodeBlock]) -> str:

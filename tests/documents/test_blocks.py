@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .commands import RUN_LANGUAGES, SHOWN_LANGUAGES, CodeBlock, find_blocks, make_script
+from .commands import RUN_LANGUAGES, SHOWN_LANGUAGES, CodeBlock, count_commands, find_blocks, make_script
 from .scripts import TIME_LIMIT, run_script
 
 ROOT = Path(__file__).parents[2]
@@ -43,14 +43,24 @@ def test_remarks_are_read(tmp_path: Path) -> None:
     assert [block.is_run for block in blocks] == [False, True, False, True]
 
 
+def test_commands_are_counted() -> None:
+    assert count_commands(CodeBlock("sh", "a \\\n    --b\n# comment\n\nc; d\n", 1)) == 2
+    assert count_commands(CodeBlock("python", "a = 1\n", 1)) == 0
+
+
 def test_blocks_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Most blocks are run; the others are listed with their reasons."""
     blocks = [
         (page, block) for page in PAGES for block in find_blocks(page) if block.language in RUN_LANGUAGES
     ]
     num_run = sum(block.is_run for _, block in blocks)
+    num_programs = sum(block.is_run and block.language == "python" for _, block in blocks)
     with capsys.disabled():
-        print(f"\ndocuments: {num_run} of {len(blocks)} blocks of commands and examples are run by tests")
+        num_commands = sum(count_commands(block) for _, block in blocks if block.is_run)
+        print(
+            f"\ndocuments: {num_run} of {len(blocks)} blocks of commands and examples are run by tests: "
+            f"{num_commands} commands and {num_programs} Python programs"
+        )
         for page, block in blocks:
             if not block.is_run:
                 print(f"  not run: {name_page(page)}:{block.line}: {block.reason}")
@@ -85,5 +95,3 @@ def test_blocks_run(
     if any("pip install" in block.text for block in blocks):
         variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(request.getfixturevalue("packages"))}
     run_script(make_script(page, blocks), tmp_path, own_network, variables)
-    num_lines = sum(len(block.text.splitlines()) for block in blocks)
-    print(f"{name_page(page)}: {len(blocks)} blocks run, {num_lines} lines")
