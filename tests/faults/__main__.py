@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,7 +95,8 @@ def main() -> int:
     table = make_table(collector.outcomes)
     print(f"\n{table}")
     if arguments.update is not None and status == 0:
-        update_document(arguments.update, table)
+        date = datetime.datetime.now(datetime.UTC).date().isoformat()
+        update_document(arguments.update, f"Measured on {date}:\n\n{table}")
     return int(status)
 
 
