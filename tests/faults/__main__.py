@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ..row_collector import RowCollector
 from .outcome import PROPERTY, Outcome
 
 HEADINGS = (
@@ -20,22 +21,6 @@ HEADINGS = (
 #: Between these lines of a document stands the table.
 BEGIN = "<!-- table of faults: begin -->"
 END = "<!-- table of faults: end -->"
-
-
-class OutcomeCollector:
-    """A pytest plugin that keeps the outcomes that tests hand on."""
-
-    def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the outcomes of a test that has passed."""
-        if report.when == "call" and report.passed:
-            self.outcomes += [
-                Outcome(**value)
-                for name, value in report.user_properties
-                if name == PROPERTY and isinstance(value, dict)
-            ]
 
 
 def make_row(outcome: Outcome) -> list[str]:
@@ -89,10 +74,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--update", type=Path, metavar="FILE", help="put the table into this document")
     arguments, pytest_arguments = parser.parse_known_args()
-    collector = OutcomeCollector()
+    collector = RowCollector(PROPERTY)
     command = [str(Path(__file__).parent), "-q", "-m", "kafka or not kafka", *pytest_arguments]
     status = pytest.main(command, plugins=[collector])
-    table = make_table(collector.outcomes)
+    table = make_table([Outcome(**row) for row in collector.rows])
     print(f"\n{table}")
     if arguments.update is not None and status == 0:
         date = datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -9,27 +9,12 @@ from pathlib import Path
 import pytest
 
 from ..faults.__main__ import update_document
+from ..row_collector import RowCollector
 from .health_check import PROPERTY, CheckedFault
 
 #: Between these lines of a document stands the table.
 BEGIN = "<!-- table of what --check finds: begin -->"
 END = "<!-- table of what --check finds: end -->"
-
-
-class FaultCollector:
-    """A pytest plugin that keeps the rows that tests hand on."""
-
-    def __init__(self) -> None:
-        self.rows: list[CheckedFault] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the rows of a test that has passed."""
-        if report.when == "call" and report.passed:
-            self.rows += [
-                CheckedFault(**value)
-                for name, value in report.user_properties
-                if name == PROPERTY and isinstance(value, dict)
-            ]
 
 
 def make_table(rows: list[CheckedFault]) -> str:
@@ -43,10 +28,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.program.health_check_table", description=__doc__)
     parser.add_argument("--update", type=Path, metavar="FILE", help="put the table into this document")
     args = parser.parse_args()
-    collector = FaultCollector()
+    collector = RowCollector(PROPERTY)
     files = [str(path) for path in sorted(Path(__file__).parent.glob("test_health_check*.py"))]
     status = pytest.main([*files, "-q", "-m", "kafka or not kafka"], plugins=[collector])
-    table = make_table(collector.rows)
+    table = make_table([CheckedFault(**row) for row in collector.rows])
     print(f"\n{table}")
     if args.update is not None and status == 0:
         update_document(args.update, table, BEGIN, END)
