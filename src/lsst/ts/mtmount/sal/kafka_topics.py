@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterable
@@ -11,11 +10,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.cimpl import NewTopic
 
 from ..resilience.escape import escape
+from .admin_connection import AdminConnection, find_advertised_address, name_protocol
 from .avro_schema import TopicInfo
 from .kafka_settings import KafkaSettings
 from .transient_errors import is_transient_kafka_error
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaNotReadyError", "KafkaSetupError", "create_missing_topics", "describe_kafka_error"]
 
-#: How long one question to the brokers may block [s]; after each, it is
-#: looked whether to give up.
-SLICE = 0.5
+#: How long Kafka may take at least for a topic's creation [s], however late it has answered.
+MIN_CREATION_TIME = 0.5
 
 #: Errors of a broker that gives its clients an address where it cannot be reached.
 UNREACHABLE = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
@@ -72,8 +70,8 @@ def create_missing_topics(
     """
     topics = list(topics)
     deadline = time.monotonic() + timeout
-    with closing(_AdminConnection(settings, log)) as admin:
-        metadata = admin.list_topics(deadline, timeout, stop)
+    with closing(_TopicAdmin(settings, log)) as admin:
+        metadata = admin.list_topics(timeout, stop)
         missing = {
             name: topic
             for topic in topics
@@ -81,7 +79,7 @@ def create_missing_topics(
         }
         if metadata.controller_id in metadata.brokers:
             if missing:
-                admin.create_topics(missing, metadata, max(deadline - time.monotonic(), SLICE))
+                admin.create_topics(missing, metadata, max(deadline - time.monotonic(), MIN_CREATION_TIME))
             names = [topic.kafka_topic(settings.subname) for topic in topics]
             admin.check_permission(names, metadata, timeout)
         elif missing:
@@ -90,56 +88,41 @@ def create_missing_topics(
                 f"{len(missing)} missing topics are left to its automatic creation"
             )
             for name in missing:
-                _ask_about_topic(settings, producer, name, max(deadline - time.monotonic(), SLICE))
+                left = max(deadline - time.monotonic(), MIN_CREATION_TIME)
+                _ask_about_topic(settings, producer, name, left)
 
 
-class _AdminConnection:
-    """An admin client that explains what goes wrong."""
+class _TopicAdmin:
+    """An admin connection that explains what goes wrong."""
 
     def __init__(self, settings: KafkaSettings, log: logging.Logger) -> None:
         self._settings = settings
         self._log = log
-        self._error: KafkaError | None = None
-        configuration = settings.client_configuration() | {"error_cb": self._keep_error, "log_level": 0}
         try:
-            self._client = AdminClient(configuration)
+            self._connection = AdminConnection(settings)
         except (KafkaException, TypeError, ValueError) as error:
             reason = settings.redact(describe_kafka_error(error))
             raise KafkaSetupError(f"The Kafka client settings are refused: {reason}") from None
 
     def close(self) -> None:
-        """End the admin client with its threads, which its callback would keep: it refers to this object."""
-        del self._client
+        """End the connection."""
+        self._connection.close()
 
-    def _keep_error(self, error: KafkaError) -> None:
-        # "All brokers are down" only sums up what was reported before.
-        if self._error is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._error = error
-
-    def list_topics(self, deadline: float, timeout: float, stop: threading.Event) -> ClusterMetadata:
+    def list_topics(self, timeout: float, stop: threading.Event) -> ClusterMetadata:
         """Return the cluster's metadata, as soon as it answers."""
-        while True:
-            try:
-                return self._client.list_topics(timeout=max(min(SLICE, deadline - time.monotonic()), 0.01))
-            except KafkaException as error:
-                reason = error.args[0]
-            self._client.poll(0)
-            is_refused = self._error is not None and not is_transient_kafka_error(self._error)
-            if is_refused or stop.is_set() or time.monotonic() >= deadline:
-                detail = self._show((self._error or reason).str())
-                where = f"Kafka at {self._settings.broker_addr}"
-                if "Invalid response size" in detail:
-                    raise KafkaSetupError(
-                        f"expected Kafka at {self._settings.broker_addr}, got {_name_protocol(detail)}: "
-                        "is LSST_KAFKA_BROKER_ADDR Kafka's?"
-                    )
-                if is_refused:
-                    raise KafkaSetupError(f"{where} refused the connection: {detail}")
-                # Only brokers that Kafka has told of have an ID in their name.
-                told = re.match(r"(?:\w+://)?(\S+)/\d+: ", detail)
-                if told is not None and told[1] not in self._settings.broker_addr.split(","):
-                    where += f" advertises the address {told[1]}, and"
-                raise KafkaNotReadyError(f"{where} did not answer within {timeout:g} s: {detail}")
+        try:
+            return self._connection.list_topics(timeout, stop)
+        except KafkaException as exception:
+            error = exception.args[0]
+        detail = self._show(error.str())
+        where = f"Kafka at {self._settings.broker_addr}"
+        if protocol := name_protocol(error):
+            raise KafkaSetupError(f"expected {where}, got {protocol}: is LSST_KAFKA_BROKER_ADDR Kafka's?")
+        if not is_transient_kafka_error(error):
+            raise KafkaSetupError(f"{where} refused the connection: {detail}")
+        if told := find_advertised_address(error, self._settings):
+            where += f" advertises the address {told.host}:{told.port}, and"
+        raise KafkaNotReadyError(f"{where} did not answer within {timeout:g} s: {detail}")
 
     def create_topics(self, missing: dict[str, TopicInfo], metadata: ClusterMetadata, timeout: float) -> None:
         """Create topics, which another process may be doing at the same moment."""
@@ -152,7 +135,8 @@ class _AdminConnection:
             )
             for name, topic in missing.items()
         ]
-        futures = self._client.create_topics(requests, operation_timeout=timeout, request_timeout=timeout)
+        client = self._connection.client
+        futures = client.create_topics(requests, operation_timeout=timeout, request_timeout=timeout)
         num_created = 0
         for name, future in futures.items():
             try:
@@ -174,11 +158,12 @@ class _AdminConnection:
         """Say more of why a topic was not created, as far as that is known."""
         if error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
             return f" (operation CREATE, principal {self._settings.principal})"
-        self._client.poll(0)
+        self._connection.client.poll(0)
         controller = metadata.brokers[metadata.controller_id]
         if error.code() not in UNREACHABLE:
             return ""
-        detail = self._show(self._error.str()) if self._error is not None else "no connection"
+        last = self._connection.error
+        detail = self._show(last.str()) if last is not None else "no connection"
         return (
             f"; Kafka at {self._settings.broker_addr} advertises the address {controller.host}:"
             f"{controller.port} of its controller: {detail}"
@@ -187,7 +172,7 @@ class _AdminConnection:
     def check_permission(self, names: list[str], metadata: ClusterMetadata, timeout: float) -> None:
         """Raise an error if Kafka says that topics may not be written, or its brokers cannot be reached."""
         forbidden = []
-        futures = self._client.describe_topics(
+        futures = self._connection.client.describe_topics(
             TopicCollection(names), include_authorized_operations=True, request_timeout=timeout
         )
         for name, future in futures.items():
@@ -217,11 +202,6 @@ class _AdminConnection:
 
     def _show(self, text: str) -> str:
         return escape(self._settings.redact(text))
-
-
-def _name_protocol(error: str) -> str:
-    """Name what answered in Kafka's place, from librdkafka's complaint about the length of a message."""
-    return "HTTP" if str(int.from_bytes(b"HTTP")) in error else "another protocol"
 
 
 def _ask_about_topic(settings: KafkaSettings, producer: Producer, name: str, timeout: float) -> None:

@@ -4,18 +4,20 @@ import io
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 
+from ...sal.admin_connection import AdminConnection, find_advertised_address, name_protocol
 from ...sal.avro_schema import TopicInfo
 from ...sal.interface import Interface
 from ...sal.kafka_settings import KafkaSettings
 from ...sal.kafka_topics import describe_kafka_error
 from ...sal.transient_errors import is_tls_error
-from .finding import Finding, count, failed, ok, warning
+from .finding import Finding, Status, count, failed, ok, warning
 
 __all__ = ["check_kafka", "list_servers"]
 
@@ -47,23 +49,29 @@ def list_servers(settings: KafkaSettings) -> list[tuple[str, int]]:
 
 def check_kafka(settings: KafkaSettings, interface: Interface) -> Iterator[Finding]:
     """Check the broker, its addresses, log-in, authorisations, topics, and other publishers."""
-    errors: list[KafkaError] = []
-    configuration = settings.client_configuration() | {"error_cb": errors.append, "log_level": 0}
     try:
-        admin = AdminClient(configuration)
-        Producer(settings.producer_configuration() | {"error_cb": errors.append, "log_level": 0})
+        connection = AdminConnection(settings)
+        # Tries the producer's properties.
+        Producer(settings.producer_configuration() | {"log_level": 0})
     except (KafkaException, TypeError, ValueError) as error:
         yield failed(
             "Kafka settings", settings.redact(describe_kafka_error(error)), "correct the property it names"
         )
         return
+    with closing(connection):
+        yield from _check_cluster(connection, settings, interface)
+
+
+def _check_cluster(
+    connection: AdminConnection, settings: KafkaSettings, interface: Interface
+) -> Iterator[Finding]:
     where = settings.broker_addr
     try:
-        metadata = admin.list_topics(timeout=ANSWER_TIMEOUT)
+        metadata = connection.list_topics(ANSWER_TIMEOUT)
     except KafkaException as error:
-        admin.poll(0)
-        yield _describe_refusal(settings, where, [*errors, error.args[0]])
+        yield _describe_refusal(settings, where, error.args[0])
         return
+    configuration = settings.client_configuration()
     protocol = str(configuration.get("security.protocol", "plaintext")).upper()
     yield ok("Kafka", f"{where} answers, {count(len(metadata.brokers), 'broker', 'brokers')}")
     yield ok("TLS", f"used ({protocol})" if "SSL" in protocol else "not used")
@@ -74,26 +82,30 @@ def check_kafka(settings: KafkaSettings, interface: Interface) -> Iterator[Findi
     names = {topic.kafka_topic(settings.subname): topic for topic in interface.topics.values()}
     present = [name for name in names if name in metadata.topics]
     yield from _check_topics(names, metadata)
-    yield from _check_authorisations(admin, settings, present, len(present) < len(names))
+    yield from _check_authorisations(connection.client, settings, present, len(present) < len(names))
     yield _watch_publishers(settings, [name for name in present if not names[name].is_event])
 
 
-def _describe_refusal(settings: KafkaSettings, where: str, errors: list[KafkaError]) -> Finding:
-    """Say why Kafka does not answer, by the most telling of the errors."""
-    for error in errors:
-        text = settings.redact(error.str())
-        if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
-            return failed("SASL", f"{where}: {text}", "check LSST_KAFKA_SECURITY_USERNAME and _PASSWORD")
-        if is_tls_error(error):
-            return failed("TLS", f"{where}: {text}", "check ssl.ca.location and the security protocol")
-    texts = [settings.redact(error.str()) for error in errors if error.code() != KafkaError._ALL_BROKERS_DOWN]
-    return failed("Kafka", f"{where}: {texts[0] if texts else 'no answer'}", "check LSST_KAFKA_BROKER_ADDR")
+def _describe_refusal(settings: KafkaSettings, where: str, error: KafkaError) -> Finding:
+    """Say why Kafka does not answer."""
+    found = f"{where}: {settings.redact(error.str())}"
+    if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
+        return failed("SASL", found, "check LSST_KAFKA_SECURITY_USERNAME and _PASSWORD")
+    if is_tls_error(error):
+        return failed("TLS", found, "check ssl.ca.location and the security protocol")
+    if told := find_advertised_address(error, settings):
+        finding = _check_address(*told)
+        if finding.status is Status.FAILED:
+            return finding
+    if protocol := name_protocol(error):
+        found = f"{where}: expected Kafka, got {protocol}"
+    return failed("Kafka", found, "check LSST_KAFKA_BROKER_ADDR")
 
 
 def _check_address(broker: int, host: str, port: int) -> Finding:
     subject = f"broker {broker}"
     try:
-        socket.create_connection((host, port), CONNECT_TIMEOUT).close()
+        socket.create_connection((host.strip("[]"), port), CONNECT_TIMEOUT).close()
     except OSError as error:
         return failed(
             subject,
