@@ -106,6 +106,14 @@ async def test_wrong_settings_are_told(
     record_fault(fault, result, subject)
 
 
+async def test_another_server_than_kafka_is_told(sal_environment: str, record_fault: RecordFault) -> None:
+    async with TmaSimulator() as simulator:
+        address = f"127.0.0.1:{simulator.port}"
+        result = await check(simulator.port, LSST_KAFKA_BROKER_ADDR=address)
+    assert result.found["Kafka"] == ("failed", f"{address}: expected Kafka, got another protocol")
+    record_fault("another server, here the TMA, is where Kafka should be", result, "Kafka")
+
+
 async def test_a_property_that_kafka_does_not_know_is_told(
     sal_environment: str, record_fault: RecordFault, tmp_path: Path
 ) -> None:
