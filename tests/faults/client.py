@@ -34,6 +34,23 @@ async def wait_until(is_true: Callable[[], bool], time_limit: float = TIME_LIMIT
     return time.monotonic() - start
 
 
+async def wait_for_client(client: TelemetryClient, is_true: Callable[[], bool]) -> float:
+    """Wait for a state of a client, which must not end before; return how long that took [s]."""
+
+    def look() -> bool:
+        if is_true():
+            return True
+        assert not client.done_task.done(), f"the client has ended: {client.failure!r}"
+        return False
+
+    try:
+        return await wait_until(look)
+    except TimeoutError:
+        for task in asyncio.all_tasks():
+            task.print_stack()
+        raise AssertionError(f"the client got no further than {client.counters}") from None
+
+
 @asynccontextmanager
 async def start_client(port: int, **options: Any) -> AsyncIterator[TelemetryClient]:
     """Start a client in this process; at the end, see that every frame is accounted for."""

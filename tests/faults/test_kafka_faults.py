@@ -21,7 +21,7 @@ from lsst.ts.mtmount import DropReason, TelemetryClient
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..integration.kafka import KafkaCluster, SmallDisk, create_topic, find_leader, read_topic
-from .client import ClientProgram, run_client, wait_until
+from .client import ClientProgram, run_client, wait_for_client, wait_until
 from .conftest import LeadTo
 from .outcome import RecordOutcome
 from .read_back import read_back
@@ -39,13 +39,15 @@ FULL_RATE = 218
 async def run_seconds(client: TelemetryClient, seconds: float, rate: float) -> None:
     """Wait until so many seconds' worth of frames were published."""
     target = client.counters.published + seconds * rate * FULL_RATE
-    await wait_until(lambda: client.counters.published >= target)
+    await wait_for_client(client, lambda: client.counters.published >= target)
 
 
 async def catch_up(client: TelemetryClient) -> float:
     """Wait until all that was published so far is acknowledged or given up; return how long that took [s]."""
     target = client.counters.published
-    return await wait_until(lambda: client.counters.acknowledged + client.counters.failed >= target)
+    return await wait_for_client(
+        client, lambda: client.counters.acknowledged + client.counters.failed >= target
+    )
 
 
 async def end_telemetry(simulator: TmaSimulator, client: TelemetryClient) -> None:
@@ -132,7 +134,7 @@ async def test_full_queue(
         await run_seconds(client, 1, 10)
         broker.suspend(1)
         try:
-            await wait_until(lambda: client.counters.pending == 1)
+            await wait_for_client(client, lambda: client.counters.pending == 1)
             num_frames = client.counters.frames
             os.kill(os.getpid(), signal.SIGUSR1)
             await wait_until(lambda: '"pending": 1' in caplog.text)
@@ -226,7 +228,7 @@ async def test_outage_beyond_the_message_timeout(
     async with TmaSimulator(rate=1) as simulator, run_client(simulator.port) as client:
         await run_seconds(client, 2, 1)
         await asyncio.to_thread(broker.kill, 1)
-        await wait_until(lambda: client.counters.failed > FULL_RATE)
+        await wait_for_client(client, lambda: client.counters.failed > FULL_RATE)
         await asyncio.to_thread(broker.restart, 1)
         seconds = await catch_up(client)
         await run_seconds(client, 1, 1)
@@ -266,7 +268,7 @@ async def test_topic_deleted_and_made_again(
     ):
         await run_seconds(client, 1, 1)
         await asyncio.to_thread(lambda: admin.delete_topics([topic])[topic].result(30))
-        await wait_until(lambda: client.counters.dropped[DropReason.NO_KAFKA_TOPIC] > 10)
+        await wait_for_client(client, lambda: client.counters.dropped[DropReason.NO_KAFKA_TOPIC] > 10)
         await asyncio.to_thread(create_topic, broker, topic)
         await wait_until(lambda: len(read_topic(broker, topic)) > 10)
         await end_telemetry(simulator, client)
