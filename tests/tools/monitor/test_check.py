@@ -48,11 +48,12 @@ def test_problems_of_each_kind() -> None:
         ],
         START,
     )
-    state.mark_missing({PREFIX + "logevent_clockOffset"})
+    state.mark(missing={PREFIX + "logevent_clockOffset"}, unread={PREFIX + CONNECTED})
     assert find_problems(state, START + 5) == [
         "azimuth: expected live, got bad",
         "encoder: expected live, got no schema",
         "elevation: expected live, got late",
+        "evt_telemetryConnected: expected its last record, or that there is none, got no answer",
         "evt_telemetryConnected: expected connected=true, got false",
         "evt_clockOffset: expected live, got no topic",
     ]

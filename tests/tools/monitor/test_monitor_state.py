@@ -144,10 +144,10 @@ def test_publishers_of_a_flood_are_bounded() -> None:
 
 def test_missing_topics() -> None:
     whole = make_state("azimuth", "encoder")
-    whole.mark_missing({PREFIX + "encoder"})
+    whole.mark(missing={PREFIX + "encoder"})
     expected = [TopicStatus.WAITING, TopicStatus.MISSING]
     assert [state.get_status(START) for state in whole.topics.values()] == expected
-    whole.mark_missing(set())
+    whole.mark()
     assert whole.topics["encoder"].get_status(START) is TopicStatus.WAITING
 
 

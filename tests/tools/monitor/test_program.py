@@ -427,6 +427,13 @@ async def test_check_of_what_is_not_there(sal_environment: str) -> None:
     assert (status, output) == (1, "azimuth: expected live, got no topic\n")
 
 
+async def test_check_waits_for_the_last_event(streaming: Streaming) -> None:
+    async with streaming():
+        pass
+    status, output, _ = await run("--check", "evt_telemetryConnected", "-d", "3")
+    assert (status, output) == (1, "evt_telemetryConnected: expected connected=true, got false\n")
+
+
 async def test_the_last_event_is_shown_though_nobody_publishes(streaming: Streaming) -> None:
     async with streaming():
         pass

@@ -129,7 +129,7 @@ def test_status_and_value_are_visible_on_a_narrow_terminal(
     make_screen: Callable[..., Screen], width: int, field: str
 ) -> None:
     state = make_full_state()
-    state.mark_missing({PREFIX + "azimuth"})
+    state.mark(missing={PREFIX + "azimuth"})
     lines = make_screen(state, (width, 24)).lines(START + 59.5)
     assert lines[1].startswith("31 topics: 1 no topic, 4 seen, 26 live")
     assert "no topic  azimuth" in [line[:17] for line in lines]
@@ -219,7 +219,7 @@ def test_fields_without_values() -> None:
 
 def test_header_tells_how_many_are_how() -> None:
     state = make_full_state()
-    state.mark_missing({PREFIX + "azimuth"})
+    state.mark(missing={PREFIX + "azimuth"})
     _, total = Renderer(state).render_header("title", START + 59.5)
     assert total.plain.startswith(
         "31 topics: 1 no topic, 4 seen, 26 live   publisher 1   1827171 lost, 0 bad   "

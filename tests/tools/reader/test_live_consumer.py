@@ -518,7 +518,8 @@ def test_the_last_record_of_an_event_is_read_first(
     for topic in (event, telemetry):
         publisher.publish(topic, 1.0, 2.0)
     consumer = consume([event, empty, telemetry])
-    (last,) = read_until(consumer, lambda arrivals: len(arrivals) >= 1)
+    assert consumer.unread == {event, empty}
+    (last,) = read_until(consumer, lambda _: not consumer.unread)
     assert isinstance(last, ReceivedRecord)
     assert (last.topic, last.record, last.is_earlier) == (event, {"pressure": 2.0}, True)
     publisher.publish(event, 3.0)
@@ -529,6 +530,45 @@ def test_the_last_record_of_an_event_is_read_first(
         for arrival in found
         if isinstance(arrival, ReceivedRecord)
     } == {(event, 3.0, False), (empty, 4.0, False)}
+
+
+def test_an_event_is_unread_until_its_schema_has_come(
+    embedded_kafka: EmbeddedKafka,
+    settings: KafkaSettings,
+    sal_environment: str,
+    publisher: Publisher,
+    consume: Callable[..., LiveConsumer],
+) -> None:
+    event = sal_environment + "logevent_a"
+    embedded_kafka.create_topics([event])
+    publisher.publish(event, 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        consumer = consume([event], dataclasses.replace(settings, registry_url=url))
+        read_until(consumer, lambda _: bool(consumer._without_schema))
+        # Also after the end of the topic was seen.
+        for _ in range(5):
+            assert consumer.read(0.1) == []
+        assert consumer.unread == {event}
+
+
+def test_without_an_answer_an_event_is_unread(
+    settings: KafkaSettings, consume: Callable[..., LiveConsumer]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        consumer = consume(["logevent_a"], dataclasses.replace(settings, broker_addr=address))
+        assert consumer.read(0.1) == []
+        assert consumer.unread == {"logevent_a"}
+
+
+def test_an_event_without_a_topic_is_not_unread(
+    sal_environment: str, consume: Callable[..., LiveConsumer]
+) -> None:
+    event = sal_environment + "logevent_a"
+    consumer = consume([event])
+    read_until(consumer, lambda _: bool(consumer.missing))
+    assert consumer.unread == set()
 
 
 def test_a_group_that_is_not_allowed_is_not_needed(

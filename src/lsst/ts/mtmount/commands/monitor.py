@@ -201,7 +201,7 @@ def run(
     while not stop.is_set() and not view.is_over and (left := deadline - time.monotonic()) > 0:
         arrivals = consumer.read(min(READ_WAIT, left))
         state.take(arrivals, time.monotonic())
-        state.mark_missing(consumer.missing)
+        state.mark(missing=consumer.missing, unread=consumer.unread)
         state.trouble = consumer.trouble
         view.show(arrivals)
 

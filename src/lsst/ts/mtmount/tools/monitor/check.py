@@ -26,6 +26,8 @@ def find_problems(state: MonitorState, now: float) -> list[str]:
         status = topic.get_status(now)
         if status in EVENT_PROBLEMS or (not topic.is_event and status is not TopicStatus.LIVE):
             problems.append(f"{topic.label}: expected live, got {status}")
+        elif topic.is_unread:
+            problems.append(f"{topic.label}: expected its last record, or that there is none, got no answer")
         if topic.name == CONNECTED_EVENT and topic.values.get(CONNECTED_FIELD) is False:
             problems.append(f"{topic.label}: expected {CONNECTED_FIELD}=true, got false")
     return problems

@@ -1,7 +1,7 @@
 """What is to be seen of the telemetry: the state of each topic and field."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -81,6 +81,7 @@ class TopicState:
         self.latencies = Timeline(now)
         self.tma_latencies = Timeline(now)
         self.is_missing = False  #: Does Kafka not have the topic?
+        self.is_unread = False  #: Is there perhaps a last record that was not read yet? Of events alone.
         self.values: dict[str, Any] = {}  #: Fields of the last record of an event; empty for telemetry
         # None: an event, which is never late.
         self._late_after = None if period is None else max(LATE_PERIODS * period, TELEMETRY_TIMEOUT)
@@ -219,11 +220,11 @@ class MonitorState:
         """Return the topic of something that was read."""
         return self.topics[arrival.topic.removeprefix(self.prefix)]
 
-    def mark_missing(self, kafka_topics: Iterable[str]) -> None:
-        """Take note of all Kafka topics that do not exist."""
-        names = {topic.removeprefix(self.prefix) for topic in kafka_topics}
+    def mark(self, *, missing: Collection[str] = (), unread: Collection[str] = ()) -> None:
+        """Take note of all Kafka topics that do not exist, and of events that were not read yet."""
         for topic in self.topics.values():
-            topic.is_missing = topic.name in names
+            topic.is_missing = self.prefix + topic.name in missing
+            topic.is_unread = self.prefix + topic.name in unread
 
 
 def _reduce(value: Any) -> float:

@@ -92,6 +92,9 @@ class LiveConsumer(GroupFreeConsumer):
 
     def __init__(self, settings: KafkaSettings, topics: Iterable[str], log: logging.Logger) -> None:
         self.missing: set[str] = set()  #: Topics that Kafka said it does not have
+        topics = list(topics)
+        #: Events whose last record was not read yet, though there may be one.
+        self.unread = {topic for topic in topics if _is_event(topic)}
         self.trouble = ""  #: Why Kafka cannot be read at the moment; empty if it can
         self._settings = settings
         self._log = log
@@ -116,6 +119,8 @@ class LiveConsumer(GroupFreeConsumer):
                     # How long a topic that is there may seem not to be [ms]. The default
                     # of 30 s is for producers that wait for a topic's creation.
                     "topic.metadata.propagation.max.ms": 5000,
+                    # An event without a record tells so by its end.
+                    "enable.partition.eof": True,
                     "error_cb": self._take_error,
                 },
                 SchemaSource(
@@ -147,10 +152,14 @@ class LiveConsumer(GroupFreeConsumer):
         messages = self._poll(wait)
         arrival_time = time.time()
         good = []
+        ended_topics: set[str] = set()
         for message in messages:
             # What Kafka reports comes in the place of a message.
             if (error := message.error()) is not None:
-                self._take_error(error)
+                if error.code() == KafkaError._PARTITION_EOF:
+                    ended_topics.add(message.topic() or "")
+                else:
+                    self._take_error(error)
             else:
                 good.append(message)
         if good:
@@ -169,6 +178,9 @@ class LiveConsumer(GroupFreeConsumer):
                 self._without_schema.append((message, when))
             else:
                 arrivals.append(arrival)
+        if self.unread:
+            self.unread -= ended_topics - waiting_topics
+            self.unread.difference_update(arrival.topic for arrival in arrivals)
         return arrivals
 
     def _look_after_kafka(self) -> None:
@@ -211,13 +223,14 @@ class LiveConsumer(GroupFreeConsumer):
         self._reading |= {topic: None for topic in self._waiting if topic in existing}
         self._waiting = {topic: None for topic in self._waiting if topic not in existing}
         self.missing = set(self._waiting)
+        self.unread -= self.missing
 
     def _find_start(self, topic: str) -> int:
         """Tell from where to read a topic."""
         if topic in self.missing:
             # All that is in a topic that was missing is new.
             return OFFSET_BEGINNING
-        if topic.rpartition(".")[2].startswith(EVENT_PREFIX):
+        if _is_event(topic):
             self._begins_with_last.add(topic)
             return OFFSET_LAST
         return OFFSET_END
@@ -304,3 +317,8 @@ class LiveConsumer(GroupFreeConsumer):
     def _log_librdkafka(self, level: int, message: str, facility: str, client: str, text: str) -> None:
         """Log a line of librdkafka's own; its facility is a fixed word such as FAIL."""
         self._report(f"librdkafka {facility}", level, f"librdkafka {facility}: {text}")
+
+
+def _is_event(topic: str) -> bool:
+    """Tell by its name whether a Kafka topic is that of an event."""
+    return topic.rpartition(".")[2].startswith(EVENT_PREFIX)
