@@ -303,7 +303,13 @@ cdef class FrameProcessor:
             if code == 1 and self._take_ahead(frame, length):
                 continue
             if self._has_ahead():
-                state = self._hand_over(deadline)
+                try:
+                    state = self._hand_over(deadline)
+                except BaseException:
+                    # A user's code that ends the program; the buffer has given this frame away.
+                    if code == 1:
+                        self._put_aside(None, None, frame, length)
+                    raise
                 if state != NEED_MORE:
                     if code == 1:
                         self._put_aside(None, None, frame, length)

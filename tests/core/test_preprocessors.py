@@ -99,6 +99,21 @@ def test_what_it_raises_costs_the_frame(error: type[BaseException]) -> None:
     assert recorder.processor.published == 1
 
 
+@pytest.mark.parametrize("last", [mixed_frame(d=3), b"not JSON"], ids=["like the others", "unlike"])
+def test_what_follows_a_frame_that_ends_the_program_is_counted(last: bytes) -> None:
+    def preprocess(data: dict[str, Any]) -> None:
+        if data["d"] == 2.5:
+            raise SystemExit
+
+    recorder = Recorder(preprocess)
+    with pytest.raises(SystemExit):
+        recorder.process(mixed_frame(), mixed_frame(d=2.5), last)
+    recorder.check_sum()
+    assert recorder.process() is ProcessorState.NEED_MORE
+    recorder.check_sum()
+    assert recorder.processor.frames == 3
+
+
 def test_what_it_returns_is_looked_at() -> None:
     recorder = Recorder(lambda data: data["l"])
     assert recorder.process(mixed_frame(d=2.5)) is ProcessorState.NEED_MORE

@@ -162,6 +162,21 @@ def test_a_hang_is_told_once_a_minute(
     assert not user_code._thread.is_alive()
 
 
+def test_code_is_called_also_without_a_watch(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    user_code = UserCodeTime(logging.getLogger("test"))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(2):
+        user_code.begin(lambda: "callback")
+        user_code.end()
+    assert user_code.calls == []
+    assert caplog.messages == ["User code that hangs cannot be told of: can't start new thread"]
+
+
 async def test_warnings_of_a_slow_await_are_repeated_and_end(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,11 @@ class UserCodeTime(CallClock):
 
     def note_first_call(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            # A limit of the system's.
+            self._log.warning(f"User code that hangs cannot be told of: {error}")
 
     def note_slow_call(self, seconds: float, what: Describe) -> None:
         """Warn of it."""
