@@ -257,6 +257,7 @@ def test_pipe_that_nobody_reads(tmp_path: Path, caplog: pytest.LogCaptureFixture
     # All but the one that is being written.
     assert dead_letter.num_failed == num_frames - 1
     assert "could not be written within 0.01 s" in caplog.text
+    assert "more" in caplog.messages[1]
     os.close(writer)
     with os.fdopen(reader) as lines:
         assert json.loads(lines.readline())["frame"]

@@ -119,6 +119,7 @@ class DeadLetterFile:
         Return False if that takes more than the time-out [seconds]: the disk hangs,
         say, and the rest is given up.
         """
+        self._limited_log.flush(force=True)
         is_written = self._thread.close(timeout)
         if not is_written:
             num_lines = len(self._thread.give_up())
