@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 
 from lsst.ts.mtmount.sal import KafkaSettings, SettingsError
 
-SECRETS = ("pa55-sasl", "pa55-url", "pa55%2Durl", "pa55-key", "pa55-yaml")
+SECRETS = ("pa55-sasl", "pa55-url", "pa55%2Durl", "pa55-key", "pa55-yaml", "pa55-phrase")
 
 
 def settings(**environ: str) -> KafkaSettings:
@@ -192,7 +192,8 @@ def test_empty_yaml_file_sets_nothing(tmp_path: Path) -> None:
 
 def test_passwords_are_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     client = "{ssl.key.password: pa55-key, ssl.keystore.location: /keys, debug: broker}"
-    producer = "{sasl.oauthbearer.client.secret: pa55-yaml}"
+    phrase = "sasl.oauthbearer.assertion.private.key.passphrase: pa55-phrase"
+    producer = f"{{sasl.oauthbearer.client.secret: pa55-yaml, {phrase}}}"
     found = settings(
         LSST_KAFKA_SECURITY_USERNAME="me",
         LSST_KAFKA_SECURITY_PASSWORD="pa55-sasl",
@@ -209,7 +210,7 @@ def test_passwords_are_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "'debug': 'broker'" in shown
 
     redacted = found.redact(f"odd {' '.join(SECRETS)} text")
-    assert redacted == "odd *** *** *** *** *** text"
+    assert redacted == "odd *** *** *** *** *** *** text"
     # The real ones are used.
     assert found.producer_configuration()["sasl.password"] == "pa55-sasl"
     assert found.producer_configuration()["ssl.key.password"] == "pa55-key"
@@ -289,6 +290,24 @@ def test_transactions_are_refused(tmp_path: Path) -> None:
     path = yaml_file(tmp_path, "transactional.id: x")
     with pytest.raises(SettingsError, match="expected no transactional.id"):
         settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
+
+
+def test_a_queue_takes_any_message(tmp_path: Path) -> None:
+    for text in (
+        "queue.buffering.max.kbytes: 976",
+        "message.max.bytes: 40000000",
+        "{queue.buffering.max.kbytes: 1, message.max.bytes: 2000}",
+    ):
+        path = yaml_file(tmp_path, text)
+        with pytest.raises(SettingsError, match=r"expected queue\.buffering\.max\.kbytes of at least"):
+            settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
+    for text in (
+        "queue.buffering.max.kbytes: 977",
+        "{queue.buffering.max.kbytes: 2, message.max.bytes: 2000}",
+        # For the library to refuse.
+        "queue.buffering.max.kbytes: few",
+    ):
+        settings(LSST_KAFKA_PRODUCER_CONFIGURATION=yaml_file(tmp_path, text))
 
 
 def test_the_culprit_of_a_file_is_named(tmp_path: Path) -> None:

@@ -72,11 +72,16 @@ ALIASES = {
 #: What would take the ground from under the counters of deliveries: each message must be reported.
 OVERRULED = {"delivery.report.only.error": False, "enabled_events": None}
 
+#: librdkafka's ``message.max.bytes`` by default [bytes].
+MAX_MESSAGE_SIZE = 1_000_000
+
 #: What cannot work here, and why.
 REFUSED = {"transactional.id": "messages are not sent in transactions"}
 
 #: What is hidden in a configuration that is shown.
-SECRET_PROPERTY = re.compile(r"password|secret|token|jaas|key\.pem|oauthbearer\.config", re.IGNORECASE)
+SECRET_PROPERTY = re.compile(
+    r"password|passphrase|secret|token|jaas|key\.pem|oauthbearer\.config", re.IGNORECASE
+)
 HIDDEN = "***"
 
 #: A broker: librdkafka takes a protocol before it, an IPv6 address in brackets, and may do without the port.
@@ -137,10 +142,26 @@ class KafkaSettings:
         for name, reason in REFUSED.items():
             if name in self.producer_overrides or name in self.client_overrides:
                 raise SettingsError(f"expected no {name} in the Kafka configuration: {reason}")
+        self._check_queue_size()
         try:
             RegistryUrl.parse(self.registry_url)
         except ValueError as error:
             raise SettingsError(f"LSST_SCHEMA_REGISTRY_URL: {error}") from None
+
+    def _check_queue_size(self) -> None:
+        """See that a message fits into the producer's queue: one that does not would wait for ever."""
+        configuration = self.producer_configuration(PRODUCER_DEFAULTS)
+        try:
+            size = int(configuration["queue.buffering.max.kbytes"])
+            max_message_size = int(configuration.get("message.max.bytes", MAX_MESSAGE_SIZE))
+        except ValueError:
+            # librdkafka will tell.
+            return
+        if size * 1024 < max_message_size:
+            raise SettingsError(
+                f"expected queue.buffering.max.kbytes of at least {-(-max_message_size // 1024)}, as "
+                f"message.max.bytes is {max_message_size}, got {size}"
+            )
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> KafkaSettings:
