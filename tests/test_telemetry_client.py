@@ -1,6 +1,7 @@
 """The telemetry client, end to end: over TCP, to the embedded broker, and back."""
 
 import asyncio
+import gc
 import json
 import logging
 import math
@@ -9,10 +10,11 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
 from lsst.ts import mtmount
 from lsst.ts.mtmount import DropReason, TelemetryClient, TelemetryTopicHandler
@@ -20,7 +22,9 @@ from lsst.ts.mtmount.core import FrameError
 from lsst.ts.mtmount.telemetry_map import RAW_TELEMETRY_MAP
 
 from .core.topics import golden_records, packaged_twin
+from .fatal_error import raise_fatal_error
 from .kafka_reader import KafkaReader
+from .kafka_threads import count_kafka_threads
 from .tma import ScriptedTma
 
 TAI_MINUS_UTC = 37
@@ -518,14 +522,42 @@ async def test_lost_connection_ends_the_client(tma: ScriptedTma, kafka_reader: K
     assert [record["connected"] for record in connected] == [False, True, False]
 
 
-async def test_useless_producer_ends_the_client(tma: ScriptedTma, kafka_reader: KafkaReader) -> None:
+async def test_useless_producer_ends_the_client(
+    tma: ScriptedTma,
+    sal_environment: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = tmp_path / "producer.yaml"
+    settings.write_text("enable.idempotence: true\n")
+    monkeypatch.setenv("LSST_KAFKA_PRODUCER_CONFIGURATION", str(settings))
     async with run_to_end(TelemetryClient("127.0.0.1", tma.port)) as client:
-        client.heartbeat_interval = 0.01
-        client.controller.publisher.health.report_error(
-            KafkaError(KafkaError._FATAL, "it is over", fatal=True)
-        )
+        producer = client.controller.publisher._producer
+        assert producer is not None
+        raise_fatal_error(producer)
         with pytest.raises(KafkaException, match="it is over"):
             await client.done_task
+    told = [record.levelname for record in caplog.records if record.getMessage().startswith("Kafka: ")]
+    assert told == ["CRITICAL"]
+
+
+async def test_closed_client_keeps_no_producer(tma: ScriptedTma, sal_environment: str) -> None:
+    gc.collect()
+    before = count_kafka_threads("rdk:main")
+    gc.disable()
+    try:
+        client = TelemetryClient("127.0.0.1", tma.port)
+        await client.start_task
+        assert count_kafka_threads("rdk:main") > before
+        await client.close()
+        # They end in a thread.
+        async with asyncio.timeout(20):
+            while count_kafka_threads("rdk:main") > before:
+                await asyncio.sleep(0.01)
+        assert client.counters.is_closed()
+    finally:
+        gc.enable()
 
 
 async def test_refused_connection(sal_environment: str) -> None:

@@ -4,13 +4,14 @@ import gc
 import logging
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from lsst.ts.mtmount.sal import KafkaSettings, KafkaSetupError, TopicInfo
 from lsst.ts.mtmount.sal.kafka_topics import create_missing_topics
+
+from ..kafka_threads import count_kafka_threads
 
 LOG = logging.getLogger("test.kafka_topics")
 TOPICS = [TopicInfo("brake", ()), TopicInfo("logevent_brake", ())]
@@ -38,17 +39,13 @@ def test_missing_topics_are_created_once(settings: KafkaSettings, caplog: pytest
 
 
 def test_no_admin_client_stays(settings: KafkaSettings) -> None:
-    def count_threads() -> int:
-        # Of librdkafka, whose names Python does not know.
-        return sum((task / "comm").read_text() == "rdk:bg\n" for task in Path("/proc/self/task").iterdir())
-
     gc.collect()
-    before = count_threads()
+    before = count_kafka_threads("rdk:bg")
     # It must not take a garbage collection, which a client that runs hardly ever makes.
     gc.disable()
     try:
         create(settings)
-        assert count_threads() == before
+        assert count_kafka_threads("rdk:bg") == before
     finally:
         gc.enable()
 

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -6,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from lsst.ts.mtmount.core import DeliveryCounter
 from lsst.ts.mtmount.sal import (
@@ -19,6 +20,7 @@ from lsst.ts.mtmount.sal import (
 )
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
+from ..fatal_error import raise_fatal_error
 from .reading import count_messages, read_messages
 
 LOG = logging.getLogger("test.publisher")
@@ -129,6 +131,25 @@ async def test_close_does_not_leave_those_who_wait_for_room(settings: KafkaSetti
         await publisher.close(TIMEOUT)
         with pytest.raises(RuntimeError, match="was closed"):
             await waiting
+
+
+@pytest.mark.parametrize("is_served", [True, False])
+async def test_fatal_error_is_told_once(settings: KafkaSettings, is_served: bool) -> None:
+    errors: list[KafkaError] = []
+    idempotent = dataclasses.replace(settings, producer_overrides={"enable.idempotence": True})
+    async with started(idempotent) as publisher:
+        publisher.health.on_fatal = errors.append
+        assert publisher._producer is not None
+        raise_fatal_error(publisher._producer)
+        for _ in range(3 * is_served):
+            publisher.serve()
+        with pytest.raises(KafkaException, match="Fatal error"):
+            publisher.produce(TOPICS[0].kafka_topic(settings.subname), b"x", b"", 0, publisher.deliveries)
+        assert len(errors) == is_served
+        # Also where the end is the first to meet it.
+        assert await publisher.close(TIMEOUT) == 0
+    assert [error.fatal() for error in errors] == [True]
+    assert "it is over" in errors[0].str()
 
 
 async def test_too_large_message_is_refused(settings: KafkaSettings) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from .constants import LINE_TERMINATOR, MAX_FRAME_LENGTH, TELEMETRY_PORT, TELEMETRY_TIMEOUT
 from .core import FrameBuffer
@@ -225,6 +225,9 @@ class TelemetryClient(Client):
         try:
             # It starts as soon as this coroutine waits.
             self._sal.publisher.wait_for_kafka = wait_for_kafka
+            self._sal.publisher.health.on_fatal = functools.partial(
+                asyncio.get_running_loop().call_soon_threadsafe, self._end_without_producer
+            )
             self.controller: Controller = self._sal.controller
             log = self._sal.log.getChild("TelemetryClient")
             # The client's own, which `Client` makes: --loglevel governs what is logged about frames, too.
@@ -443,9 +446,6 @@ class TelemetryClient(Client):
                 if heartbeat is not None:
                     await heartbeat.write()
                 self._pipeline.clock_offset.refresh()
-                if (fatal := self._sal.publisher.health.fatal_error) is not None:
-                    # No message will ever be taken again by this producer.
-                    self._begin_end(KafkaException(fatal), is_exception=True)
             except Exception as error:
                 # One heartbeat less is no reason to stop the telemetry.
                 self._pipeline.limited_log.log(
@@ -687,6 +687,10 @@ class TelemetryClient(Client):
                 raise
             except BaseException:
                 self.log.exception("on_end failed")
+
+    def _end_without_producer(self, error: KafkaError) -> None:
+        """End the client, as no message will ever be taken again by its producer."""
+        self._begin_end(KafkaException(error), is_exception=True)
 
     def _leave_to_parent(self) -> None:
         super()._leave_to_parent()

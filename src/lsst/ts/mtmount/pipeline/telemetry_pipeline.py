@@ -279,6 +279,8 @@ class TelemetryPipeline:
                 if time.monotonic() > deadline:
                     self._drops.leave_callback(f"the end has {DROP_TIMEOUT:g} s for it")
         finally:
+            # Otherwise the producer would live as long as this.
+            self._processor.produce = self._publisher.refuse
             self._user_code.close()
             self.flush_logs(force=True)
 

@@ -39,8 +39,8 @@ class KafkaHealth:
     """Log failed deliveries, errors, missing permissions and topics, and stalls with their end.
 
     As long as ``min_stall`` without an acknowledgement is usual [s], as with a large ``linger.ms``.
-    After a ``fatal_error`` the producer cannot be used any more; ``missing_permission`` is the last one
-    that was found missing.
+    After a fatal error the producer cannot be used any more: ``on_fatal`` is called with the first one,
+    in the thread that serves the producer. ``missing_permission`` is the last one that was found missing.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class KafkaHealth:
         min_stall: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.fatal_error: KafkaError | None = None
+        self.on_fatal: Callable[[KafkaError], object] = lambda error: None
         self.missing_permission: str | None = None
         self.limited_log = RateLimitedLog(log)
         # Each topic is named once in a while, also if all are forbidden or gone.
@@ -59,6 +59,7 @@ class KafkaHealth:
         self._log = log
         self._settings = settings
         self._clock = clock
+        self.min_stall = min_stall
         self._stall_time = STALL_TIME + min_stall
         self._num_acknowledged = 0
         self._num_waiting = 0
@@ -66,6 +67,7 @@ class KafkaHealth:
         self._since: float | None = None
         self._next_warning = 0.0
         self._was_told = False
+        self._is_useless = False
 
     def update(self, num_acknowledged: int, num_waiting: int) -> None:
         """Take note of how many messages were acknowledged so far, and how many wait for that.
@@ -139,8 +141,9 @@ class KafkaHealth:
 
     def report_error(self, error: KafkaError) -> None:
         """Log an error that concerns no single message."""
-        if error.fatal():
-            self.fatal_error = error
+        if error.fatal() and not self._is_useless:
+            self._is_useless = True
+            self.on_fatal(error)
         self.limited_log.log(
             f"Kafka error {error.name()}",
             logging.CRITICAL if error.fatal() else logging.ERROR,

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ..core import DeliveryCounter
-from ..resilience.daemon_thread import run_in_daemon_thread
+from ..resilience.daemon_thread import DaemonExecutor, run_in_daemon_thread
 from ..resilience.guarded_log import guard_logger
 from .avro_schema import TopicInfo
 from .kafka_health import KafkaHealth
@@ -80,7 +80,7 @@ class KafkaPublisher:
         self.settings = settings
         self.wait_for_kafka = 0.0
         self.log = guard_logger(log.getChild("Kafka"))
-        self.produce: Produce = self._refuse
+        self.produce: Produce = self.refuse
         self.deliveries = DeliveryCounter(self.report_failure)
         self.schemas: dict[str, RegisteredSchema] = {}
         self.num_failed = 0
@@ -201,6 +201,8 @@ class KafkaPublisher:
         self._is_serving = True
         try:
             self._producer.poll(0)
+        except KafkaException as exception:
+            self._report_fatal(exception)
         finally:
             self._is_serving = False
         self.health.flush()
@@ -246,12 +248,12 @@ class KafkaPublisher:
         """
         if self._producer is None:
             return 0
-        return await run_in_daemon_thread(self._producer.flush, max(timeout, 0.0))
+        return await run_in_daemon_thread(self._flush, self._producer, max(timeout, 0.0))
 
     async def close(self, timeout: float) -> int:  # noqa: ASYNC109
         """Flush, at most for ``timeout`` [s], and stop; return how many messages were given up."""
         producer, self._producer = self._producer, None
-        self.produce = self._refuse
+        self.produce = self.refuse
         if self._timer is not None:
             self._timer.cancel()
         for _, room in self._waiters:
@@ -260,7 +262,13 @@ class KafkaPublisher:
         self._waiters.clear()
         if producer is None:
             return 0
-        num_lost = await run_in_daemon_thread(self._end, producer, max(timeout, 0.0))
+        holder = [producer]
+        del producer
+        try:
+            num_lost = await run_in_daemon_thread(self._end, *holder, max(timeout, 0.0))
+        finally:
+            # What releases it waits for its threads, and one of these perhaps for the name of a broker.
+            DaemonExecutor().submit(holder.clear)
         self.health.flush(force=True)
         if num_lost:
             self.log.error(
@@ -274,26 +282,39 @@ class KafkaPublisher:
             # For ever: to destroy it waits for these threads.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
         self._producer = None
-        self.produce = self._refuse
+        self.produce = self.refuse
         if self._timer is not None:
             self._timer.cancel()
 
     def _end(self, producer: Producer, timeout: float) -> int:
         """Flush, give up what is left, and return how many messages that were; called in a thread."""
-        num_left = producer.flush(timeout)
+        num_left = self._flush(producer, timeout)
         num_failed = self.num_failed
         if num_left:
             producer.purge()
             # Serves the reports of the purged messages, so that they are counted.
-            producer.flush(PURGE_TIMEOUT)
+            self._flush(producer, PURGE_TIMEOUT)
         return self.num_failed - num_failed
+
+    def _flush(self, producer: Producer, timeout: float) -> int:
+        """Flush; return how many messages are left. Called in a thread."""
+        try:
+            return producer.flush(timeout)
+        except KafkaException as exception:
+            self._report_fatal(exception)
+            return len(producer)
+
+    def _report_fatal(self, exception: KafkaException) -> None:
+        """Report an error that confluent-kafka raises once instead of calling ``error_cb``: a fatal one."""
+        self.health.report_error(exception.args[0])
 
     def report_failure(self, error: KafkaError, message: Message) -> None:
         """Count and report a message that was given up; called by `DeliveryCounter`."""
         self.num_failed += 1
         self.health.report_failure(error, message)
 
-    def _refuse(self, *arguments: object) -> None:
+    def refuse(self, *arguments: object) -> None:
+        """Stand in for `produce` while the publisher does not run; `RuntimeError`."""
         raise RuntimeError("The Kafka publisher is not running")
 
 
