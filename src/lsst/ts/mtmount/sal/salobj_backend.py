@@ -39,7 +39,7 @@ LAST_FLUSH_TIME = 0.1
 #: How long Kafka may take to answer a question before it counts as not answering [s].
 ANSWER_TIMEOUT = 0.5
 
-#: How long messages may be under way before Kafka counts as not taking any [s].
+#: How long messages may be under way, beside the linger, before Kafka counts as not taking any [s].
 MAX_STALL = 0.5
 
 
@@ -272,7 +272,7 @@ class SalobjBackend:
             )
 
     async def _does_kafka_take(self, kafka_topic: str) -> bool:
-        if self.publisher.measure_stall() > MAX_STALL:
+        if self.publisher.measure_stall() > MAX_STALL + self.publisher.health.min_stall:
             return False
         return await self.publisher.has_leader(kafka_topic, ANSWER_TIMEOUT)
 
