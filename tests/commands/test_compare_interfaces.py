@@ -358,6 +358,14 @@ async def test_live_remarks(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert "frames of topics beyond the first 1 were left out: 1" in errors
 
 
+async def test_live_members_have_a_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    # Names of 54 MB.
+    frames = [json.dumps({"topicID": 7, f"{i}{'a' * 900_000}": 0}).encode() + b"\r\n" for i in range(60)]
+    async with serve(*frames, make_frame()) as live:
+        await asyncio.to_thread(main, [live, "tma:packaged"])
+    assert "members were left out, as they are too many or too long: of 1 topic\n" in capsys.readouterr().err
+
+
 async def test_what_is_live_is_what_is_sent(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "interface.csv"
     async with serve(make_frame()) as live:

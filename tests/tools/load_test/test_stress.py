@@ -338,6 +338,7 @@ def test_output_is_checked_at_the_start(
         ["--compare", "nothing"],
         ["--broker", "localhost:1"],
         ["--registry", "http://localhost:1"],
+        ["--external", "--broker", "localhost:1", "--registry", "http://localhost:1"],
         ["--rate", "max", "--soak"],
         ["--rate", "1,2", "--soak"],
         ["--compare", "plain", "--soak"],

@@ -250,6 +250,8 @@ def choose_target(args: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     """Choose the Kafka that the options ask for."""
     if (args.broker is None) != (args.registry is None):
         parser.error("expected --broker and --registry together, got one of them")
+    if args.external and args.broker is not None:
+        parser.error("argument --external: expected none beside --broker and --registry")
     if args.broker is not None:
         target = TargetChoice(
             {"LSST_KAFKA_BROKER_ADDR": args.broker, "LSST_SCHEMA_REGISTRY_URL": args.registry}

@@ -29,7 +29,10 @@ __all__ = ["Observation", "observe"]
 
 #: Bounds against a hostile sender.
 MAX_TOPICS = 1000
-MAX_MEMBERS = 10_000
+
+#: What all members together may take, and one of them beside the characters of its name [bytes].
+MAX_SIZE = 50_000_000
+MEMBER_SIZE = 1000
 
 #: The part of a name that is told [characters].
 MAX_QUOTED = 60
@@ -93,17 +96,24 @@ class SeenTopic:
         self.members: defaultdict[str, SeenMember] = defaultdict(SeenMember)
         self.is_cut = False
 
-    def take(self, frame: dict[str, Any], now: float) -> None:
-        """Take a frame that was received at a time of the monotonic clock [s]."""
+    def take(self, frame: dict[str, Any], now: float, room: int) -> int:
+        """Take a frame that was received at a time of the monotonic clock [s].
+
+        ``room`` is what members may still take [bytes]; return what is left of it.
+        """
         if not self.num_frames:
             self.first = now
         self.num_frames += 1
         self.last = now
         for name, value in frame.items():
-            if name in self.members or len(self.members) < MAX_MEMBERS:
-                self.members[name].take(value)
-            else:
-                self.is_cut = True
+            if name not in self.members:
+                size = MEMBER_SIZE + len(name)
+                if size > room:
+                    self.is_cut = True
+                    continue
+                room -= size
+            self.members[name].take(value)
+        return room
 
     def find_period_ms(self) -> int | None:
         """Return the time between two frames, None if there was but one."""
@@ -123,6 +133,7 @@ class Observation:
     is_closed: bool = False  #: Did the TMA close the connection?
     is_cut: bool = False  #: Were there bytes of a frame that had not ended?
     topics: dict[int, SeenTopic] = field(default_factory=dict)  #: By topic ID
+    room: int = MAX_SIZE  #: What members that were not seen yet may take [bytes]
 
     def take(self, frame: bytes) -> None:
         """Take a frame."""
@@ -136,7 +147,8 @@ class Observation:
         elif topic_id not in self.topics and len(self.topics) >= MAX_TOPICS:
             self.num_beyond += 1
         else:
-            self.topics.setdefault(topic_id, SeenTopic()).take(members, time.monotonic())
+            topic = self.topics.setdefault(topic_id, SeenTopic())
+            self.room = topic.take(members, time.monotonic(), self.room)
 
     def list_remarks(self, wanted: float) -> Iterator[str]:
         """Say what went otherwise than it should within the ``wanted`` time [s]."""
@@ -148,7 +160,8 @@ class Observation:
         if self.num_beyond:
             yield f"frames of topics beyond the first {MAX_TOPICS} were left out: {self.num_beyond}"
         if num_cut := sum(topic.is_cut for topic in self.topics.values()):
-            yield f"members beyond the first {MAX_MEMBERS} of a topic were left out, in {num_cut} topics"
+            topics = "topic" if num_cut == 1 else "topics"
+            yield f"members were left out, as they are too many or too long: of {num_cut} {topics}"
 
     def excuse(self, found: Iterable[Difference], taken: TmaInterface) -> Iterator[Difference]:
         """Return the differences; of topics that may come later than the observation took, they say so."""

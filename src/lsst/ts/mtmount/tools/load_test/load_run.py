@@ -140,6 +140,9 @@ class _Run:
         finally:
             sampling.cancel()
             await asyncio.wait([sampling])
+        if not sampling.cancelled():
+            # It ends by itself only if it fails.
+            sampling.result()
         # Told only to the programs that still run.
         ends = await self._find_ends()
         read_back = await self._reader.finish()

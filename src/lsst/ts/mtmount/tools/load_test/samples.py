@@ -44,10 +44,15 @@ def take_sample(programs: Sequence[ChildProgram], reader: VerifierProcess, repor
     """Take a sample of programs and of the reader; the client writes its counters to the report, if any."""
     usages = {program.name: program.meter.read() for program in programs}
     progress, latency = reader.progress, reader.take_latency()
+    try:
+        counters = read_report(report)
+    except ValueError:
+        # Another client may write it in place, and be about to.
+        counters = None
     return Sample(
         time=time.time(),
         usage={name: usage for name, usage in usages.items() if usage is not None},
-        counters=read_report(report),
+        counters=counters,
         decoded={} if progress is None else progress.decoded,
         latency=(latency.percentile(50), latency.percentile(99), latency.max) if latency.count else None,
         num_problems=0 if progress is None else progress.problems,
@@ -55,7 +60,7 @@ def take_sample(programs: Sequence[ChildProgram], reader: VerifierProcess, repor
 
 
 def read_report(path: Path | None) -> dict[str, Any] | None:
-    """Read a client's counters; None if it has written none."""
+    """Read a client's counters; None if it has written none, `ValueError` if they are not whole."""
     if path is None:
         return None
     try:
