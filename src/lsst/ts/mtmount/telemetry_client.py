@@ -225,8 +225,9 @@ class TelemetryClient(Client):
         try:
             # It starts as soon as this coroutine waits.
             self._sal.publisher.wait_for_kafka = wait_for_kafka
-            self._sal.publisher.health.on_fatal = functools.partial(
-                asyncio.get_running_loop().call_soon_threadsafe, self._end_without_producer
+            loop = asyncio.get_running_loop()
+            self._sal.publisher.health.on_fatal = lambda error: loop.call_soon_threadsafe(
+                self._end_without_producer, error
             )
             self.controller: Controller = self._sal.controller
             log = self._sal.log.getChild("TelemetryClient")
