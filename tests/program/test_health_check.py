@@ -106,6 +106,14 @@ async def test_wrong_settings_are_told(
     record_fault(fault, result, subject)
 
 
+async def test_an_interface_that_cannot_be_read_is_told(record_fault: RecordFault) -> None:
+    result = await check(1, MTMOUNT_TMA_INTERFACE="/nowhere.ini")
+    assert result.found == {
+        "TMA interface": ("failed", "MTMOUNT_TMA_INTERFACE: /nowhere.ini: No such file or directory")
+    }
+    record_fault("the file of the TMA's interface is missing", result, "TMA interface")
+
+
 async def test_another_server_than_kafka_is_told(sal_environment: str, record_fault: RecordFault) -> None:
     async with TmaSimulator() as simulator:
         address = f"127.0.0.1:{simulator.port}"

@@ -27,7 +27,7 @@ from ..tma_interface import TmaInterfaceError, choose_tma_interface
 from .client_arguments import parse_arguments
 from .event_loop import END_SIGNALS, SIGNAL_STATUS, ProgramEventLoop, list_end_signals
 from .health_check import run_health_check
-from .health_check.finding import failed
+from .health_check.finding import failed, print_findings
 from .metrics_server import MetricsServer, Snapshot
 from .other_copies import DISTRIBUTION, LOCATION, find_other_distributions
 from .queued_output import QueuedOutput, wait_printed
@@ -143,8 +143,7 @@ async def _answer(make_client: Callable[..., RunnableClient], args: argparse.Nam
     try:
         tma_interface = choose_tma_interface(args.tma_interface)
     except TmaInterfaceError as error:
-        print(failed("TMA interface", str(error)))
-        return 1
+        return print_findings([failed("TMA interface", str(error))], as_json=args.json)
     preprocessed = [name for name in tma_interface.by_name if hasattr(make_client, f"_preprocess_{name}")]
     return await run_in_daemon_thread(functools.partial(run_health_check, args, tma_interface, preprocessed))
 

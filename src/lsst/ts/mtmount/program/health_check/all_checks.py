@@ -1,9 +1,7 @@
 """Running all checks, side by side and within a time limit."""
 
 import argparse
-import dataclasses
 import functools
-import json
 import os
 import threading
 import time
@@ -14,7 +12,7 @@ from ...sal import InterfaceError
 from ...sal.interface import Interface
 from ...sal.kafka_settings import CLIENT_FILE_VARIABLE, PRODUCER_FILE_VARIABLE, KafkaSettings, SettingsError
 from ...tma_interface import TmaInterface
-from .finding import Finding, Status, failed, ok
+from .finding import Finding, failed, ok, print_findings
 from .frame_contents import FrameCheck
 from .kafka import check_kafka
 from .local import check_clock, check_files, check_names, check_sal_interface, describe_tma_interface
@@ -66,13 +64,7 @@ def run_health_check(
     ``preprocessed`` are the SAL topics whose frames a subclass of the client changes. Return
     the exit status: 1 if anything failed, else 0.
     """
-    findings = list(find_all(args, tma_interface, preprocessed))
-    if args.json:
-        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=4))
-    else:
-        for finding in findings:
-            print(finding)
-    return int(any(finding.status is Status.FAILED for finding in findings))
+    return print_findings(list(find_all(args, tma_interface, preprocessed)), as_json=args.json)
 
 
 def find_all(

@@ -1,11 +1,14 @@
 """What a check has found."""
 
+import dataclasses
 import enum
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ...resilience.escape import escape
 
-__all__ = ["Finding", "Status", "count", "failed", "ok", "warning"]
+__all__ = ["Finding", "Status", "count", "failed", "ok", "print_findings", "warning"]
 
 
 class Status(enum.StrEnum):
@@ -48,3 +51,13 @@ def failed(subject: str, found: str, advice: str = "") -> Finding:
 def count(number: int, one: str, many: str) -> str:
     """Return a number with the words that follow it."""
     return f"{number} {one if number == 1 else many}"
+
+
+def print_findings(findings: Collection[Finding], *, as_json: bool) -> int:
+    """Print a line for each finding, or all as JSON. Return the exit status: 1 if anything failed, else 0."""
+    if as_json:
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=4))
+    else:
+        for finding in findings:
+            print(finding)
+    return int(any(finding.status is Status.FAILED for finding in findings))
