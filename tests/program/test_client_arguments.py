@@ -35,6 +35,7 @@ def parse(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
             "argument --report-interval: expected a number",
         ),
         ([HOST, "--report-interval=1"], "argument --report-interval: expected --report beside it"),
+        ([HOST, "--metrics-host=::1"], "argument --metrics-host: expected --metrics-port beside it"),
         ([HOST, "--wait-for-kafka=-1"], "argument --wait-for-kafka: expected a number of seconds from 0"),
         ([HOST, "--wait-for-kafka=nan"], "argument --wait-for-kafka: expected a number of seconds from 0"),
         ([HOST, "--report=missing/r"], "argument --report: missing/r: No such file or directory"),

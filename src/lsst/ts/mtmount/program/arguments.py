@@ -25,6 +25,7 @@ from ..tma_interface import (
 )
 
 __all__ = [
+    "LOOPBACK",
     "ArgumentParser",
     "add_tma_interface_option",
     "check_distinct",

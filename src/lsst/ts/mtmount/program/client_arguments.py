@@ -15,6 +15,7 @@ from ..sal.interface import FOLDER_VARIABLE
 from ..sal.kafka_settings import CLIENT_FILE_VARIABLE, PRODUCER_FILE_VARIABLE
 from ..tma_interface import TMA_INTERFACE_VARIABLE
 from .arguments import (
+    LOOPBACK,
     ArgumentParser,
     add_tma_interface_option,
     check_distinct,
@@ -140,9 +141,8 @@ def make_parser() -> ArgumentParser:
     parser.add_argument(
         "--metrics-host",
         type=parse_host,
-        default="127.0.0.1",
         metavar="HOST",
-        help="address to serve them on (default: %(default)s)",
+        help=f"address to serve them on (default: {LOOPBACK})",
     )
     parser.add_argument(
         "--check",
@@ -166,6 +166,9 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("argument --report-interval: expected --report beside it")
     if args.metrics_port is not None:
         check_extra(parser, "prometheus_client", "metrics", "--metrics-port")
+    elif args.metrics_host is not None:
+        parser.error("argument --metrics-host: expected --metrics-port beside it")
+    args.metrics_host = args.metrics_host or LOOPBACK
     if args.json and not args.check:
         parser.error("argument --json: expected --check beside it")
     if args.record_limit is not None and args.record is None:
