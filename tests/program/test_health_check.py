@@ -170,6 +170,21 @@ async def test_an_absent_and_a_silent_tma_are_told(
     record_fault("the TMA is not there", absent, subject)
 
 
+async def test_a_tma_whose_frames_are_of_no_use_is_told(
+    sal_environment: str, record_fault: RecordFault
+) -> None:
+    async with ScriptedTma() as tma:
+        checking = asyncio.create_task(check(tma.port))
+        await tma.wait_connected()
+        await tma.send(b'{"topicID": 9999, "timestamp": 1.0}', b"garbage", b'{"topicID": 9998}')
+        result = await checking
+    subject = f"TMA 127.0.0.1:{tma.port}"
+    status, found = result.found[subject]
+    assert status == "failed"
+    assert found.endswith("but no frame of 2 s can be used: 1 undecodable, 2 of unknown topics")
+    record_fault("all that the TMA sends is unknown or cannot be decoded", result, subject)
+
+
 async def test_another_publisher_is_told(
     kafka_reader: KafkaReader,
     sal_environment: str,

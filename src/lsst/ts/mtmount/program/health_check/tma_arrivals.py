@@ -75,6 +75,14 @@ def check_tma(
     except OSError as error:
         yield failed(subject, f"no connection: {error.strerror or error}", "check --host, --port and the TMA")
         return
+    unusable = f"{num_bad} undecodable, {num_unknown} of unknown topics"
+    if not counts.total() and (num_bad or num_unknown):
+        yield failed(
+            subject,
+            f"connected (a second connection), but no frame of {LISTEN_TIME:g} s can be used: {unusable}",
+            "check --port and --tma-interface",
+        )
+        return
     if not counts.total():
         yield failed(subject, f"connected (a second connection), but no telemetry in {LISTEN_TIME:g} s")
         return
@@ -94,6 +102,4 @@ def check_tma(
             "TMA topics", f"none of {', '.join(missing)} in {LISTEN_TIME:g} s", "is that part switched off?"
         )
     if num_bad or num_unknown:
-        yield warning(
-            "TMA frames", f"{num_bad} undecodable, {num_unknown} of unknown topics", "these are dropped"
-        )
+        yield warning("TMA frames", unusable, "these are dropped")
