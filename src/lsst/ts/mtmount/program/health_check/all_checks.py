@@ -15,7 +15,8 @@ from ...tma_interface import TmaInterface
 from .finding import Finding, failed, ok, print_findings
 from .frame_contents import FrameCheck
 from .kafka import check_kafka
-from .local import check_clock, check_files, check_names, check_sal_interface, describe_tma_interface
+from .local import check_clock, check_names, check_sal_interface, describe_tma_interface
+from .options import check_files
 from .registry import check_registry
 from .tma_arrivals import check_tma
 

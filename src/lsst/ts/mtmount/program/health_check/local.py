@@ -1,6 +1,5 @@
-"""What can be checked without Kafka: settings, names, interface, clock, files."""
+"""What can be checked without Kafka: settings, names, interface, clock."""
 
-import argparse
 import logging
 import logging.handlers
 import socket
@@ -17,7 +16,7 @@ from ...tma_interface import TmaInterface, describe_choice
 from .finding import Finding, failed, ok, warning
 from .kafka import list_servers
 
-__all__ = ["check_clock", "check_files", "check_names", "check_sal_interface", "describe_tma_interface"]
+__all__ = ["check_clock", "check_names", "check_sal_interface", "describe_tma_interface"]
 
 #: More than clocks that are synchronised differ by [s].
 MAX_CLOCK_ERROR = 0.5
@@ -96,16 +95,3 @@ def check_clock(tma_offsets: Iterable[float]) -> Iterator[Finding]:
         )
     else:
         yield ok("clock", f"the TMA's is {offset:+.3f} s from this one")
-
-
-def check_files(args: argparse.Namespace) -> Iterator[Finding]:
-    """Name the files that options ask for; parsing the command line has tried each."""
-    named = {
-        "--dead-letter": args.dead_letter and args.dead_letter.path,
-        "--report": args.report and args.report.path,
-        "--pid-file": args.pid_file and args.pid_file.output.path,
-        "--record": args.record,
-    }
-    for option, path in named.items():
-        if path is not None:
-            yield ok(option, f"{path} can be written")
