@@ -4,12 +4,14 @@ import asyncio
 import dataclasses
 import json
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from lsst.ts.mtmount.program.metrics_server import MetricsServer
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
 from lsst.ts.mtmount.sal.schema_registry import SchemaRegistry
 from lsst.ts.mtmount.tma_interface import TmaInterface, TmaMember, load_packaged_tma_interface
@@ -120,6 +122,23 @@ async def test_another_server_than_kafka_is_told(sal_environment: str, record_fa
         result = await check(simulator.port, LSST_KAFKA_BROKER_ADDR=address)
     assert result.found["Kafka"] == ("failed", f"{address}: expected Kafka, got another protocol")
     record_fault("another server, here the TMA, is where Kafka should be", result, "Kafka")
+
+
+async def test_a_metrics_port_in_use_is_told(record_fault: RecordFault) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        taken = await check(1, f"--metrics-port={port}")
+    subject = f"--metrics-port {port}"
+    assert taken.found[subject] == ("failed", "127.0.0.1: Address already in use")
+    record_fault("the port of the metrics is in use", taken, subject)
+    assert (await check(1, f"--metrics-port={port}")).found[subject] == ("ok", "127.0.0.1 can be listened on")
+    server = MetricsServer("127.0.0.1", port)
+    try:
+        beside = await check(1, f"--metrics-port={port}")
+    finally:
+        server.close()
+    assert beside.found[subject] == ("warning", "127.0.0.1: a client serves its metrics there")
+    record_fault("another client serves its metrics on that port", beside, subject)
 
 
 async def test_a_property_that_kafka_does_not_know_is_told(

@@ -25,7 +25,7 @@ from ..resilience.guarded_log import guard_logger
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-__all__ = ["MetricsServer", "Snapshot"]
+__all__ = ["MetricsServer", "Snapshot", "check_address"]
 
 #: Its messages reach SAL, as the client's do.
 LOG = guard_logger(logging.getLogger(LOGGER_NAME).getChild("metrics"))
@@ -78,11 +78,7 @@ class MetricsServer:
         self._tick = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
         self._last_failure = ""
-        try:
-            self._server = _HttpServer((host, port), _RequestHandler)
-        except OSError as error:
-            where = f"--metrics-host {host}, --metrics-port {port}"
-            raise OSError(error.errno, error.strerror, where) from None
+        self._server = _listen(host, port)
         self.port: int = self._server.server_address[1]
         self._server.set_app(self._answer)
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
@@ -199,6 +195,19 @@ class MetricsServer:
             ("mtmount_clock_offset_seconds", "The TMA's clock less this one's", snapshot.clock_offset),
         ):
             yield core.GaugeMetricFamily(name, text, level)
+
+
+def check_address(host: str, port: int) -> None:
+    """Listen as a `MetricsServer` would, and stop at once; `OSError` if that cannot be."""
+    _listen(host, port).server_close()
+
+
+def _listen(host: str, port: int) -> _HttpServer:
+    try:
+        return _HttpServer((host, port), _RequestHandler)
+    except OSError as error:
+        where = f"--metrics-host {host}, --metrics-port {port}"
+        raise OSError(error.errno, error.strerror, where) from None
 
 
 class _HttpServer(socketserver.ThreadingMixIn, WSGIServer):

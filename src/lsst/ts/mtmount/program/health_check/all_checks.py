@@ -16,7 +16,7 @@ from .finding import Finding, failed, ok, print_findings
 from .frame_contents import FrameCheck
 from .kafka import check_kafka
 from .local import check_clock, check_names, check_sal_interface, describe_tma_interface
-from .options import check_files
+from .options import check_options
 from .registry import check_registry
 from .tma_arrivals import check_tma
 
@@ -87,6 +87,7 @@ def find_all(
         accept_incomplete=args.accept_incomplete,
     )
     tma = _Group("TMA", check_frames)
+    options = _Group("options", functools.partial(check_options, args))
     try:
         settings = KafkaSettings.from_environment()
     except SettingsError as error:
@@ -102,7 +103,7 @@ def find_all(
             yield from _check_servers(args.host, settings, interface, deadline)
     yield from tma.wait(deadline)
     yield from check_clock(offsets)
-    yield from check_files(args)
+    yield from options.wait(deadline)
 
 
 def _check_servers(

@@ -1,14 +1,30 @@
 """What the options of the command line need."""
 
 import argparse
+import errno
+import http.client
 from collections.abc import Iterator
 
-from .finding import Finding, ok
+from ..metrics_server import check_address
+from .finding import Finding, failed, ok, warning
 
-__all__ = ["check_files"]
+__all__ = ["check_options"]
+
+#: How long what listens on the port of the metrics may take to answer [s].
+ANSWER_TIMEOUT = 2.0
+
+#: The beginning of a client's metrics, with the name of the first one [bytes].
+MAX_BEGINNING = 4096
 
 
-def check_files(args: argparse.Namespace) -> Iterator[Finding]:
+def check_options(args: argparse.Namespace) -> Iterator[Finding]:
+    """Check the files and the port that options name."""
+    yield from _check_files(args)
+    if args.metrics_port is not None:
+        yield _check_metrics(args.metrics_host, args.metrics_port)
+
+
+def _check_files(args: argparse.Namespace) -> Iterator[Finding]:
     """Name the files that options ask for; parsing the command line has tried each."""
     named = {
         "--dead-letter": args.dead_letter and args.dead_letter.path,
@@ -19,3 +35,30 @@ def check_files(args: argparse.Namespace) -> Iterator[Finding]:
     for option, path in named.items():
         if path is not None:
             yield ok(option, f"{path} can be written")
+
+
+def _check_metrics(host: str, port: int) -> Finding:
+    subject = f"--metrics-port {port}"
+    try:
+        check_address(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and _is_client(host, port):
+            return warning(subject, f"{host}: a client serves its metrics there", "end that client first")
+        return failed(
+            subject,
+            f"{host}: {error.strerror}",
+            "end what listens there, or correct --metrics-host or the port",
+        )
+    return ok(subject, f"{host} can be listened on")
+
+
+def _is_client(host: str, port: int) -> bool:
+    """Return whether what listens there answers with a client's metrics."""
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_TIMEOUT)
+    try:
+        connection.request("GET", "/metrics")
+        return b"mtmount_build_info" in connection.getresponse().read(MAX_BEGINNING)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
