@@ -24,6 +24,8 @@ from ..tma import ScriptedTma
 from ..tma_interface.configuration import SMALL_FILE
 from .health_check import RecordFault, check
 
+FAKE_SALOBJ = Path(__file__).parent.parent / "fakes" / "with_salobj"
+
 pytestmark = pytest.mark.slow
 
 
@@ -139,6 +141,19 @@ async def test_a_metrics_port_in_use_is_told(record_fault: RecordFault) -> None:
         server.close()
     assert beside.found[subject] == ("warning", "127.0.0.1: a client serves its metrics there")
     record_fault("another client serves its metrics on that port", beside, subject)
+
+
+async def test_an_absent_salobj_is_told_if_it_is_asked_for(record_fault: RecordFault) -> None:
+    asked = await check(1, "--sal-backend=salobj")
+    status, found = asked.found["SAL backend"]
+    assert status == "failed"
+    assert found.startswith("lsst.ts.salobj cannot be imported: ")
+    record_fault("`--sal-backend salobj` without salobj", asked, "SAL backend")
+    assert (await check(1)).found["SAL backend"] == ("ok", "builtin (lsst.ts.salobj is not installed)")
+    there = await check(1, "--sal-backend=salobj", PYTHONPATH=str(FAKE_SALOBJ))
+    status, found = there.found["SAL backend"]
+    assert status == "ok"
+    assert found.startswith("lsst.ts.salobj 8.0.fake in ")
 
 
 async def test_a_property_that_kafka_does_not_know_is_told(

@@ -5,6 +5,7 @@ import errno
 import http.client
 from collections.abc import Iterator
 
+from ...sal import SalobjError, describe_backend
 from ..metrics_server import check_address
 from .finding import Finding, failed, ok, warning
 
@@ -18,10 +19,11 @@ MAX_BEGINNING = 4096
 
 
 def check_options(args: argparse.Namespace) -> Iterator[Finding]:
-    """Check the files and the port that options name."""
+    """Check the files, the port and the SAL backend that options name."""
     yield from _check_files(args)
     if args.metrics_port is not None:
         yield _check_metrics(args.metrics_host, args.metrics_port)
+    yield _check_sal_backend(args.sal_backend)
 
 
 def _check_files(args: argparse.Namespace) -> Iterator[Finding]:
@@ -50,6 +52,14 @@ def _check_metrics(host: str, port: int) -> Finding:
             "end what listens there, or correct --metrics-host or the port",
         )
     return ok(subject, f"{host} can be listened on")
+
+
+def _check_sal_backend(name: str) -> Finding:
+    subject = "SAL backend"
+    try:
+        return ok(subject, describe_backend(name))
+    except SalobjError as error:
+        return failed(subject, str(error), "install it here, or use --sal-backend builtin")
 
 
 def _is_client(host: str, port: int) -> bool:
