@@ -16,7 +16,7 @@ import stat
 from io import FileIO
 from pathlib import Path
 
-__all__ = ["OutputFile", "check_output_folder", "make_output_folder", "write_all"]
+__all__ = ["OutputFile", "check_output_folder", "find_existing_folder", "make_output_folder", "write_all"]
 
 #: As of Linux: more than this many links in a row are a loop.
 MAX_LINKS = 40
@@ -144,13 +144,19 @@ def check_output_folder(path: str | os.PathLike[str]) -> Path:
     """Check that files can be made in a folder, which need not exist yet; `OSError` if not."""
     if not os.fspath(path):
         raise OSError(errno.EINVAL, "expected a folder, got ''", "")
-    folder = Path(os.path.realpath(path))
-    while not _is_there(folder):
-        folder = folder.parent
+    folder = find_existing_folder(path)
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "expected a folder, got a file", str(folder))
     _try_to_make_file(folder)
     return Path(path)
+
+
+def find_existing_folder(path: str | os.PathLike[str]) -> Path:
+    """Return the folder, or the nearest one above that exists; it may turn out to be a file."""
+    folder = Path(os.path.realpath(path))
+    while not _is_there(folder):
+        folder = folder.parent
+    return folder
 
 
 def make_output_folder(path: str | os.PathLike[str]) -> None:

@@ -4,7 +4,11 @@ import argparse
 import errno
 import http.client
 from collections.abc import Iterator
+from pathlib import Path
 
+from ...recording.recorder import MIN_FREE_SHARE
+from ...recording.recording_folder import free_share
+from ...resilience.output_file import find_existing_folder
 from ...sal import SalobjError, describe_backend
 from ..metrics_server import check_address
 from .finding import Finding, failed, ok, warning
@@ -32,11 +36,23 @@ def _check_files(args: argparse.Namespace) -> Iterator[Finding]:
         "--dead-letter": args.dead_letter and args.dead_letter.path,
         "--report": args.report and args.report.path,
         "--pid-file": args.pid_file and args.pid_file.output.path,
-        "--record": args.record,
     }
     for option, path in named.items():
         if path is not None:
             yield ok(option, f"{path} can be written")
+    if args.record is not None:
+        yield _check_recording(args.record)
+
+
+def _check_recording(folder: Path) -> Finding:
+    share = free_share(find_existing_folder(folder))
+    if share < MIN_FREE_SHARE:
+        return failed(
+            "--record",
+            f"{folder}: {share:.1%} of the disk is free, expected {MIN_FREE_SHARE:.0%} or more",
+            "nothing is recorded until there is: make room, or record elsewhere",
+        )
+    return ok("--record", f"{folder} can be written, {share:.0%} of the disk is free")
 
 
 def _check_metrics(host: str, port: int) -> Finding:
