@@ -340,7 +340,8 @@ async def test_pid_file(embedded_environment: Environment, tma: ScriptedTma, tmp
         async with start(embedded_environment, option) as second:
             status, output, _ = await end(second)
         assert status == 2
-        assert f"argument --pid-file: {path}: the process {program.pid} of this file still runs" in output
+        error = f"argument --pid-file: {path}: held by a running process, process ID in it: {program.pid}\n"
+        assert error in output
         assert path.read_text() == f"{program.pid}\n"
         os.kill(int(path.read_text()), signal.SIGTERM)
         assert (await program.wait_ended())[0] == 0

@@ -1,9 +1,11 @@
 """A file with the process ID, which harms nothing that is there."""
 
+import fcntl
 import os
 import subprocess
 import sys
 import threading
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -27,28 +29,91 @@ def test_is_there_while_the_program_runs(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["", "own", "ended", "0", "99999999999"])
+@pytest.mark.parametrize("text", ["", "own", "ended", "running", "1\n", "0", "99999999999"])
 def test_what_an_ended_program_has_left_is_replaced(tmp_path: Path, text: str) -> None:
     path = tmp_path / "pid"
-    path.write_text({"own": f"{os.getpid()}\n", "ended": f"{make_ended_pid()}\n"}.get(text, text))
-    with PidFile(OutputFile(path)):
+    # Another process has got the ID of one that has ended.
+    pids = {"own": os.getpid(), "ended": make_ended_pid(), "running": os.getppid()}
+    path.write_text(f"{pids[text]}\n" if text in pids else text)
+    pid_file = PidFile(OutputFile(path))
+    pid_file.check_free()
+    with pid_file:
         assert path.read_text() == f"{os.getpid()}\n"
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (f"{os.getppid()}\n", "still runs"),
-        ("linger.ms: 2\n", "expected a process ID in it, got 'linger"),
-    ],
-)
-def test_anything_else_is_left_alone(tmp_path: Path, text: str, expected: str) -> None:
+def test_anything_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "pid"
-    path.write_text(text)
-    with pytest.raises(OSError, match=expected):
+    path.write_text("linger.ms: 2\n")
+    with pytest.raises(OSError, match="expected a process ID in it, got 'linger"):
         PidFile(OutputFile(path))
-    assert path.read_text() == text
+    assert path.read_text() == "linger.ms: 2\n"
+
+
+HOLDER = """
+import sys
+from lsst.ts.mtmount.program.pid_file import OutputFile, PidFile
+with PidFile(OutputFile(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_file_of_a_running_program_is_refused_until_that_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            pid_file = PidFile(OutputFile(path))
+            reason = f"held by a running process, process ID in it: {holder.pid}: "
+            with pytest.raises(OSError, match=f"{reason}'{path}'"):
+                pid_file.check_free()
+            with pytest.raises(OSError, match=f"{reason}'--pid-file {path}'"):
+                pid_file.__enter__()
+            assert path.read_text() == f"{holder.pid}\n"
+        finally:
+            holder.kill()
+    pid_file.check_free()
+    with pid_file:
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_locks_of_others_hold_nothing_up(tmp_path: Path) -> None:
+    """Whoever may read a folder or a file can lock it."""
+    path = tmp_path / "pid"
+    path.write_text("1\n")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with path.open() as other, PidFile(OutputFile(path)):
+            fcntl.flock(other, fcntl.LOCK_EX)
+            assert path.read_text() == f"{os.getpid()}\n"
+    finally:
+        os.close(folder)
+
+
+def test_file_that_a_program_removes_at_its_end_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pid"
+    path.write_text("1\n")
+    set_lock = fcntl.fcntl
+    removed: list[Path] = []
+
+    def remove_first(file: FileIO, command: int, lock: bytes) -> bytes:
+        if not removed:
+            path.unlink()
+            removed.append(path)
+        answer = set_lock(file, command, lock)
+        assert isinstance(answer, bytes)
+        return answer
+
+    monkeypatch.setattr("lsst.ts.mtmount.program.pid_file.fcntl.fcntl", remove_first)
+    with PidFile(OutputFile(path)):
+        assert path.read_text() == f"{os.getpid()}\n"
+    assert removed == [path]
 
 
 def test_device_is_refused() -> None:
@@ -109,7 +174,7 @@ for _ in range(PROGRAMS):
         try:
             pid_file.__enter__()
         except OSError as error:
-            assert "still runs: '--pid-file" in str(error), error
+            assert "held by a running process, " in str(error), error
             os.write(tell, b"-")
         else:
             os.write(tell, b"+")
