@@ -12,6 +12,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from lsst.ts.mtmount.program.metrics_server import MetricsServer
+from lsst.ts.mtmount.program.pid_file import PidFile
+from lsst.ts.mtmount.resilience.output_file import OutputFile
 from lsst.ts.mtmount.sal.interface import load_packaged_interface
 from lsst.ts.mtmount.sal.schema_registry import SchemaRegistry
 from lsst.ts.mtmount.tma_interface import TmaInterface, TmaMember, load_packaged_tma_interface
@@ -141,6 +143,19 @@ async def test_a_metrics_port_in_use_is_told(record_fault: RecordFault) -> None:
         server.close()
     assert beside.found[subject] == ("warning", "127.0.0.1: a client serves its metrics there")
     record_fault("another client serves its metrics on that port", beside, subject)
+
+
+async def test_a_pid_file_of_a_running_client_is_told(
+    record_fault: RecordFault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    option = "--pid-file=client.pid"
+    with PidFile(OutputFile("client.pid")):
+        beside = await check(1, option)
+    reason = f"held by a running process, process ID in it: {os.getpid()}"
+    assert beside.found["--pid-file"] == ("warning", f"client.pid: {reason}")
+    record_fault("a client runs that holds the same `--pid-file`", beside, "--pid-file")
+    assert (await check(1, option)).found["--pid-file"] == ("ok", "client.pid can be written")
 
 
 async def test_an_absent_salobj_is_told_if_it_is_asked_for(record_fault: RecordFault) -> None:

@@ -179,7 +179,8 @@ def parse_arguments() -> argparse.Namespace:
     if args.pid_file is not None and not args.which:
         try:
             args.pid_file = PidFile(args.pid_file)
-            args.pid_file.check_free()
+            if not args.check:
+                args.pid_file.check_free()
         except OSError as error:
             parser.error(f"argument --pid-file: {describe_path_error(error, str(error.filename))}")
     return args

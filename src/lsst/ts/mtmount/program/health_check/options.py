@@ -11,6 +11,7 @@ from ...recording.recording_folder import free_share
 from ...resilience.output_file import find_existing_folder
 from ...sal import SalobjError, describe_backend
 from ..metrics_server import check_address
+from ..pid_file import PidFile
 from .finding import Finding, failed, ok, warning
 
 __all__ = ["check_options"]
@@ -35,13 +36,22 @@ def _check_files(args: argparse.Namespace) -> Iterator[Finding]:
     named = {
         "--dead-letter": args.dead_letter and args.dead_letter.path,
         "--report": args.report and args.report.path,
-        "--pid-file": args.pid_file and args.pid_file.output.path,
     }
     for option, path in named.items():
         if path is not None:
             yield ok(option, f"{path} can be written")
+    if args.pid_file is not None:
+        yield _check_pid_file(args.pid_file)
     if args.record is not None:
         yield _check_recording(args.record)
+
+
+def _check_pid_file(pid_file: PidFile) -> Finding:
+    try:
+        pid_file.check_free()
+    except BlockingIOError as error:
+        return warning("--pid-file", f"{pid_file.output.path}: {error.strerror}", "end that client first")
+    return ok("--pid-file", f"{pid_file.output.path} can be written")
 
 
 def _check_recording(folder: Path) -> Finding:
