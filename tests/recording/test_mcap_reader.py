@@ -10,7 +10,13 @@ import zstandard
 from mcap.writer import CompressionType, Writer
 
 from lsst.ts.mtmount.recording import RecordingError, find_files, read_messages
-from lsst.ts.mtmount.recording.mcap_reader import MAGIC, MAX_CHUNK_SIZE
+from lsst.ts.mtmount.recording.mcap_reader import (
+    MAGIC,
+    MAX_CHANNELS,
+    MAX_CHUNK_MESSAGES,
+    MAX_CHUNK_SIZE,
+    MAX_TOPIC_LENGTH,
+)
 
 from .frames import make_stream, record
 
@@ -24,6 +30,18 @@ def make_chunk(compression: str, data: bytes, *, size: int, crc: int = 0) -> byt
     name = compression.encode()
     content = struct.pack("<QQQII", 0, 0, size, crc, len(name)) + name + struct.pack("<Q", len(data)) + data
     return struct.pack("<BQ", 6, len(content)) + content
+
+
+def make_record(opcode: int, content: bytes) -> bytes:
+    return struct.pack("<BQ", opcode, len(content)) + content
+
+
+def make_channel(channel_id: int, topic: bytes) -> bytes:
+    return make_record(4, struct.pack("<HHI", channel_id, 0, len(topic)) + topic + bytes(8))
+
+
+def make_packed_chunk(records: bytes) -> bytes:
+    return make_chunk("zstd", zstandard.compress(records), size=len(records))
 
 
 def test_a_file_cut_anywhere_is_read_to_its_last_whole_chunk(tmp_path: Path) -> None:
@@ -81,6 +99,31 @@ def test_an_lz4_bomb_is_refused(tmp_path: Path) -> None:
     frames, problems = read(path)
     assert frames == []
     assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("chunk", "problem"),
+    [
+        (
+            make_channel(1, b"a" * (60 << 20)),
+            f"expected topics of up to {MAX_TOPIC_LENGTH} bytes, got one of {60 << 20}",
+        ),
+        (
+            b"".join(make_channel(i, b"a" * MAX_TOPIC_LENGTH) for i in range(MAX_CHANNELS + 1)),
+            f"expected up to {MAX_CHANNELS} channels, got more",
+        ),
+        (
+            make_channel(1, b"a") + make_record(5, struct.pack("<HIQQ", 1, 1, 1, 1)) * 2_000_000,
+            f"expected up to {MAX_CHUNK_MESSAGES} messages in a chunk, got more",
+        ),
+    ],
+    ids=["long topic", "many channels", "many messages"],
+)
+def test_a_chunk_of_what_would_be_kept_is_refused(tmp_path: Path, chunk: bytes, problem: str) -> None:
+    path = tmp_path / "bomb.mcap"
+    path.write_bytes(MAGIC + make_packed_chunk(chunk))
+    assert path.stat().st_size < len(chunk) / 100
+    assert read(path) == ([], [f"{path}: {problem}; read to the last whole chunk, 0 of them"])
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,14 @@ MAGIC = b"\x89MCAP0\r\n"
 #: Upper bound of a chunk, packed or unpacked, and of any other record that is read [bytes].
 MAX_CHUNK_SIZE = 64 << 20
 
+#: Upper bound of the messages of a chunk: an object takes many times what an empty message takes in a file.
+MAX_CHUNK_MESSAGES = 1 << 18
+
+#: Upper bounds of the channels of a file, and of a channel's topic [bytes]: all of them are kept. The TMA has
+#: some 26 topics; Kafka has topics of 249 bytes at most, those of SAL are shorter.
+MAX_CHANNELS = 4096
+MAX_TOPIC_LENGTH = 256
+
 # Opcodes of the records that are read; all others are skipped.
 FOOTER, CHANNEL, MESSAGE, CHUNK = 2, 4, 5, 6
 
@@ -187,6 +195,8 @@ def _read_chunk(data: bytes, channels: dict[int, str], wants: Callable[[str], bo
             if channel_id in wanted:
                 content = data[position + MESSAGE_HEAD.size : position + length]
                 messages.append(Message(channels[channel_id], sequence, log_time, publish_time, content))
+                if len(messages) > MAX_CHUNK_MESSAGES:
+                    raise DamagedError(f"expected up to {MAX_CHUNK_MESSAGES} messages in a chunk, got more")
             elif channel_id not in channels:
                 raise DamagedError(f"a message of the unknown channel {channel_id}")
         elif opcode == CHANNEL:
@@ -203,8 +213,12 @@ def _add_channel(channels: dict[int, str], content: bytes) -> int:
     if len(content) < CHANNEL_HEAD.size:
         raise DamagedError("a channel without a head")
     channel_id, _, length = CHANNEL_HEAD.unpack_from(content)
+    if length > MAX_TOPIC_LENGTH:
+        raise DamagedError(f"expected topics of up to {MAX_TOPIC_LENGTH} bytes, got one of {length}")
     try:
         channels[channel_id] = content[CHANNEL_HEAD.size : CHANNEL_HEAD.size + length].decode()
     except UnicodeDecodeError:
         raise DamagedError("a channel whose topic is not UTF-8") from None
+    if len(channels) > MAX_CHANNELS:
+        raise DamagedError(f"expected up to {MAX_CHANNELS} channels, got more")
     return int(channel_id)
