@@ -1,10 +1,12 @@
 """Recordings as arrays, against `json.loads`."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mcap.writer import Writer
 
 from lsst.ts.mtmount.recording import Recording
 from lsst.ts.mtmount.telemetry_map import TELEMETRY_MAP, TelemetryTopicId
@@ -60,3 +62,25 @@ def test_unknown_names_are_errors(folder: Path) -> None:
         recording.read_columns("azimuth", ["x"])
     with pytest.raises(ValueError, match="expected a time such as"):
         recording.read_columns("azimuth", start="yesterday")
+
+
+def test_a_log_time_beyond_64_bits_is_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "late.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file, chunk_size=1)  # a chunk for each message
+        writer.start()
+        channel = writer.register_channel("tma/azimuth", "json", 0)
+        frames = make_stream(1).split(b"\r\n")[:-1]
+        azimuth = next(frame for frame in frames if json.loads(frame)["topicID"] == 6)
+        for log_time in (2**63 - 1, 2**63):
+            writer.add_message(channel, log_time, azimuth, log_time)
+        writer.finish()  # type: ignore[no-untyped-call]
+    recording = Recording(path)
+    problem = (
+        f"{path}: expected log times below {2**63} ns, got {2**63}; read to the last whole chunk, 1 of them"
+    )
+    last = np.datetime64(2**63 - 1, "ns")
+    assert recording.times == (last, last)
+    assert recording.read_columns("azimuth", [])["arrival_time"].tolist() == [2**63 - 1]
+    source = "lsst.ts.mtmount.recording.recording"
+    assert caplog.record_tuples == [(source, logging.WARNING, problem)] * 2

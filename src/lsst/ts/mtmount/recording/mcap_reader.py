@@ -30,6 +30,9 @@ MAX_CHUNK_MESSAGES = 1 << 18
 MAX_CHANNELS = 4096
 MAX_TOPIC_LENGTH = 256
 
+#: Log times from this on do not fit into a `numpy.datetime64` [unix ns]; in the year 2262.
+MAX_LOG_TIME = 2**63
+
 # Opcodes of the records that are read; all others are skipped.
 FOOTER, CHANNEL, MESSAGE, CHUNK = 2, 4, 5, 6
 
@@ -193,6 +196,8 @@ def _read_chunk(data: bytes, channels: dict[int, str], wants: Callable[[str], bo
                 raise DamagedError("a message without a head")
             channel_id, sequence, log_time, publish_time = MESSAGE_HEAD.unpack_from(data, position)
             if channel_id in wanted:
+                if log_time >= MAX_LOG_TIME:
+                    raise DamagedError(f"expected log times below {MAX_LOG_TIME} ns, got {log_time}")
                 content = data[position + MESSAGE_HEAD.size : position + length]
                 messages.append(Message(channels[channel_id], sequence, log_time, publish_time, content))
                 if len(messages) > MAX_CHUNK_MESSAGES:
