@@ -26,9 +26,11 @@ def read(path: Path) -> tuple[list[bytes], list[str]]:
     return [message.data for message in read_messages(path, problems.append)], problems
 
 
-def make_chunk(compression: str, data: bytes, *, size: int, crc: int = 0) -> bytes:
+def make_chunk(
+    compression: str, data: bytes, *, size: int, crc: int = 0, times: tuple[int, int] = (0, 0)
+) -> bytes:
     name = compression.encode()
-    content = struct.pack("<QQQII", 0, 0, size, crc, len(name)) + name + struct.pack("<Q", len(data)) + data
+    content = struct.pack("<QQQII", *times, size, crc, len(name)) + name + struct.pack("<Q", len(data)) + data
     return struct.pack("<BQ", 6, len(content)) + content
 
 
@@ -38,6 +40,10 @@ def make_record(opcode: int, content: bytes) -> bytes:
 
 def make_channel(channel_id: int, topic: bytes) -> bytes:
     return make_record(4, struct.pack("<HHI", channel_id, 0, len(topic)) + topic + bytes(8))
+
+
+def make_message(log_time: int) -> bytes:
+    return make_record(5, struct.pack("<HIQQ", 1, 1, log_time, log_time))
 
 
 def make_packed_chunk(records: bytes) -> bytes:
@@ -113,7 +119,7 @@ def test_an_lz4_bomb_is_refused(tmp_path: Path) -> None:
             f"expected up to {MAX_CHANNELS} channels, got more",
         ),
         (
-            make_channel(1, b"a") + make_record(5, struct.pack("<HIQQ", 1, 1, 1, 1)) * 2_000_000,
+            make_channel(1, b"a") + make_message(1) * (MAX_CHUNK_MESSAGES + 1),
             f"expected up to {MAX_CHUNK_MESSAGES} messages in a chunk, got more",
         ),
     ],
@@ -165,6 +171,42 @@ def test_files_of_the_mcap_library_are_read(tmp_path: Path, compression: Compres
     path = tmp_path / "library.mcap"
     path.write_bytes(buffer.getvalue())
     assert read(path) == ([b"1", b"2", b"3"], [])
+
+
+@pytest.mark.parametrize(
+    ("first", "stop", "expected"),
+    [(0, 2**64, [1, 9, 2, 3]), (0, 3, [1, 2]), (2, 3, [2]), (3, 9, [3]), (9, 10, [9]), (4, 9, [])],
+)
+def test_a_time_is_read_whatever_the_order_of_the_chunks(
+    tmp_path: Path, first: int, stop: int, expected: list[int]
+) -> None:
+    path = tmp_path / "library.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file, chunk_size=1)  # a chunk for each message, the channel in the first one
+        writer.start()
+        channel = writer.register_channel("tma/azimuth", "json", 0)
+        for sequence, log_time in enumerate((1, 9, 2, 3)):
+            writer.add_message(channel, log_time, b"", log_time, sequence)
+        writer.finish()  # type: ignore[no-untyped-call]
+    problems: list[str] = []
+    messages = list(read_messages(path, problems.append, first=first, stop=stop))
+    assert [(message.topic, message.log_time) for message in messages] == [
+        ("tma/azimuth", log_time) for log_time in expected
+    ]
+    assert problems == []
+
+
+def test_chunks_after_the_time_are_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.mcap"
+    head = make_chunk("", make_channel(1, b"a") + make_message(1), size=57, times=(1, 1))
+    damaged = make_chunk("zstd", b"abc", size=3, times=(2, 5))
+    path.write_bytes(MAGIC + head + damaged + make_record(2, bytes(20)))
+    problems: list[str] = []
+    assert [message.log_time for message in read_messages(path, problems.append, stop=2)] == [1]
+    assert [message.log_time for message in read_messages(path, problems.append, first=6)] == []
+    assert problems == []
+    assert [message.log_time for message in read_messages(path, problems.append, stop=3)] == [1]
+    assert "a chunk that cannot be unpacked" in problems[0]
 
 
 def test_what_is_no_recording_is_an_error(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import math
+import os
 import time
 from pathlib import Path
 
@@ -84,6 +85,42 @@ async def test_a_client_that_leaves_in_a_pause(tmp_path: Path, caplog: pytest.Lo
         await server.wait_complete(idle_timeout=0.05)
     assert "No client is connected for 0.05 s" in caplog.text
     assert server.num_complete == 0
+
+
+async def test_nothing_waits_for_what_comes_later(tmp_path: Path) -> None:
+    """All frames of a file are sent, even one that is torn, before the next file is read."""
+    record(tmp_path, (AZIMUTH + b"\r\n") * 3 + AZIMUTH[:20])
+    files = find_files(tmp_path)
+    later = tmp_path / "later.mcap"
+    os.mkfifo(later)
+    # Who opens it to read waits until it is opened to write.
+    async with ReplayServer(Replay([*files, later], rate=math.inf)) as server, asyncio.timeout(60):
+        reader, client = await asyncio.open_connection("127.0.0.1", server.port)
+        try:
+            assert await reader.readexactly(3 * (len(AZIMUTH) + 2) + 20)
+        finally:
+            await asyncio.to_thread(later.write_bytes, b"")
+        assert await reader.read() == b""
+        client.close()
+    assert str(server.error) == f"{later}: expected an MCAP file, got another one"
+
+
+async def test_only_the_time_that_is_asked_for_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder in ("first", "second", "third"):
+        record(tmp_path / folder, AZIMUTH + b"\r\n")
+    files = [file for folder in ("first", "second", "third") for file in find_files(tmp_path / folder)]
+    times = [message.log_time for file in files for message in read_back(file)]
+    for file in (files[0], files[2]):
+        data = bytearray(file.read_bytes())
+        data[data.index(b"zstd") + 20] ^= 0xFF
+        file.write_bytes(data)
+    assert len(list(Replay(files).read())) == 1
+    assert caplog.text.count("read to the last whole chunk") == 2
+    caplog.clear()
+    assert [message.log_time for message in Replay(files, first=times[1], stop=times[2]).read()] == [times[1]]
+    assert caplog.text == ""
 
 
 async def test_times_can_be_shifted(tmp_path: Path) -> None:

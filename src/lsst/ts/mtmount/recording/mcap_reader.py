@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 from ..extras import import_extra
 from .recording_folder import list_recordings
 
-__all__ = ["MAX_CHUNK_SIZE", "Message", "RecordingError", "find_files", "read_messages"]
+__all__ = ["MAX_CHUNK_SIZE", "Message", "RecordingError", "find_files", "read_chunks", "read_messages"]
 
 MAGIC = b"\x89MCAP0\r\n"
 
@@ -42,6 +42,7 @@ CHANNEL_HEAD = struct.Struct("<HHI")
 MESSAGE_HEAD = struct.Struct("<HIQQ")
 # Start and end time, unpacked size, CRC, length of the compression's name.
 CHUNK_HEAD = struct.Struct("<QQQII")
+CHUNK_TIMES = struct.Struct("<QQ")
 CHUNK_DATA_LENGTH = struct.Struct("<Q")
 
 
@@ -81,14 +82,33 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def read_messages(
-    path: Path, report: Callable[[str], object], *, wants: Callable[[str], bool] = lambda topic: True
+    path: Path,
+    report: Callable[[str], object],
+    *,
+    wants: Callable[[str], bool] = lambda topic: True,
+    first: int = 0,
+    stop: int = 2**64,
 ) -> Iterator[Message]:
-    """Read a recording, in the order of ``sequence`` within each chunk.
+    """Read a recording as `read_chunks` does, message by message."""
+    for messages in read_chunks(path, report, wants=wants, first=first, stop=stop):
+        yield from messages
+
+
+def read_chunks(
+    path: Path,
+    report: Callable[[str], object],
+    *,
+    wants: Callable[[str], bool] = lambda topic: True,
+    first: int = 0,
+    stop: int = 2**64,
+) -> Iterator[list[Message]]:
+    """Read what is wanted of each chunk of a recording, which may be nothing, in the order of ``sequence``.
 
     ``report`` is called with one line if the file is cut or damaged: it is then read to its last
-    whole chunk. ``wants`` returns whether messages of a channel are wanted. `RecordingError` if
-    this is not an MCAP file, `MissingExtraError` if a chunk's compression needs a library that is
-    not installed, `OSError` if the file cannot be read.
+    whole chunk. ``wants`` returns whether messages of a channel are wanted; those are whose log time is
+    ``first`` or later, and before ``stop`` [UTC unix ns]. `RecordingError` if this is not an MCAP file,
+    `MissingExtraError` if a chunk's compression needs a library that is not installed, `OSError` if the
+    file cannot be read.
     """
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
@@ -96,21 +116,28 @@ def read_messages(
         channels: dict[int, str] = {}
         num_chunks = 0
         try:
-            for opcode, content in _walk(file):
+            for opcode, content in _walk(file, first, stop):
                 if opcode == CHANNEL:
                     _add_channel(channels, content)
                 elif opcode == CHUNK:
-                    messages = _read_chunk(_unpack(content), channels, wants)
+                    messages = _read_chunk(_unpack(content), channels, wants, first, stop)
                     num_chunks += 1
-                    yield from messages
+                    yield messages
         except DamagedError as error:
             report(f"{path}: {error}; read to the last whole chunk, {num_chunks} of them")
 
 
-def _walk(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Read a file's records up to the footer, or raise DamagedError."""
+def _walk(file: BinaryIO, first: int, stop: int) -> Iterator[tuple[int, bytes]]:
+    """Read a file's channels, and its chunks up to the last of the time that is wanted.
+
+    DamagedError if there is no footer after all records.
+    """
     size = os.fstat(file.fileno()).st_size
+    # Up to here chunks are read whatever their times: they may have the channels of one that is wanted.
+    end_of_needed = 0
+    first_skipped: int | None = None
     while True:
+        position = file.tell()
         head = file.read(RECORD_HEAD.size)
         if len(head) < RECORD_HEAD.size:
             raise DamagedError("the file is cut off")
@@ -125,7 +152,28 @@ def _walk(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             continue
         if length > MAX_CHUNK_SIZE:
             raise DamagedError(f"a record of {length} bytes, the limit is {MAX_CHUNK_SIZE}")
+        if opcode == CHUNK and position >= end_of_needed:
+            times = file.read(min(length, CHUNK_TIMES.size))
+            if not _overlaps(times, first, stop):
+                first_skipped = position if first_skipped is None else first_skipped
+                file.seek(length - len(times), os.SEEK_CUR)
+                continue
+            end_of_needed = file.tell()
+            if first_skipped is not None:
+                file.seek(first_skipped)
+                first_skipped = None
+                continue
+            file.seek(-len(times), os.SEEK_CUR)
         yield opcode, file.read(length)
+
+
+def _overlaps(times: bytes, first: int, stop: int) -> bool:
+    """Return whether a chunk may have messages of a time, by the first bytes of its head."""
+    if len(times) < CHUNK_TIMES.size:
+        return True
+    start, end = CHUNK_TIMES.unpack(times)
+    # Some writers leave out the times.
+    return bool(end == 0 or (start < stop and end >= first))
 
 
 def _unpack(content: bytes) -> bytes:
@@ -180,7 +228,9 @@ def _unpack_lz4(packed: memoryview, size: int) -> bytes:
     return data
 
 
-def _read_chunk(data: bytes, channels: dict[int, str], wants: Callable[[str], bool]) -> list[Message]:
+def _read_chunk(
+    data: bytes, channels: dict[int, str], wants: Callable[[str], bool], first: int, stop: int
+) -> list[Message]:
     messages = []
     wanted = {channel_id for channel_id, topic in channels.items() if wants(topic)}
     position, end = 0, len(data)
@@ -198,10 +248,13 @@ def _read_chunk(data: bytes, channels: dict[int, str], wants: Callable[[str], bo
             if channel_id in wanted:
                 if log_time >= MAX_LOG_TIME:
                     raise DamagedError(f"expected log times below {MAX_LOG_TIME} ns, got {log_time}")
-                content = data[position + MESSAGE_HEAD.size : position + length]
-                messages.append(Message(channels[channel_id], sequence, log_time, publish_time, content))
-                if len(messages) > MAX_CHUNK_MESSAGES:
-                    raise DamagedError(f"expected up to {MAX_CHUNK_MESSAGES} messages in a chunk, got more")
+                if first <= log_time < stop:
+                    content = data[position + MESSAGE_HEAD.size : position + length]
+                    messages.append(Message(channels[channel_id], sequence, log_time, publish_time, content))
+                    if len(messages) > MAX_CHUNK_MESSAGES:
+                        raise DamagedError(
+                            f"expected up to {MAX_CHUNK_MESSAGES} messages in a chunk, got more"
+                        )
             elif channel_id not in channels:
                 raise DamagedError(f"a message of the unknown channel {channel_id}")
         elif opcode == CHANNEL:

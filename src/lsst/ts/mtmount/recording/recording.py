@@ -116,9 +116,9 @@ class Recording:
             names.add(UNKNOWN_TOPIC)
         for file in self.files:
             for message in read_messages(
-                file, LOG.warning, wants=lambda name: names is None or name in names
+                file, LOG.warning, wants=lambda name: names is None or name in names, first=first, stop=end
             ):
-                if first <= message.log_time < end and (
+                if (
                     sent is None
                     or message.topic != UNKNOWN_TOPIC
                     or _has_topic_id(message.data, sent.topic_id)

@@ -6,11 +6,13 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
+from itertools import chain
 from pathlib import Path
 
 from ...constants import MAX_FRAME_LENGTH
-from ...recording import Message, read_messages
+from ...recording import Message
 from ...recording.mcap_channels import OVER_LONG, TOPIC_PREFIX
+from ...recording.mcap_reader import read_chunks
 from ...tma_interface import TmaInterface, load_packaged_tma_interface
 
 __all__ = ["Replay"]
@@ -49,10 +51,16 @@ class Replay:
 
     def read(self) -> Iterator[Message]:
         """Read what is to be sent. Blocks: to be called in a thread. Raises as `read_messages` does."""
+        return chain.from_iterable(self.read_chunks())
+
+    def read_chunks(self) -> Iterator[list[Message]]:
+        """Read what is to be sent of each chunk, which may be nothing; otherwise as `read`.
+
+        No step takes longer than to read a chunk, and to skip those of one file.
+        """
         for file in self.files:
-            for message in read_messages(file, LOG.warning, wants=self._wants):
-                if self.first <= message.log_time < self.stop:
-                    yield message
+            yield from read_chunks(file, LOG.warning, wants=self._wants, first=self.first, stop=self.stop)
+            yield []
 
     def render(self, message: Message, now: int) -> bytes:
         """Return the bytes to send for a message at a time [UTC unix ns], without terminator."""

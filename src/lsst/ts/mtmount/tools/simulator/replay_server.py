@@ -1,7 +1,6 @@
 """Recordings, streamed as the TMA sent them."""
 
 import asyncio
-import itertools
 import logging
 import socket
 import time
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ...constants import LINE_TERMINATOR, TELEMETRY_TIMEOUT
 from ...recording import Message
-from ...recording.mcap_channels import UNFINISHED
+from ...recording.mcap_channels import OVER_LONG, UNFINISHED
 from .replay import Replay
 from .stream_server import LINGER_TIMEOUT, StreamServer
 
@@ -18,7 +17,7 @@ __all__ = ["ReplayServer"]
 
 LOG = logging.getLogger(__name__)
 
-#: How many frames are read at once: two batches of the TMA's longest ones take some 10 MB.
+#: How many frames are sent at once at most: they are rendered in one go, while other clients wait.
 BATCH = 256
 
 #: Frames that are due within this are sent together [s]: the resolution of the event loop's timers.
@@ -32,7 +31,7 @@ class ReplayServer(StreamServer):
 
     Notes
     -----
-    A frame that the TMA did not complete goes without a terminator if nothing comes after it. Of an
+    A frame that the TMA did not complete goes without a terminator, which comes with the next frame. Of an
     over-long one the recorded head comes, filled up to its length, to 2 MiB at most.
     """
 
@@ -87,43 +86,52 @@ class ReplayServer(StreamServer):
             await asyncio.gather(sending, leaving, return_exceptions=True)
 
     async def _send_all(self, writer: asyncio.StreamWriter) -> None:
-        messages = self._replay.read()
+        chunks = self._replay.read_chunks()
         loop = asyncio.get_running_loop()
-        start = loop.time()
+        start = 0.0
         first: int | None = None
-        # The next batch is read while this one is sent.
-        batch = await asyncio.to_thread(_read_batch, messages)
-        while batch:
-            reading = asyncio.create_task(asyncio.to_thread(_read_batch, messages))
+        is_unfinished = False
+        # The next chunk is read while this one is sent, and never waited for before that.
+        chunk = await asyncio.to_thread(_read_chunk, chunks)
+        while chunk is not None:
+            reading = asyncio.create_task(asyncio.to_thread(_read_chunk, chunks))
             try:
-                if first is None:
-                    first = batch[0].log_time
                 position = 0
-                while position < len(batch):
-                    due = self._find_due(batch[position], first)
+                while position < len(chunk):
+                    if first is None:
+                        first, start = chunk[0].log_time, loop.time()
+                    due = self._find_due(chunk[position], first)
                     if (delay := start + due - loop.time()) > RESOLUTION:
                         if delay > TELEMETRY_TIMEOUT:
                             LOG.warning("The recording has a pause: the next frame is due in %.0f s", delay)
                         await asyncio.sleep(delay)
                     limit = loop.time() - start + RESOLUTION
                     end = position + 1
-                    while end < len(batch) and self._find_due(batch[end], first) <= limit:
+                    while (
+                        end < min(len(chunk), position + BATCH)
+                        # An over-long frame is filled up, to 2 MiB.
+                        and chunk[end - 1].topic != OVER_LONG
+                        and self._find_due(chunk[end], first) <= limit
+                    ):
                         end += 1
-                    is_last = end == len(batch) and not await asyncio.shield(reading)
-                    await self._send(writer, batch[position:end], is_last)
+                    await self._send(writer, chunk[position:end], is_unfinished)
+                    is_unfinished = chunk[end - 1].topic == UNFINISHED
                     position = end
             finally:
                 # Also where the client has gone: no thread is left with the file.
-                batch = await reading
+                chunk = await reading
 
     def _find_due(self, message: Message, first: int) -> float:
         """Return when a message is due [s from the start]: at once if the rate is infinity."""
         return (message.log_time - first) / 1e9 / self._replay.rate
 
-    async def _send(self, writer: asyncio.StreamWriter, messages: list[Message], is_last: bool) -> None:
+    async def _send(self, writer: asyncio.StreamWriter, messages: list[Message], is_unfinished: bool) -> None:
+        """Send frames; the one before lacks its terminator if ``is_unfinished``."""
         now = time.time_ns()
         data = b"".join([self._replay.render(message, now) + LINE_TERMINATOR for message in messages])
-        if is_last and messages[-1].topic == UNFINISHED:
+        if is_unfinished:
+            data = LINE_TERMINATOR + data
+        if messages[-1].topic == UNFINISHED:
             data = data.removesuffix(LINE_TERMINATOR)
         writer.write(data)
         await writer.drain()
@@ -139,5 +147,5 @@ async def _read_to_end(reader: asyncio.StreamReader) -> None:
         continue
 
 
-def _read_batch(messages: Iterator[Message]) -> list[Message]:
-    return list(itertools.islice(messages, BATCH))
+def _read_chunk(chunks: Iterator[list[Message]]) -> list[Message] | None:
+    return next(chunks, None)
