@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ..programs import find_program
+from ..recording.frames import record
 from ..tma import ScriptedTma
 from .client import ClientProgram, wait_until
 from .frames import azimuth_frame
@@ -127,6 +128,8 @@ async def test_signal_before_the_loop_runs(
     ("command", "expected"),
     [
         ("run_mock_tma_telemetry --port 0", 0),
+        # None of the frames is of that time: without a signal it ends with 2.
+        ("run_mock_tma_telemetry --port 0 --replay {recording} --from 2030-01-01", 0),
         ("record_tma_telemetry --host 127.0.0.1 --port {port} --output {folder}", 0),
         ("monitor_mtmount_telemetry", 0),
         ("monitor_mtmount_telemetry --check", 1),
@@ -144,7 +147,9 @@ async def test_signal_while_another_program_loads(
     expected: int | None,
     number: int,
 ) -> None:
-    name, *options = command.format(port=tma.port, folder=tmp_path).split()
+    recording = tmp_path / "recording"
+    record(recording, azimuth_frame() + b"\r\n")
+    name, *options = command.format(port=tma.port, folder=tmp_path, recording=recording).split()
     async with start_program(embedded_environment, find_program(name), *options) as process:
         await wait_until(lambda: is_caught(process.pid, signal.SIGUSR1))
         process.send_signal(signal.SIGUSR1)

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..constants import TELEMETRY_PORT
@@ -27,6 +28,7 @@ from ..program.event_loop import SignalRelay
 from ..recording import RecordingError, find_files
 from ..recording.mcap_channels import TOPIC_PREFIX
 from ..recording.times import parse_time
+from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.escape import describe_error
 from ..resilience.output_file import OutputFile, write_all
 from ..tma_interface import TmaInterface, describe_choice
@@ -125,10 +127,9 @@ def _parse_time(text: str) -> int:
 
 
 def make_replay(args: argparse.Namespace, interface: TmaInterface) -> Replay:
-    """Make the replay that the command line asks for; `RecordingError` if it has no frames to send."""
-    files = find_files(args.replay)
-    replay = Replay(
-        files,
+    """Make the replay that the command line asks for."""
+    return Replay(
+        find_files(args.replay),
         rate=args.rate,
         shift_time=args.shift_time,
         first=args.first or 0,
@@ -136,21 +137,24 @@ def make_replay(args: argparse.Namespace, interface: TmaInterface) -> Replay:
         topics=args.topics,
         interface=interface,
     )
-    if next(replay.read(), None) is None:
-        raise RecordingError(f"{args.replay}: expected frames that are asked for, got none")
-    return replay
+
+
+async def check_replay(replay: Replay, path: Path) -> None:
+    """Raise `RecordingError` if a replay has no frames to send; to find the first one may take long."""
+    if await run_in_daemon_thread(next, replay.read(), None) is None:
+        raise RecordingError(f"{path}: expected frames that are asked for, got none")
 
 
 def make_simulator(
-    args: argparse.Namespace, interface: TmaInterface, record: Callable[[memoryview], object] | None
+    args: argparse.Namespace,
+    interface: TmaInterface,
+    replay: Replay | None,
+    record: Callable[[memoryview], object] | None,
 ) -> TmaSimulator | ReplayServer:
-    """Make what the command line asks for.
-
-    `ValueError` if an argument cannot be used, `OSError` if a recording cannot be read.
-    """
-    if args.replay is not None:
+    """Make what the command line asks for; `ValueError` if an argument cannot be used."""
+    if replay is not None:
         return ReplayServer(
-            make_replay(args, interface),
+            replay,
             host=args.host,
             port=args.port,
             record=record,
@@ -249,8 +253,13 @@ async def amain(args: argparse.Namespace, parser: ArgumentParser) -> int:
         if args.record is not None:
             recording = SentFile(args.record)
         interface = find_tma_interface(parser, args)
-        simulator = make_simulator(args, interface, None if recording is None else recording.write)
-        report = await run(simulator, args.wait or args.duration, interface)
+        replay = None if args.replay is None else make_replay(args, interface)
+        simulator = make_simulator(args, interface, replay, None if recording is None else recording.write)
+        report = make_report(simulator, 0.0)
+        with contextlib.suppress(SignalReceivedError):
+            if replay is not None:
+                await wait_for_signal(check_replay(replay, args.replay))
+            report = await run(simulator, args.wait or args.duration, interface)
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:
