@@ -120,6 +120,37 @@ async def test_record_tma_telemetry_ends_after_its_duration(tmp_path: Path) -> N
     assert read_back(tmp_path / "new")
 
 
+async def test_record_tma_telemetry_fails_if_nothing_comes(tmp_path: Path) -> None:
+    async with ScriptedTma() as tma:
+        status, output, errors = await run(
+            *("--host", "127.0.0.1", "--port", str(tma.port)),
+            *("--output", str(tmp_path), "--duration", "1.5"),
+        )
+    assert status == 1
+    assert f"failed: 127.0.0.1:{tma.port}: expected telemetry, got none in 1.5 s" in errors
+    assert "recorded 0 frames" in output
+
+
+async def test_record_tma_telemetry_tells_when_nothing_comes_and_when_it_goes_on(tmp_path: Path) -> None:
+    async with ScriptedTma() as tma, asyncio.timeout(60):
+        process = await asyncio.create_subprocess_exec(
+            find_program("record_tma_telemetry"),
+            *("--host", "127.0.0.1", "--port", str(tma.port), "--output", str(tmp_path)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        place = f"127.0.0.1:{tma.port}"
+        await process.stderr.readuntil(f"no telemetry from {place} for 1 s\n".encode())
+        await tma.send(FRAME)
+        await process.stderr.readuntil(f"{place} sends again, after ".encode())
+        process.terminate()
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert [message.data for message in read_back(tmp_path)] == [FRAME]
+    assert "recorded 1 frames" in output.decode()
+
+
 async def test_record_tma_telemetry_tells_what_it_cannot_reach(tmp_path: Path) -> None:
     async with ScriptedTma() as tma:
         port = tma.port

@@ -5,9 +5,10 @@ import asyncio
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Sequence
 
-from ..constants import LINE_TERMINATOR, TELEMETRY_PORT
+from ..constants import LINE_TERMINATOR, TELEMETRY_PORT, TELEMETRY_TIMEOUT
 from ..program.arguments import (
     ArgumentParser,
     add_tma_interface_option,
@@ -25,6 +26,7 @@ from ..program.log_format import LogFormatter
 from ..recording import DEFAULT_LIMIT, Recorder
 from ..resilience.daemon_thread import run_in_daemon_thread
 from ..resilience.escape import describe_error, escape
+from ..resilience.rate_limited_log import RateLimitedLog
 from ..sal.tai import LEAP_SECOND_TABLE
 from ..tcp.client import Client
 from ..tma_interface import TmaInterface, log_choice
@@ -39,6 +41,9 @@ RECEIVE_SIZE = 256 * 1024
 
 #: How long connecting may take [s].
 CONNECTION_TIMEOUT = 10.0
+
+#: How often it is told that nothing comes [s].
+WARNING_INTERVAL = 60.0
 
 
 def make_parser() -> ArgumentParser:
@@ -87,9 +92,10 @@ async def record(duration: float | None, host: str, port: int, recorder: Recorde
             except TimeoutError:
                 raise ConnectionError(f"no connection within {CONNECTION_TIMEOUT:g} s") from None
             print(f"{NAME}: recording {host}:{port}")
+            log = RateLimitedLog(logging.getLogger(NAME), max_lines=1, interval=WARNING_INTERVAL)
             with contextlib.suppress(ConnectionError):
                 while client.connected:
-                    recorder.record(await client.read(RECEIVE_SIZE))
+                    recorder.record(await read_some(client, log))
     except TimeoutError:
         if not limit.expired():
             raise
@@ -97,6 +103,28 @@ async def record(duration: float | None, host: str, port: int, recorder: Recorde
     finally:
         await client.close()
     return True
+
+
+async def read_some(client: Client, log: RateLimitedLog) -> bytes:
+    """Read what comes; warn while nothing does, and tell when it goes on."""
+    start = time.monotonic()
+    interval: float = TELEMETRY_TIMEOUT
+    is_told = False
+    while True:
+        try:
+            async with asyncio.timeout(interval) as limit:
+                data = await client.read(RECEIVE_SIZE)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            text = f"no telemetry from {client.host}:{client.port} for {time.monotonic() - start:.0f} s"
+            is_told |= log.log("No telemetry", logging.WARNING, text)
+            interval = WARNING_INTERVAL
+        else:
+            if is_told:
+                text = f"{client.host}:{client.port} sends again, after {time.monotonic() - start:.0f} s"
+                logging.getLogger(NAME).info(text)
+            return data
 
 
 async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
@@ -112,6 +140,7 @@ async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
         tma_interface=interface,
     )
     status = 0
+    is_over = False
     try:
         await LEAP_SECOND_TABLE.load_in_thread()
         await run_in_daemon_thread(recorder.open)
@@ -119,11 +148,16 @@ async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
             if await wait_for_signal(record(args.duration, args.host, args.port, recorder)):
                 print(f"{NAME}: the TMA closed the connection", file=sys.stderr)
                 status = 1
+            else:
+                is_over = True
     except OSError as error:
         where = f"{args.host}:{args.port}" if error.filename is None else "--output"
         print_error(NAME, f"{where}: {describe_error(error)}")
         status = 1
     is_written = await run_in_daemon_thread(recorder.close)
+    if is_over and not recorder.num_recorded + recorder.num_dropped:
+        print_error(NAME, f"{args.host}:{args.port}: expected telemetry, got none in {args.duration:g} s")
+        status = 1
     what = f"recorded {recorder.num_recorded} frames in {args.output}, dropped {recorder.num_dropped}"
     print(f"{NAME}: {escape(what)}")
     return status if is_written and not recorder.num_dropped else 1
@@ -132,8 +166,8 @@ async def amain(args: argparse.Namespace, interface: TmaInterface) -> int:
 def main(argv: Sequence[str] | None = None, relay: SignalRelay | None = None) -> int:
     """Run the program with these arguments, or those of the command line; see `run_until_signal`.
 
-    Return the exit status: 0 after the duration or a signal; 1 if the connection failed or ended,
-    or frames were not recorded.
+    Return the exit status: 0 after the duration or a signal; 1 if the connection failed or ended, no
+    frame came in all the duration, or frames were not recorded.
     """
     parser = make_parser()
     args = parser.parse_args(argv)
