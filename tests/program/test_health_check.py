@@ -128,47 +128,58 @@ async def test_another_server_than_kafka_is_told(sal_environment: str, record_fa
     record_fault("another server, here the TMA, is where Kafka should be", result, "Kafka")
 
 
-async def test_a_metrics_port_in_use_is_told(record_fault: RecordFault) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        taken = await check(1, f"--metrics-port={port}")
+async def test_a_metrics_port_in_use_is_told(sal_environment: str, record_fault: RecordFault) -> None:
+    async with TmaSimulator() as simulator:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            taken = await check(simulator.port, f"--metrics-port={port}")
+        free = await check(simulator.port, f"--metrics-port={port}")
+        server = MetricsServer("127.0.0.1", port)
+        try:
+            beside = await check(simulator.port, f"--metrics-port={port}")
+        finally:
+            server.close()
     subject = f"--metrics-port {port}"
     assert taken.found[subject] == ("failed", "127.0.0.1: Address already in use")
     record_fault("the port of the metrics is in use", taken, subject)
-    assert (await check(1, f"--metrics-port={port}")).found[subject] == ("ok", "127.0.0.1 can be listened on")
-    server = MetricsServer("127.0.0.1", port)
-    try:
-        beside = await check(1, f"--metrics-port={port}")
-    finally:
-        server.close()
+    assert free.found[subject] == ("ok", "127.0.0.1 can be listened on")
     assert beside.found[subject] == ("warning", "127.0.0.1: a client serves its metrics there")
+    assert (taken.exit_status, free.exit_status, beside.exit_status) == (1, 0, 0)
     record_fault("another client serves its metrics on that port", beside, subject)
 
 
 async def test_a_pid_file_of_a_running_client_is_told(
-    record_fault: RecordFault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sal_environment: str, record_fault: RecordFault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     option = "--pid-file=client.pid"
-    with PidFile(OutputFile("client.pid")):
-        beside = await check(1, option)
+    async with TmaSimulator() as simulator:
+        with PidFile(OutputFile("client.pid")):
+            beside = await check(simulator.port, option)
+        free = await check(simulator.port, option)
     reason = f"held by a running process, process ID in it: {os.getpid()}"
     assert beside.found["--pid-file"] == ("warning", f"client.pid: {reason}")
     record_fault("a client runs that holds the same `--pid-file`", beside, "--pid-file")
-    assert (await check(1, option)).found["--pid-file"] == ("ok", "client.pid can be written")
+    assert beside.exit_status == 0
+    assert free.found["--pid-file"] == ("ok", "client.pid can be written")
 
 
-async def test_an_absent_salobj_is_told_if_it_is_asked_for(record_fault: RecordFault) -> None:
-    asked = await check(1, "--sal-backend=salobj")
+async def test_an_absent_salobj_is_told_if_it_is_asked_for(
+    sal_environment: str, record_fault: RecordFault
+) -> None:
+    async with TmaSimulator() as simulator:
+        asked = await check(simulator.port, "--sal-backend=salobj")
+        other = await check(simulator.port)
+        there = await check(simulator.port, "--sal-backend=salobj", PYTHONPATH=str(FAKE_SALOBJ))
     status, found = asked.found["SAL backend"]
     assert status == "failed"
     assert found.startswith("lsst.ts.salobj cannot be imported: ")
     record_fault("`--sal-backend salobj` without salobj", asked, "SAL backend")
-    assert (await check(1)).found["SAL backend"] == ("ok", "builtin (lsst.ts.salobj is not installed)")
-    there = await check(1, "--sal-backend=salobj", PYTHONPATH=str(FAKE_SALOBJ))
+    assert other.found["SAL backend"] == ("ok", "builtin (lsst.ts.salobj is not installed)")
     status, found = there.found["SAL backend"]
     assert status == "ok"
     assert found.startswith("lsst.ts.salobj 8.0.fake in ")
+    assert (asked.exit_status, other.exit_status, there.exit_status) == (1, 0, 0)
 
 
 async def test_a_property_that_kafka_does_not_know_is_told(
