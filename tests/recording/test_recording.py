@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from mcap.writer import Writer
 
 from lsst.ts.mtmount.recording import Recording
+from lsst.ts.mtmount.recording.recording import BATCH_SIZE
 from lsst.ts.mtmount.telemetry_map import TELEMETRY_MAP, TelemetryTopicId
 
 from .frames import make_stream, record
@@ -64,17 +66,35 @@ def test_unknown_names_are_errors(folder: Path) -> None:
         recording.read_columns("azimuth", start="yesterday")
 
 
-def test_a_log_time_beyond_64_bits_is_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "late.mcap"
+def write_azimuth(path: Path, *log_times: int, padding: int = 0) -> None:
+    """Write a chunk of one frame for each time."""
     with path.open("wb") as file:
-        writer = Writer(file, chunk_size=1)  # a chunk for each message
+        writer = Writer(file, chunk_size=1)
         writer.start()
         channel = writer.register_channel("tma/azimuth", "json", 0)
         frames = make_stream(1).split(b"\r\n")[:-1]
         azimuth = next(frame for frame in frames if json.loads(frame)["topicID"] == 6)
-        for log_time in (2**63 - 1, 2**63):
-            writer.add_message(channel, log_time, azimuth, log_time)
+        for log_time in log_times:
+            writer.add_message(channel, log_time, azimuth + b" " * padding, log_time)
         writer.finish()  # type: ignore[no-untyped-call]
+
+
+def test_long_frames_are_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "long.mcap"
+    write_azimuth(path, *range(1, 21), padding=BATCH_SIZE)
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    columns = Recording(path).read_columns("azimuth", [])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert columns["arrival_time"].tolist() == list(range(1, 21))
+    # Of each chunk: as it was unpacked, and its frame.
+    assert peak < 6 * BATCH_SIZE
+
+
+def test_a_log_time_beyond_64_bits_is_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "late.mcap"
+    write_azimuth(path, 2**63 - 1, 2**63)
     recording = Recording(path)
     problem = (
         f"{path}: expected log times below {2**63} ns, got {2**63}; read to the last whole chunk, 1 of them"

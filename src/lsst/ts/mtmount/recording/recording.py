@@ -29,6 +29,9 @@ LOG = logging.getLogger(__name__)
 #: How many frames are decoded at once: enough to cost little each, few enough to fit into memory.
 BATCH = 4096
 
+#: Fewer are, where they have this size [bytes]: a small file may unpack to very long ones.
+BATCH_SIZE = 16 << 20
+
 #: A time: ISO 8601 (UTC, unless it has a zone), or a `numpy.datetime64` in UTC.
 Time: TypeAlias = "str | np.datetime64"
 
@@ -170,7 +173,7 @@ class Recording:
         decoder = _make_decoder(self._interface.by_name[topic], fields)
         parts: list[npt.NDArray[Any]] = []
         batch: list[tuple[int, bytes]] = []
-        num_invalid = 0
+        size = num_invalid = 0
 
         def decode() -> None:
             nonlocal num_invalid
@@ -182,8 +185,10 @@ class Recording:
 
         for message in self.frames(topic, start, stop):
             batch.append((message.log_time, message.data))
-            if len(batch) == BATCH:
+            size += len(message.data)
+            if len(batch) == BATCH or size >= BATCH_SIZE:
                 decode()
+                size = 0
         decode()
         self.invalid_frames[topic] = num_invalid
         if num_invalid:
