@@ -1,5 +1,6 @@
 """Servers that send too slowly, too much, too little, or something else."""
 
+import functools
 import gzip
 import itertools
 import re
@@ -102,6 +103,10 @@ def test_time_is_bounded(send: Callable[[], Iterable[bytes]]) -> None:
     assert isinstance(error, RegistryNotReadyError)
 
 
+#: Sizes that memory may have, may not, and that are no size of memory [bytes].
+HUGE_SIZES = (10**9, 10**14, 2**62, 10**20)
+
+
 @pytest.mark.parametrize(
     "send",
     [
@@ -115,8 +120,16 @@ def test_time_is_bounded(send: Callable[[], Iterable[bytes]]) -> None:
         pytest.param(
             lambda: itertools.chain([CHUNKED], itertools.repeat(10_000 * b"1\r\nx\r\n")), id="tiny chunks"
         ),
-        pytest.param(lambda: [HEAD, b"Content-Length: " + 20 * b"9" + b"\r\n\r\nx"], id="huge length"),
-        pytest.param(lambda: [CHUNKED, 16 * b"f" + b"\r\nx"], id="huge chunk"),
+        *(
+            pytest.param(
+                functools.partial(list, [HEAD, b"Content-Length: %d\r\n\r\nx" % size]), id=f"length of {size}"
+            )
+            for size in HUGE_SIZES
+        ),
+        *(
+            pytest.param(functools.partial(list, [CHUNKED, b"%x\r\nx" % size]), id=f"chunk of {size}")
+            for size in HUGE_SIZES
+        ),
         pytest.param(
             lambda: itertools.chain([HEAD, b"\r\n"], itertools.repeat(65536 * b"x")), id="until the end"
         ),

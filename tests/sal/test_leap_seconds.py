@@ -48,6 +48,13 @@ def test_an_older_list_does_not_count(tmp_path: Path) -> None:
     assert load_newest_table(PACKAGED, [tmp_path, tmp_path / "none"], NOW) is PACKAGED
 
 
+def test_a_list_that_was_cut_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_ntp(tmp_path, LEAP_SECONDS[:-3], 2_100_000_000)
+    (tmp_path / "leapseconds").write_text("#expires 2100000000 (a date)\n")
+    assert load_newest_table(PACKAGED, [tmp_path], NOW) is PACKAGED
+    assert caplog.text.count("expected all leap seconds of the packaged table") == 2
+
+
 @pytest.mark.parametrize(
     "text", ["", "#@ 9999999999\n", "#@ 9999999999\n2272060800 10\n2287785600 12\n", "\xff"]
 )

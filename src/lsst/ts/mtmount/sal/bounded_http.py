@@ -99,11 +99,10 @@ class BoundedConnection:
             connection.sock.settimeout(connection.timeout)
         connection.request(method, path, body, dict(headers))
         with connection.getresponse() as response:
-            try:
-                data = response.read()
-            except OverflowError:
-                # A length or chunk size that no memory can have.
-                raise OversizeError(f"the answer has over {self._max_bytes} bytes") from None
+            if (response.length or 0) > self._max_bytes:
+                raise OversizeError(f"the answer has over {self._max_bytes} bytes")
+            # Not more, whatever a chunk announces: memory for that is taken before it comes.
+            data = response.read(self._max_bytes)
             if response.length:
                 raise http.client.IncompleteRead(data, response.length)
         return response.status, data

@@ -94,7 +94,7 @@ def load_newest_table(
 ) -> LeapSecondTable:
     """Return the table that holds longest, of the packaged one and those in `list_folders`.
 
-    Warn if none holds any more.
+    Warn of one that lacks what the packaged one has, as if it were cut, and if none holds any more.
     """
     tables = [packaged]
     for folder in list_folders() if folders is None else folders:
@@ -102,7 +102,10 @@ def load_newest_table(
             path = folder / name
             try:
                 with path.open(encoding="ascii") as file:
-                    tables.append(parse(file.read(MAX_SIZE), str(path)))
+                    table = parse(file.read(MAX_SIZE), str(path))
+                if table.rows[: len(packaged.rows)] != packaged.rows:
+                    raise ValueError("expected all leap seconds of the packaged table")
+                tables.append(table)
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
