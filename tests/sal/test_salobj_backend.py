@@ -523,7 +523,7 @@ async def test_reading_goes_on_while_kafka_stalls(
                         await asyncio.sleep(0.005)
             assert client.counters.acknowledged == 1
             stallable_kafka.go_on()
-            await wait_for_text(caplog, "Kafka takes messages again")
+            await wait_for_text(caplog, "again: what was held back")
             azimuth = await reader.read_count("azimuth", 21)
             # Of the offsets that were held back only the last is of use.
             assert len(await reader.read_count("logevent_clockOffset", 2)) < 5

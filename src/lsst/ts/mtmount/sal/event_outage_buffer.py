@@ -3,21 +3,20 @@
 import asyncio
 import copy
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import chain
 
 from ..resilience.cancellation import is_cancelled
 from ..resilience.escape import describe_error
-from .send_queue import CAPACITY, Item, Send, SendQueue, is_sending
+from .send_queue import CAPACITY, RETRY_INTERVAL, Item, Send, SendQueue, is_sending
 
 __all__ = ["OutageBuffer", "OutageLogFilter"]
 
-#: How often it is tried again whether Kafka takes messages [s].
-RETRY_INTERVAL = 0.25
-
 
 class OutageBuffer(SendQueue):
-    """Send events while Kafka takes messages, and hold them back while it does not.
+    """Send events while Kafka takes messages, and hold back those of a topic that it does not take.
 
     For a sender that blocks the event loop until Kafka has taken what it has
     been given. Events are urgent, log messages are not. ``is_taking`` tells whether
@@ -25,12 +24,18 @@ class OutageBuffer(SendQueue):
     """
 
     def __init__(
-        self, is_taking: Callable[[str], Awaitable[bool]], log: logging.Logger, capacity: int = CAPACITY
+        self,
+        is_taking: Callable[[str], Awaitable[bool]],
+        log: logging.Logger,
+        capacity: int = CAPACITY,
+        *,
+        retry_interval: float = RETRY_INTERVAL,
     ) -> None:
-        super().__init__(capacity)
+        super().__init__(capacity, retry_interval=retry_interval)
         self._is_taking = is_taking
-        self._was_taking = True
         self._log = log
+        # When Kafka is asked again about the topics that it does not take [s, monotonic].
+        self._retry_times: dict[str, float] = {}
 
     async def send_event(self, kafka_topic: str, send: Send, *, is_latest_only: bool = False) -> None:
         """Send an event; if Kafka does not take it, leave it here and return.
@@ -45,8 +50,15 @@ class OutageBuffer(SendQueue):
                 waiting.wake_waiter()
             self._append(self._urgent, Item(kafka_topic, send, waiter))
         self._wake_task()
-        if self._task is not None and self._was_taking:
+        if self._task is not None and kafka_topic not in self._retry_times:
             await waiter
+
+    def _choose_topic(self) -> str | None:
+        now = time.monotonic()
+        for item in chain(self._urgent, self._ordinary):
+            if self._retry_times.get(item.kafka_topic, now) <= now:
+                return item.kafka_topic
+        return None
 
     async def _may_send(self, kafka_topic: str) -> bool:
         reason = ""
@@ -56,17 +68,19 @@ class OutageBuffer(SendQueue):
             if is_cancelled():
                 raise
             is_taking, reason = False, f" ({describe_error(error)})"
-        if is_taking != self._was_taking:
-            self._was_taking = is_taking
-            if is_taking:
-                self._log.info("Kafka takes messages again: events and log messages are published")
-            else:
-                self._log.warning(f"Kafka takes no messages{reason}: events and log messages are held back")
-        if not is_taking:
-            for item in self._urgent:
+        if is_taking:
+            if self._retry_times.pop(kafka_topic, None) is not None:
+                self._log.info(
+                    f"Kafka takes messages for {kafka_topic} again: what was held back is published"
+                )
+            return True
+        if kafka_topic not in self._retry_times:
+            self._log.warning(f"Kafka takes no messages for {kafka_topic}{reason}: they are held back")
+        self._retry_times[kafka_topic] = time.monotonic() + self._retry_interval
+        for item in self._urgent:
+            if item.kafka_topic == kafka_topic:
                 item.wake_waiter()
-            await asyncio.sleep(RETRY_INTERVAL)
-        return is_taking
+        return False
 
     def _report_failure(self, kafka_topic: str, error: BaseException) -> None:
         self._log.error(f"Could not publish to {kafka_topic}: {describe_error(error)}")

@@ -1,18 +1,19 @@
 """A bounded queue of what is sent in order, in one task."""
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from ..resilience.cancellation import is_cancelled
 from ..resilience.escape import describe_error
 from ..resilience.guarded_log import guard_logger
 
-__all__ = ["Send", "SendQueue", "is_sending"]
+__all__ = ["CAPACITY", "RETRY_INTERVAL", "Item", "Send", "SendQueue", "is_sending"]
 
 LOG = guard_logger(logging.getLogger("MTMount").getChild("SendQueue"))
 
@@ -21,6 +22,9 @@ CAPACITY = 1000
 
 #: How long after the task was cancelled another one goes on with what waits [seconds].
 RESTART_DELAY = 0.1
+
+#: How often it is looked again whose turn it is, while things wait and it is nobody's [seconds].
+RETRY_INTERVAL = 0.25
 
 Send = Callable[[], Awaitable[object]]
 
@@ -58,12 +62,13 @@ class SendQueue:
     Set ``is_ending`` when the end has begun: the event loop may end, and cancel all tasks.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, *, retry_interval: float = RETRY_INTERVAL) -> None:
         self.is_ending = False
         self.num_dropped = 0
         self.num_failed = 0
         self.last_error: BaseException | None = None
         self._capacity = capacity
+        self._retry_interval = retry_interval
         self._urgent: deque[Item] = deque()
         self._ordinary: deque[Item] = deque()
         # Reentrant: a finalizer that logs may run anywhere.
@@ -157,8 +162,12 @@ class SendQueue:
         if self._task is not None:
             self._begin()
 
+    def _choose_topic(self) -> str | None:
+        """Choose the topic whose turn it is; None if it is nobody's. Called with the lock held."""
+        return next((items[0].kafka_topic for items in (self._urgent, self._ordinary) if items), None)
+
     async def _may_send(self, kafka_topic: str) -> bool:
-        """Wait until something may be sent, or return False to be asked again."""
+        """Return whether the first item of a topic may be sent now."""
         return True
 
     def _append(self, items: deque[Item], item: Item) -> None:
@@ -170,25 +179,27 @@ class SendQueue:
     async def _run(self) -> None:
         while True:
             with self._lock:
-                if not len(self):
-                    self._wake.clear()
-            if not self._wake.is_set():
-                self._idle.set()
-                await self._wake.wait()
+                self._wake.clear()
+                kafka_topic = self._choose_topic()
+                is_empty = not len(self)
+            if kafka_topic is None:
+                if is_empty:
+                    self._idle.set()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(None if is_empty else self._retry_interval):
+                        await self._wake.wait()
                 self._idle.clear()
-                continue
-            with self._lock:
-                items = self._urgent or self._ordinary
-                kafka_topic = items[0].kafka_topic if items else None
-            if kafka_topic is None or not await self._may_send(kafka_topic):
-                continue
-            with self._lock:
-                # Another one of that topic may have taken its place meanwhile.
-                item = items.popleft() if items and items[0].kafka_topic == kafka_topic else None
-            if item is not None:
-                await self._send(item, items)
-                # Sending hardly ever waits: let others have their turn.
-                await asyncio.sleep(0)
+            elif await self._may_send(kafka_topic):
+                with self._lock:
+                    # What was asked for may have been replaced, or dropped.
+                    items = self._urgent if _find(self._urgent, kafka_topic) else self._ordinary
+                    item = _find(items, kafka_topic)
+                    if item is not None:
+                        items.remove(item)
+                if item is not None:
+                    await self._send(item, items)
+                    # Sending hardly ever waits: let others have their turn.
+                    await asyncio.sleep(0)
 
     async def _send(self, item: Item, items: deque[Item]) -> None:
         token = _is_sending.set(True)
@@ -208,3 +219,8 @@ class SendQueue:
 
     def _report_failure(self, kafka_topic: str, error: BaseException) -> None:
         """Tell of something that could not be sent, beside counting it."""
+
+
+def _find(items: Iterable[Item], kafka_topic: str) -> Item | None:
+    """Find the first item of a topic."""
+    return next((item for item in items if item.kafka_topic == kafka_topic), None)
