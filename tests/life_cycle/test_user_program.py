@@ -144,3 +144,22 @@ class MyClient(MyClient):
         seen = await read_to(process, "MTMount telemetry client done")
         assert "by force" not in seen
         assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("run", RUNS)
+async def test_a_signal_while_a_subclass_starts(
+    tma: ScriptedTma, sal_environment: str, tmp_path: Path, run: str
+) -> None:
+    more = """
+class MyClient(MyClient):
+    async def start(self, **kwargs):
+        print("my start", flush=True)
+        await asyncio.sleep(3600)
+"""
+    async with start(tmp_path, run, tma.port, more) as process:
+        await read_to(process, "making the client")
+        release(process)
+        await read_to(process, "my start")
+        process.send_signal(signal.SIGTERM)
+        await read_to(process, "MTMount telemetry client done")
+        assert await process.wait() == 0

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -274,6 +275,27 @@ async def test_the_end_does_not_wait_for_salobjs_pause(
         lambda records: any(r["message"] == "the last words" for r in records["logevent_logMessage"])
     )
     assert client.controller.done_task.done()
+
+
+async def test_the_end_comes_also_while_salobj_starts(
+    salobj: None, sal_environment: str, tma: ScriptedTma, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was_begun, may_end = threading.Event(), threading.Event()
+
+    def set_up(info: Any) -> None:
+        was_begun.set()
+        may_end.wait(20)
+
+    monkeypatch.setattr(__import__(PACKAGE, fromlist=["SalInfo"]).SalInfo, "set_up", set_up)
+    client = TelemetryClient("127.0.0.1", tma.port, sal_backend="salobj")
+    try:
+        async with asyncio.timeout(20):
+            await asyncio.to_thread(was_begun.wait, 20)
+            await client.close()
+        assert client.done_task.done()
+        assert client.failure is None
+    finally:
+        may_end.set()
 
 
 async def test_another_interface(

@@ -364,7 +364,9 @@ class TelemetryClient(Client):
                 await run_in_daemon_thread(self._dead_letter.open)
             if self.recorder is not None:
                 await run_in_daemon_thread(self.recorder.open)
-            await self._sal.start_task
+            # Its own end is told to it by its `close`: it must not hear of ours before.
+            await asyncio.wait([self._sal.start_task])
+            self._sal.start_task.result()
             self._pipeline.start()
             await self._sal.write_event("telemetryConnected", connected=False)
             if self._backoff is not None:

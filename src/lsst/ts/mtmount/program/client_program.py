@@ -254,7 +254,8 @@ async def _run_client(client: RunnableClient, watchdog: ShutdownWatchdog) -> Non
 
     async def wait_for(future: asyncio.Future[None]) -> bool:
         await asyncio.wait([future, has_to_end], return_when=asyncio.FIRST_COMPLETED)
-        if future.done():
+        # The end of the client may cancel its start, which is no cancellation of the program.
+        if future.done() and not future.cancelled():
             future.result()
         return future.done()
 
@@ -267,7 +268,7 @@ async def _run_client(client: RunnableClient, watchdog: ShutdownWatchdog) -> Non
     for other in find_other_distributions():
         LOG.warning(f"There is also {escape(other)}; the two cannot share an environment")
     if await wait_for(client.start_task):
-        if not is_ending:
+        if not is_ending and not client.start_task.cancelled():
             print(f"{PREFIX} running")
         await wait_for(client.done_task)
 

@@ -197,10 +197,13 @@ class SalobjBackend:
         for topic in self._topics:
             topic.prepare(self.publisher.schemas[topic.attr_name])
         self.controller.delay_start_event.set()
-        await self.controller.start_task
+        # Our end must not reach salobj's tasks, which may outlive a cancellation: it is told by its `close`.
+        await asyncio.wait([self.controller.start_task])
+        self.controller.start_task.result()
         if not self.controller.salinfo.running:
             # salobj has logged why, and ends by itself.
-            await self.controller.done_task
+            await asyncio.wait([self.controller.done_task])
+            self.controller.done_task.result()
             raise SalobjError(f"{PACKAGE} could not start")
         self._outage_buffer.start()
 

@@ -261,6 +261,9 @@ class Controller:
     async def _protected_start(self) -> None:
         try:
             await self.start()
+        except asyncio.CancelledError:
+            # It does not raise that: as the original.
+            self.log.warning("start canceled")
         except Exception as error:
             self.log.exception("start failed")
             await self.close(error)
