@@ -128,7 +128,7 @@ def test_sal_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     status, differences = compare(capsys, "tma:packaged", folder)
     assert status == 1
     found = {difference["topic"]: (difference["what"], difference["is_loss"]) for difference in differences}
-    assert found["azimuth"] == ("has strings in SAL: actualTorque", True)
+    assert found["azimuth"] == ("has strings in SAL where the TMA sends numbers: actualTorque", True)
     assert found["azimuthDrives"] == (
         "has scalars in SAL where the TMA sends arrays: current 1 instead of 16",
         True,
@@ -143,6 +143,60 @@ def test_sal_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     }
     status, differences = compare(capsys, folder, folder)
     assert (status, differences) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("field", "changes", "what", "effect", "is_loss"),
+    [
+        ("current", {"count": 1}, "counts: current 1 instead of 16", "not written", True),
+        ("current", {"count": 3}, "counts: current 3 instead of 16", "the TMA's elements are written", False),
+        (
+            "timestamp",
+            {"count": 3},
+            "counts: timestamp 3 instead of 1",
+            "the TMA's elements are written",
+            False,
+        ),
+        (
+            "timestamp",
+            {"sal_type": "string"},
+            "types: timestamp string instead of double",
+            "not written",
+            True,
+        ),
+        (
+            "timestamp",
+            {"sal_type": "float"},
+            "types: timestamp float instead of double",
+            "values are converted",
+            True,
+        ),
+        (
+            "timestamp",
+            {"units": "ms"},
+            "units: timestamp ms instead of second",
+            "values are not converted",
+            False,
+        ),
+    ],
+)
+def test_one_field_of_sal(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    field: str,
+    changes: dict[str, Any],
+    what: str,
+    effect: str,
+    is_loss: bool,
+) -> None:
+    """What becomes of a field is told as the client does it."""
+    topics = packaged_fields()
+    change_field(topics, "azimuthDrives", field, **changes)
+    folder = f"sal:{write_interface(tmp_path / 'xml', topics)}"
+    status, differences = compare(capsys, "sal:packaged", folder)
+    assert status == is_loss
+    found = [tuple(difference[key] for key in ("what", "effect", "is_loss")) for difference in differences]
+    assert found == [(f"has other {what}", effect, is_loss)]
 
 
 def test_types_of_tma_and_sal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,8 @@ The interface wins: what is written always fits its schema.
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from ..tma_interface import Difference, TmaInterface, TmaTopic, list_names, sum_up_changes
 from .avro_schema import TopicInfo, make_attr_name
@@ -20,12 +21,21 @@ CLIENT_TOPICS = frozenset({"telemetryClientHeartbeat"})
 #: The TMA's name of a unit: that of SAL.
 SECOND = {"s": "second"}
 
-#: What two fields are compared by: name, what a change does, whether that is a loss, how to get it.
-FIELD_ATTRIBUTES: tuple[tuple[str, str, bool, Callable[[FieldInfo], object]], ...] = (
-    ("types", "values are converted", True, lambda field: field.sal_type),
-    ("counts", "the TMA's elements are written", False, lambda field: field.count),
-    ("units", "values are not converted", False, lambda field: field.units),
-)
+
+class Outcome(NamedTuple):
+    """What becomes of a field that the TMA sends, and that a SAL interface has otherwise than expected."""
+
+    what: str  #: What SAL has; the place for `` in SAL`` is marked
+    effect: str
+    is_loss: bool
+    kind: str  #: As of `Difference`
+
+
+SCALARS = Outcome("scalars{} where the TMA sends arrays", "not written", True, "count")
+OTHER_COUNTS = Outcome("other counts{}", "the TMA's elements are written", False, "count")
+STRINGS = Outcome("strings{} where the TMA sends numbers", "not written", True, "type")
+OTHER_TYPES = Outcome("other types{}", "values are converted", True, "type")
+OTHER_UNITS = Outcome("other units{}", "values are not converted", False, "unit")
 
 
 def warn_of_differences(
@@ -93,20 +103,28 @@ def _describe_differences(
 
 def _describe_field(wanted: FieldInfo, actual: FieldInfo, is_on_wire: bool) -> Iterator[tuple[str, str]]:
     """Tell what becomes of a field that was changed, and the change."""
+    for outcome, change in _find_outcomes(wanted, actual):
+        if outcome is OTHER_UNITS:
+            continue
+        if is_on_wire and outcome is not OTHER_TYPES:
+            yield f"{outcome.what.format('')}: {{}}; {outcome.effect}", change
+        else:
+            yield f"other {outcome.kind}s: {{}}; the interface's are used", change
+
+
+def _find_outcomes(wanted: FieldInfo, actual: FieldInfo) -> Iterator[tuple[Outcome, str]]:
+    """Find what becomes of a field that was changed, if the TMA sends it, and the changes."""
     if actual.count != wanted.count:
-        change = f"{actual.count} instead of {wanted.count}"
-        if not is_on_wire:
-            yield "other counts: {}; the interface's are used", change
-        elif actual.count == 1:
-            yield "scalars where the TMA sends arrays: {}; not written", change
-        else:
-            yield "other counts: {}; the TMA's elements are written", change
+        yield _find_count_outcome(actual), f"{actual.count} instead of {wanted.count}"
     if actual.sal_type != wanted.sal_type:
-        change = f"{actual.sal_type} instead of {wanted.sal_type}"
-        if is_on_wire and actual.sal_type == "string":
-            yield "strings where the TMA sends numbers: {}; not written", change
-        else:
-            yield "other types: {}; the interface's are used", change
+        outcome = STRINGS if actual.sal_type == "string" else OTHER_TYPES
+        yield outcome, f"{actual.sal_type} instead of {wanted.sal_type}"
+    if actual.units != wanted.units:
+        yield OTHER_UNITS, f"{actual.units} instead of {wanted.units}"
+
+
+def _find_count_outcome(actual: FieldInfo) -> Outcome:
+    return SCALARS if actual.count == 1 else OTHER_COUNTS
 
 
 def compare_tma_with_sal(
@@ -142,19 +160,20 @@ def _compare_topic_with_sal(sent: TmaTopic, info: TopicInfo, described: TmaTopic
         count, unit = len(members), members[0].unit
         types = {described.by_name[member.name].sal_type for member in members}
         other_types = sorted(types - {None, field.sal_type}, key=str)
+        # What is different, and the text.
+        found: list[tuple[Outcome, str]] = []
         if field.sal_type == "string":
-            changes["has strings in SAL", "not written", True, "type"].append((name, name))
+            found.append((STRINGS, name))
         elif other_types:
             text = f"{name} {field.sal_type} instead of {', '.join(map(str, other_types))}"
-            changes["has other types in SAL", "values are converted", True, "type"].append((name, text))
+            found.append((OTHER_TYPES, text))
         if count != field.count:
-            what = ("has other counts in SAL", "the TMA's elements are written", False, "count")
-            if field.count == 1:
-                what = ("has scalars in SAL where the TMA sends arrays", "not written", True, "count")
-            changes[what].append((name, f"{name} {field.count} instead of {count}"))
+            found.append((_find_count_outcome(field), f"{name} {field.count} instead of {count}"))
         if unit and SECOND.get(unit, unit) != SECOND.get(field.units, field.units):
-            text = f"{name} {field.units!r} instead of {unit!r}"
-            changes["has other units in SAL", "values are not converted", False, "unit"].append((name, text))
+            found.append((OTHER_UNITS, f"{name} {field.units!r} instead of {unit!r}"))
+        for outcome, text in found:
+            what = f"has {outcome.what.format(' in SAL')}"
+            changes[outcome._replace(what=what)].append((name, text))
     for difference, texts in changes.items():
         yield from sum_up_changes(sent.sal_topic, *difference, texts)
 
@@ -171,14 +190,14 @@ def compare_sal(old: Mapping[str, TopicInfo], new: Mapping[str, TopicInfo]) -> I
         yield from sum_up_changes(name, "lacks", "not written", True, "field", gone)
         added = [(field, field) for field in after if field not in before]
         yield from sum_up_changes(name, "also has", "zero, unless the TMA sends it", False, "field", added)
-        for kind, effect, is_loss, get in FIELD_ATTRIBUTES:
-            changes = [
-                (field, f"{field} {get(after[field])} instead of {get(before[field])}")
-                for field in before
-                if field in after and get(after[field]) != get(before[field])
-            ]
-            what = f"has other {kind}"
-            yield from sum_up_changes(name, what, effect, is_loss, kind.removesuffix("s"), changes)
+        changes: defaultdict[Outcome, list[tuple[str, str]]] = defaultdict(list)
+        for field in before:
+            for outcome, change in _find_outcomes(before[field], after.get(field, before[field])):
+                changes[outcome].append((field, f"{field} {change}"))
+        for outcome, texts in changes.items():
+            # Whether the TMA sends these fields is not known.
+            what = f"has other {outcome.kind}s"
+            yield from sum_up_changes(name, what, outcome.effect, outcome.is_loss, outcome.kind, texts)
     for name in new:
         if name not in old:
             yield Difference(name, "is new", "published if the TMA sends it", False, "topic")
