@@ -325,6 +325,15 @@ def test_bad_files_are_refused(tmp_path: Path, items: str, expected: str) -> Non
     assert "MTMount_Telemetry.xml" in str(raised.value)
 
 
+@pytest.mark.parametrize("encoding", ["gbk", "no-such-encoding"])
+def test_encodings_that_cannot_be_read_are_refused(tmp_path: Path, encoding: str) -> None:
+    folder = write_interface(tmp_path / "xml")
+    path = folder / "MTMount" / "MTMount_Telemetry.xml"
+    path.write_text(path.read_text().replace("UTF-8", encoding))
+    with pytest.raises(InterfaceError, match="expected well-formed XML in .*MTMount_Telemetry.xml, got: "):
+        load(folder)
+
+
 def test_foreign_topic_name_is_refused(tmp_path: Path) -> None:
     folder = write_interface(tmp_path / "xml")
     replace_telemetry(folder, "")

@@ -139,7 +139,8 @@ def _iterate_elements(path: Path, tags: Collection[str]) -> Iterator[ElementTree
                 if element.tag in tags:
                     yield element
                     element.clear()
-    except ElementTree.ParseError as error:
+    # A faulty text, an encoding that expat does not take, and one that Python does not know.
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InterfaceError(f"expected well-formed XML in {path}, got: {error}") from None
     except OSError as error:
         raise InterfaceError(f"{path} cannot be read: {error.strerror}") from None
