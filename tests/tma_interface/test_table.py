@@ -73,8 +73,18 @@ def test_no_rows(path: Path) -> None:
             "expected each member once, got a twice",
         ),
         ("6,azimuth,50,a,1,double,a\n6,azimuth,50,a,1,double,b", "elements of a to be numbered from 0 on"),
-        ("6,azimuth,50,a,1,double,a\n6,azimuth,100,b,1,double,b", "each topic ID once, got 6 twice"),
-        ("6,azimuth,50,a,1,double,a\n7,azimuth,50,a,1,double,a", "each SAL topic once, got azimuth twice"),
+        (
+            "6,azimuth,50,a,1,double,a\n6,azimuth,100,b,1,double,b\n7,b,50,b,1,double,b",
+            ", line 3: expected each topic ID once, got 6 twice",
+        ),
+        (
+            "6,azimuth,50,a,1,double,a\n7,azimuth,50,a,1,double,a\n7,b,50,b,1,double,b",
+            ", line 3: expected each SAL topic once, got azimuth twice",
+        ),
+        (
+            "6,azimuth,50,a,1,double,a\n6,azimuth,50,b,1,double,a\n7,b,50,b,1,double,b",
+            ".csv: azimuth: expected each member once, got a twice",
+        ),
         ("6,azimuth,50,a,1,double,a", "azimuth: expected the member 'timestamp', got none"),
         (
             "6,azimuth,50,a,1,int,topicID\n6,azimuth,50,timestamp,1,double,timestamp",
@@ -89,6 +99,26 @@ def test_faults(path: Path, rows: str, expected: str) -> None:
         load(path, HEADER + rows + "\n")
     assert str(info.value).startswith(str(path))
     assert expected in str(info.value)
+
+
+def test_most_topics_and_members(path: Path) -> None:
+    """A table with too many is refused at the row with the first that is too many."""
+
+    def make_rows(num_topics: int, num_members: int) -> str:
+        rows = (
+            f"{n},a{n},50,b,{num_members - 1},,{' '.join(f'b{m}' for m in range(num_members - 1))}\n"
+            f"{n},a{n},50,timestamp,1,double,timestamp\n"
+            for n in range(1, num_topics + 1)
+        )
+        return HEADER + "".join(rows)
+
+    assert load(path, make_rows(1000, 100)).describe_size() == "1000 topics, 2000 fields, 100000 members"
+    with pytest.raises(TmaInterfaceError, match="line 2002: expected at most 1000 topics, got more"):
+        load(path, make_rows(1002, 2))
+    with pytest.raises(
+        TmaInterfaceError, match="line 200: expected at most 100000 members of all topics, got more"
+    ):
+        load(path, make_rows(101, 1001))
 
 
 def test_other_columns_are_refused(path: Path) -> None:

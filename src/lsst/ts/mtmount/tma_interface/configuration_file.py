@@ -22,6 +22,7 @@ from ..resilience.escape import escape
 from .description import (
     FRAME_STAMP,
     MAX_PERIOD_MS,
+    MAX_TOPICS,
     STAMP_SUFFIX,
     TICK_MS,
     TOPIC_ID_MEMBER,
@@ -70,8 +71,7 @@ HEADER = re.compile(r"\[(.+)\]")
 
 ENCODING = "cp1252"
 
-#: The TMA's own file has 26 sections and 6,000 lines.
-MAX_SECTIONS = 1000
+#: The TMA's own file has 6,000 lines.
 MAX_LINES = 200_000
 MAX_LINE = 4096
 MAX_SHOWN = 200
@@ -165,7 +165,7 @@ def _read_sections(text: str, source: str) -> list[Section]:
     key, indent = "", 0
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
-        if number > MAX_LINES or len(sections) > MAX_SECTIONS:
+        if number > MAX_LINES or len(sections) > MAX_TOPICS:
             break
         content = line.strip()
         if len(line) > MAX_LINE:
@@ -195,7 +195,7 @@ def _read_sections(text: str, source: str) -> list[Section]:
             key = _unescape(raw_key)
             section.add(number, key, value)
     num_sections = sum(line.lstrip().startswith("[") for line in lines)
-    for what, count, limit in (("lines", len(lines), MAX_LINES), ("sections", num_sections, MAX_SECTIONS)):
+    for what, count, limit in (("lines", len(lines), MAX_LINES), ("sections", num_sections, MAX_TOPICS)):
         if count > limit:
             raise TmaInterfaceError(f"{source}: expected up to {limit} {what}, got {count}")
     if not sections:

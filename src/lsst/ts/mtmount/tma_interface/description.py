@@ -9,7 +9,9 @@ from functools import cached_property
 
 __all__ = [
     "FRAME_STAMP",
+    "MAX_MEMBERS",
     "MAX_PERIOD_MS",
+    "MAX_TOPICS",
     "NUMBER_TYPES",
     "STAMP_SUFFIX",
     "TICK_MS",
@@ -44,6 +46,13 @@ NUMBER_TYPES = frozenset(
 MAX_PERIOD_MS = 3_600_000
 
 MAX_TOPIC_ID = 2**31 - 1
+
+#: Most topics that a file may have; the packaged interface has 26.
+MAX_TOPICS = 1000
+
+#: Most members of all topics that a table may have; the packaged interface has 1,114. What is
+#: made of the TMA's own file, with its limits, or of what a running TMA sends, has fewer.
+MAX_MEMBERS = 100_000
 
 # What Avro allows for the name of a field, as far as a codec finds it in frames.
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}", re.ASCII)

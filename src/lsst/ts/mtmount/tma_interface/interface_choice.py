@@ -49,8 +49,8 @@ def load_tma_interface(path: str | bytes | os.PathLike[str]) -> TmaInterface:
 
     That is the TMA's own (``TelemetryTopicsConfiguration.ini``), or a table that
     ``compare_mtmount_interfaces --export`` wrote. `TmaInterfaceError` if it cannot be read, is
-    not a regular file, is longer than 16 MiB, or has a fault: the text tells where, and what was
-    expected.
+    not a regular file, is longer than 16 MiB, has over 1,000 topics or 100,000 members, or has a fault: the
+    text tells where, and what was expected.
     """
     source = os.fsdecode(path)
     try:

@@ -2,8 +2,20 @@
 
 import csv
 import io
+from collections.abc import Iterator
+from typing import TypeAlias
 
-from .description import FRAME_STAMP, TOPIC_ID_MEMBER, TmaInterface, TmaInterfaceError, TmaMember, TmaTopic
+from ..resilience.escape import escape
+from .description import (
+    FRAME_STAMP,
+    MAX_MEMBERS,
+    MAX_TOPICS,
+    TOPIC_ID_MEMBER,
+    TmaInterface,
+    TmaInterfaceError,
+    TmaMember,
+    TmaTopic,
+)
 
 __all__ = ["format_table", "is_table", "parse_table"]
 
@@ -12,7 +24,11 @@ COLUMNS = ("topic_id", "sal_topic", "period_ms", "field", "elements", "sal_type"
 
 HEADER = ",".join(COLUMNS)
 
+#: What rows of one topic have in common: topic ID, SAL name and period [ms].
+Place: TypeAlias = tuple[int, str, int]
+
 MAX_DIGITS = 10
+MAX_SHOWN = 200
 
 
 def is_table(text: str) -> bool:
@@ -23,41 +39,51 @@ def is_table(text: str) -> bool:
 def parse_table(text: str, source: str) -> TmaInterface:
     """Parse a table, which has a header line; ``source`` tells where it is from."""
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    topics: dict[tuple[int, str, int], list[TmaMember]] = {}
     try:
-        if (header := tuple(next(rows, ()))) != COLUMNS:
-            raise TmaInterfaceError(f"expected the columns {HEADER}, got {','.join(header)[:200]!r}")
-        # A text editor may leave an empty line at the end.
-        for row in filter(None, rows):
-            topic_id, sal_topic, period_ms, members = _parse_row(row)
-            topics.setdefault((topic_id, sal_topic, period_ms), []).extend(members)
-        interface = TmaInterface(
-            tuple(
-                TmaTopic(topic_id, sal_topic, period_ms, tuple(members))
-                for (topic_id, sal_topic, period_ms), members in topics.items()
-            ),
-            source,
-        )
-        _check_topics(interface)
-        return interface
+        topics = _read_topics(rows)
     except csv.Error as error:
         raise TmaInterfaceError(f"{source}, line {rows.line_num}: expected CSV, got: {error}") from None
     except TmaInterfaceError as error:
         raise TmaInterfaceError(f"{source}, line {rows.line_num}: {error}") from None
+    if not topics:
+        raise TmaInterfaceError(f"{source}: expected a topic that is sent, got none")
+    return TmaInterface(tuple(_make_topic(source, *topic) for topic in topics.items()), source)
 
 
-def _check_topics(interface: TmaInterface) -> None:
-    """Refuse what no frames can be of, as the TMA's own file cannot have it."""
-    if not interface.topics:
-        raise TmaInterfaceError("expected a topic that is sent, got none")
-    for topic in interface.topics:
+def _read_topics(rows: Iterator[list[str]]) -> dict[Place, list[TmaMember]]:
+    """Read the members of each topic; what is wrong is in the last row that was read."""
+    if (header := tuple(next(rows, ()))) != COLUMNS:
+        raise TmaInterfaceError(f"expected the columns {HEADER}, got {','.join(header)[:MAX_SHOWN]!r}")
+    topics: dict[Place, list[TmaMember]] = {}
+    # Topic ID, and SAL name: the topic that has it.
+    owners: dict[object, Place] = {}
+    num_members = 0
+    # A text editor may leave an empty line at the end.
+    for row in filter(None, rows):
+        place, members = _parse_row(row, MAX_MEMBERS - num_members)
+        num_members += len(members)
+        for what, value in (("topic ID", place[0]), ("SAL topic", place[1])):
+            if owners.setdefault(value, place) != place:
+                raise TmaInterfaceError(f"expected each {what} once, got {str(value)[:MAX_SHOWN]} twice")
+        topics.setdefault(place, []).extend(members)
+        if len(topics) > MAX_TOPICS:
+            raise TmaInterfaceError(f"expected at most {MAX_TOPICS} topics, got more")
+    return topics
+
+
+def _make_topic(source: str, place: Place, members: list[TmaMember]) -> TmaTopic:
+    """Make a topic; refuse what no frames can be of, as the TMA's own file cannot have it."""
+    try:
+        topic = TmaTopic(*place, tuple(members))
         if TOPIC_ID_MEMBER in topic.by_name:
             raise TmaInterfaceError(
-                f"{topic.sal_topic}: expected another name, as this one is reserved for the topic ID, "
-                f"got {TOPIC_ID_MEMBER!r}"
+                f"expected another name, as this one is reserved for the topic ID, got {TOPIC_ID_MEMBER!r}"
             )
         if FRAME_STAMP not in topic.by_name:
-            raise TmaInterfaceError(f"{topic.sal_topic}: expected the member {FRAME_STAMP!r}, got none")
+            raise TmaInterfaceError(f"expected the member {FRAME_STAMP!r}, got none")
+    except TmaInterfaceError as error:
+        raise TmaInterfaceError(f"{source}: {escape(place[1], MAX_SHOWN)}: {error}") from None
+    return topic
 
 
 def format_table(interface: TmaInterface) -> str:
@@ -73,24 +99,27 @@ def format_table(interface: TmaInterface) -> str:
     return file.getvalue()
 
 
-def _parse_row(row: list[str]) -> tuple[int, str, int, list[TmaMember]]:
+def _parse_row(row: list[str], max_members: int) -> tuple[Place, list[TmaMember]]:
     if len(row) != len(COLUMNS):
         raise TmaInterfaceError(f"expected {len(COLUMNS)} columns, got {len(row)}")
     cells = dict(zip(COLUMNS, row, strict=True))
     names = cells["members"].split()
     if _parse_int(cells, "elements") != len(names) or not names:
         raise TmaInterfaceError(
-            f"expected as many members as elements of {cells['field'][:200]!r}, "
+            f"expected as many members as elements of {cells['field'][:MAX_SHOWN]!r}, "
             f"got {len(names)} for elements={cells['elements']}"
         )
+    if len(names) > max_members:
+        raise TmaInterfaceError(f"expected at most {MAX_MEMBERS} members of all topics, got more")
     members = [
         TmaMember(name, cells["field"], index, cells["sal_type"] or None) for index, name in enumerate(names)
     ]
-    return _parse_int(cells, "topic_id"), cells["sal_topic"], _parse_int(cells, "period_ms"), members
+    place = _parse_int(cells, "topic_id"), cells["sal_topic"], _parse_int(cells, "period_ms")
+    return place, members
 
 
 def _parse_int(cells: dict[str, str], column: str) -> int:
     cell = cells[column]
     if not (cell.isascii() and cell.isdigit() and len(cell) <= MAX_DIGITS):
-        raise TmaInterfaceError(f"expected a whole number for {column}, got {cell[:200]!r}")
+        raise TmaInterfaceError(f"expected a whole number for {column}, got {cell[:MAX_SHOWN]!r}")
     return int(cell)

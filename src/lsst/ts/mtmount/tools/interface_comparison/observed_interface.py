@@ -21,16 +21,14 @@ from ...tma_interface import (
     TmaTopic,
     list_names,
 )
-from ...tma_interface.description import check_name
+from ...tma_interface.description import MAX_TOPICS, check_name
 from ...tma_interface.differences import NOT_SENT
 from ...tma_interface.grouping import group_numbered
 
 __all__ = ["Observation", "observe"]
 
-#: Bounds against a hostile sender.
-MAX_TOPICS = 1000
-
-#: What all members together may take, and one of them beside the characters of its name [bytes].
+#: What all members together may take, and one of them beside the characters of its name [bytes]: a bound
+#: against a hostile sender.
 MAX_SIZE = 50_000_000
 MEMBER_SIZE = 1000
 
