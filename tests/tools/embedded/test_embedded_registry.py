@@ -132,6 +132,68 @@ def test_types_are_compatible_as_avro_resolves_them(
     assert client.test_compatibility(SUBJECT, Schema(new, "AVRO")) is is_compatible
 
 
+FIELDS = {
+    "x": {"name": "x", "type": "int"},
+    "wrapped": {"name": "x", "type": {"type": "int"}},
+    "array": {"name": "x", "type": {"type": "array", "items": "int"}},
+    "array of float": {"name": "x", "type": {"type": "array", "items": "float"}},
+    "array of text": {"name": "x", "type": {"type": "array", "items": "string"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader", "conflict"),
+    [
+        ("x", "wrapped", None),
+        ("wrapped", "x", None),
+        ("array", "array of float", None),
+        ("array", "array of text", "the elements of field x that int can be read as, got string"),
+        ("array of float", "array", "the elements of field x that float can be read as, got int"),
+        ("x", "array", "field x that int can be read as, got array"),
+        ("array", "x", "field x that array can be read as, got int"),
+    ],
+)
+def test_fields_are_compatible_as_avro_resolves_them(
+    client: SchemaRegistryClient, writer: str, reader: str, conflict: str | None
+) -> None:
+    old, new = (
+        Schema(json.dumps({"type": "record", "name": "brake", "fields": [FIELDS[key]]}), "AVRO")
+        for key in (writer, reader)
+    )
+    client.register_schema(SUBJECT, old)
+    assert client.test_compatibility(SUBJECT, new) is (conflict is None)
+    if conflict is not None:
+        with pytest.raises(SchemaRegistryError) as caught:
+            client.register_schema(SUBJECT, new)
+        assert refusal(caught) == (409, 409)
+        assert caught.value.error_message.endswith(f"expected a type of {conflict}")
+
+
+def test_another_name_is_not_compatible(client: SchemaRegistryClient) -> None:
+    client.register_schema(SUBJECT, make_schema("pressure"))
+    assert client.test_compatibility(SUBJECT, make_schema("pressure", name="a.brake"))
+    with pytest.raises(SchemaRegistryError, match="expected 'brake' for the name of the schema, got 'other'"):
+        client.register_schema(SUBJECT, make_schema("pressure", name="other"))
+
+
+def test_what_cannot_be_compared_is_refused(client: SchemaRegistryClient) -> None:
+    """A union may hold what the later schema cannot read, or not: one record does not tell."""
+    union, plain = (
+        Schema(json.dumps({"type": "record", "name": "brake", "fields": [{"name": "x", "type": types}]}))
+        for types in (["null", "int"], "int")
+    )
+    client.register_schema(SUBJECT, union)
+    assert client.test_compatibility(SUBJECT, union)
+    for ask in (client.test_compatibility, client.register_schema):
+        with pytest.raises(SchemaRegistryError) as caught:
+            ask(SUBJECT, plain)
+        assert refusal(caught) == (422, 422)
+        assert caught.value.error_message == (
+            "The schemas cannot be compared: expected a primitive type, an array or a record for field x, "
+            "got ['null', 'int']"
+        )
+
+
 @pytest.mark.parametrize(
     "text",
     [
