@@ -1,7 +1,8 @@
 """A telemetry client with a fault of its own: this project's, behind something that spoils one frame.
 
-Run it with ``--host``, ``--port`` and ``--fault``: ``drop``, ``alter``, ``repeat``, ``leave`` (end at
-that frame), ``lag`` (hold up each one from there) or ``none``.
+Run it with ``--host``, ``--port`` and ``--fault``: ``drop``, ``alter``, ``repeat``, ``replace`` (by the
+topic's next frame, which comes twice), ``leave`` (end at that frame), ``lag`` (hold up each one from there)
+or ``none``.
 """
 
 import argparse
@@ -22,7 +23,7 @@ CLIENT = "import sys, mtmount_telemetry_launcher as launcher; sys.exit(launcher.
 def spoil(frame: bytes, fault: str) -> bytes:
     if fault in ("lag", "none"):
         return frame
-    if fault == "drop":
+    if fault in ("drop", "replace"):
         return b""
     if fault == "repeat":
         return frame + frame
@@ -34,9 +35,16 @@ def spoil(frame: bytes, fault: str) -> bytes:
 async def relay(host: str, port: int, client: asyncio.StreamWriter, fault: str) -> None:
     tma, writer = await asyncio.open_connection(host, port)
     number = 0
+    replaced = None
     try:
         while frame := await tma.readuntil(TERMINATOR):
             number += 1
+            topic_id = frame.partition(b",")[0]
+            if topic_id == replaced:
+                frame += frame
+                replaced = None
+            if number == SPOILED and fault == "replace":
+                replaced = topic_id
             if number == SPOILED and fault == "leave":
                 signal.raise_signal(signal.SIGTERM)
                 return

@@ -141,6 +141,16 @@ async def test_client_that_stays_when_the_tma_has_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+async def test_client_that_replaces_a_frame_by_the_next_one(tmp_path: Path) -> None:
+    """The numbers are right, and no value is compared."""
+    client = parse_client_command(f"{sys.executable} {FAULTY_CLIENT} --fault replace")
+    result = await run(RunPlan(client, 1.0, 2.0, interval=0.1), tmp_path)
+    counts, told = result.problems
+    assert counts == "1 records came twice"
+    assert told.endswith(": is there twice")
+
+
+@pytest.mark.slow
 async def test_client_that_leaves_early(tmp_path: Path) -> None:
     client = parse_client_command(f"{sys.executable} {FAULTY_CLIENT} --fault leave")
     result = await run(RunPlan(client, 1.0, 10.0, interval=0.1), tmp_path)

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,21 @@ def repeat(records: Records) -> Records:
     return records[:8] + records[7:]
 
 
+def lose_one_and_repeat_the_next(records: Records) -> Records:
+    records[7] = records[8] | {"private_seqNum": 8}
+    return records
+
+
+def swap(records: Records) -> Records:
+    records[7:9] = [records[8] | {"private_seqNum": 8}, records[7] | {"private_seqNum": 9}]
+    return records
+
+
+def stamp_alike(records: Records) -> Records:
+    """As frames of several ticks that the simulator sends at once."""
+    return [record | {"timestamp": records[0]["timestamp"]} for record in records]
+
+
 def take_another_identity(records: Records) -> Records:
     records[7]["private_identity"] = "MTDome"
     return records
@@ -159,6 +175,38 @@ async def test_finds_what_is_wrong(
         assert result.problems == []
     else:
         assert any(problem in line for line in result.problems), result.problems
+
+
+@pytest.mark.parametrize(
+    ("doctor", "is_simulated", "counts", "problem"),
+    [
+        (keep, True, {}, None),
+        (stamp_alike, True, {}, None),
+        (lose_one_and_repeat_the_next, True, {"repeated": 1}, "message 9 of mainPowerSupply: is there twice"),
+        (lose_one_and_repeat_the_next, False, {}, None),
+        (swap, True, {"out_of_sequence": 1}, "message 9 of mainPowerSupply: timestamp goes back from "),
+    ],
+)
+async def test_simulated_frames_are_there_once_and_in_order(
+    publisher: Publisher,
+    tmp_path: Path,
+    doctor: Callable[[Records], Records],
+    is_simulated: bool,
+    counts: dict[str, Any],
+    problem: str | None,
+) -> None:
+    """Without a recording of the frames, and though the sequence numbers are right."""
+    async with (
+        asyncio.timeout(TIMEOUT),
+        VerifierProcess([NAME], os.environ, tmp_path, interval=0.05, is_simulated=is_simulated) as reader,
+    ):
+        records = doctor([publisher.make_record(*entry) for entry in enumerate(make_frames(), 1)])
+        await asyncio.to_thread(publisher.publish, *map(publisher.encode, records))
+        result = await reader.finish()
+    found = result.topics[NAME]
+    assert found == replace(TopicVerifierResult(NUM_FRAMES, latency=found.latency), **counts)
+    assert len(result.problems) == (problem is not None)
+    assert all(line.startswith(problem or "") for line in result.problems), result.problems
 
 
 async def test_reads_only_what_is_new_and_what_is_left_at_the_end(

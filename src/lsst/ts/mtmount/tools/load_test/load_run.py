@@ -180,6 +180,8 @@ class _Run:
             interval=min(self.plan.interval, MAX_PROGRESS_INTERVAL),
             fetch_wait=FETCH_WAIT if self.plan.rate <= 1 else BUSY_FETCH_WAIT,
             recording=self.folder / RECORDING if self.plan.compare else None,
+            # The frames of a recording may be anything.
+            is_simulated=not isinstance(self.plan.stream, RecordedStream),
         )
         return await self.stack.enter_async_context(reader)
 

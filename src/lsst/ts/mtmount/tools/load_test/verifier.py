@@ -47,6 +47,7 @@ from .latency_histogram import LatencyHistogram
 from .oracle import InvalidFrameError, TopicOracle, decode_frame
 from .private_field_checks import PrivateFieldChecks, compute_rev_code
 from .record_matcher import RecordMatcher
+from .record_order import RecordOrder
 from .sent_frames import SentFrames
 from .verifier_result import TopicVerifierResult, VerifierResult
 
@@ -82,6 +83,7 @@ class TopicVerifier:
         self.result = TopicVerifierResult()
         self.num_messages = self.num_undecodable = 0
         self.matcher: RecordMatcher | None = None
+        self.order: RecordOrder | None = None
         # Those that are not in the result's histogram yet [s].
         self.latencies: list[float] = []
 
@@ -100,14 +102,26 @@ class TopicVerifier:
             self.result.repeated = self.matcher.num_repeated
             # What still waits will get no record any more.
             self.result.lost = self.matcher.num_lost + self.matcher.num_waiting
+        if self.order is not None:
+            self.result.repeated = self.order.num_repeated
+            self.result.out_of_sequence += self.order.num_out_of_order
         return self.result
 
 
 class Verifier:
-    """Takes all records, and judges them by the frames of the recording, if there is one."""
+    """Takes all records, and judges them by the frames of the recording, if there is one.
+
+    Without one, ``is_simulated`` tells whether the frames are those that the simulator makes.
+    """
 
     def __init__(
-        self, topics: Sequence[str], reader: RecordReader, subname: str, recording: SentFrames | None
+        self,
+        topics: Sequence[str],
+        reader: RecordReader,
+        subname: str,
+        recording: SentFrames | None,
+        *,
+        is_simulated: bool,
     ) -> None:
         start = time.time()
         # A leap second in the middle of a run would make its latencies wrong.
@@ -121,6 +135,9 @@ class Verifier:
         self._by_topic_id: dict[int, TopicVerifier] = {}
         if recording is not None:
             self._expect_frames()
+        elif is_simulated:
+            for topic in self._topics.values():
+                topic.order = RecordOrder()
         # Messages that are still to be decoded, and when they arrived.
         self._undecoded: deque[tuple[Message, float]] = deque()
         # Records that are still to be compared.
@@ -179,6 +196,8 @@ class Verifier:
         topic.result.decoded += 1
         if topic.matcher is not None:
             self._backlog.append((topic, received.record))
+        elif topic.order is not None and (problem := topic.order.check(received.record)):
+            self._report(topic, problem)
         published = received.kafka_timestamp
         self._result.first_published = min(self._result.first_published or published, published)
         self._result.last_published = max(self._result.last_published, published)
@@ -303,6 +322,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--interval", type=float, default=0.25, help="time between reports [s]")
     parser.add_argument("--fetch-wait", type=float, required=True, help="of the RecordReader [s]")
     parser.add_argument("--frames", type=Path, help="recording of the frames, to compare every value with")
+    parser.add_argument(
+        "--simulated", action="store_true", help="the simulator makes the frames: none is as the one before"
+    )
     args = parser.parse_args(argv)
     topics = args.topics.split(",")
     settings = KafkaSettings.from_environment()
@@ -316,7 +338,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         configuration=settings.client_configuration(),
         fetch_wait=args.fetch_wait,
     ) as reader:
-        verifier = Verifier(topics, reader, settings.subname, recording)
+        verifier = Verifier(topics, reader, settings.subname, recording, is_simulated=args.simulated)
         show("ready", True)
         try:
             failure = read_all(reader, verifier, args.interval)

@@ -52,6 +52,7 @@ class VerifierProcess:
     """Reads back in a process of its own, and compares with the ``recording`` of the frames.
 
     A context manager. There is a progress every ``interval`` [s]; ``fetch_wait`` is as of `RecordReader` [s].
+    ``is_simulated`` is as of `Verifier`.
     """
 
     _task: asyncio.Task[VerifierResult]  # Once it was started.
@@ -65,12 +66,15 @@ class VerifierProcess:
         interval: float,
         fetch_wait: float = FETCH_WAIT,
         recording: Path | None = None,
+        is_simulated: bool = False,
     ) -> None:
         command = [sys.executable, "-m", "lsst.ts.mtmount.tools.load_test.verifier"]
         command += ["--topics", ",".join(topics), "--interval", str(interval)]
         command += ["--fetch-wait", str(fetch_wait)]
         if recording is not None:
             command += ["--frames", str(recording)]
+        if is_simulated:
+            command.append("--simulated")
         self.program = ChildProgram("reader", command, environment, folder, read_output=True)
         self.progress: VerifierProgress | None = None  #: The last one
         self._latencies: list[LatencyHistogram] = []

@@ -16,7 +16,8 @@ class TopicVerifierResult:
 
     decoded: int = 0  #: Records read and decoded
     missed: int = 0  #: Records that were gone at the broker before they could be read
-    out_of_sequence: int = 0  #: Records whose sequence number does not follow the last one's
+    #: Records whose sequence number does not follow the last one's, or whose frame is an earlier one
+    out_of_sequence: int = 0
     wrong: int = 0  #: Records with a wrong value, in a private field or in one of its own
     repeated: int = 0  #: Records that came twice
     lost: int = 0  #: Frames that have no record, where frames and records were compared
