@@ -13,6 +13,7 @@ import lsst.ts.mtmount
 from lsst.ts.mtmount import telemetry_client, telemetry_map
 from lsst.ts.mtmount.core import DropReason
 from lsst.ts.mtmount.pipeline.counters import Counters
+from lsst.ts.mtmount.program import client_program
 from lsst.ts.mtmount.program.metrics_server import MetricsServer
 
 from ..program.test_metrics_server import get, make_snapshot
@@ -42,6 +43,15 @@ def test_options_of_the_client() -> None:
     printed = set(re.findall(r"--[a-z][\w-]+", run("run_mtmount_telemetry_client", "--help").stdout))
     table = "".join(re.findall(r"^\| (`--.*?) \|", read("client-program.md"), re.MULTILINE))
     assert set(re.findall(r"--[a-z][\w-]+", table)) == printed - {"--help"}
+
+
+def test_lines_of_the_client() -> None:
+    source = Path(client_program.__file__).read_text(encoding="utf-8")
+    printed = set(re.findall(r'print\(f"\{PREFIX\}:? (\w+)', source))
+    assert printed >= {"host", "running"}
+    listed = re.findall(r"`MTMount telemetry client:? (\w+)", read("client-program.md"))
+    assert set(listed) == printed
+    assert len(listed) == len(printed)
 
 
 @pytest.mark.parametrize("program", sorted(PROGRAMS))

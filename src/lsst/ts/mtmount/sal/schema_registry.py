@@ -1,7 +1,7 @@
 """Client of a schema registry that speaks Confluent's REST interface.
 
 Only the calls that a publisher and ``--check`` need. It is synchronous: call it from
-a thread. (The client of confluent-kafka imports 24 MB of other packages.)
+a thread. (The client of confluent-kafka takes more memory for its imports: doc/explanation/architecture.md.)
 """
 
 from __future__ import annotations
