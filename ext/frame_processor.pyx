@@ -671,8 +671,7 @@ cdef class FrameProcessor:
 
     cdef int _drop(self, object error, const char* frame, Py_ssize_t length) except -1:
         """Count and report a dropped frame."""
-        reason = error.reason if isinstance(error, FrameError) else DropReason.HANDLER
-        self.dropped[reason] += 1
+        self.dropped[DropReason.of_error(error)] += 1
         self._called_back = True
         if self.on_drop(error, frame[:min(length, self.max_reported)]):
             self._stopped = True

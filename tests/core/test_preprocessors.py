@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.core import CallClock, DropReason, FrameBuffer, FrameProcessor, ProcessorState
+from lsst.ts.mtmount.core import (
+    CallClock,
+    DropReason,
+    FrameBuffer,
+    FrameError,
+    FrameProcessor,
+    ProcessorState,
+)
 
 from .topics import mixed_codec, mixed_frame
 
@@ -155,3 +162,30 @@ def test_a_preprocessor_that_takes_itself_away() -> None:
     assert recorder.codec.record.get_field("d") == 3.5
     assert recorder.processor.published == 3
     assert recorder.processor.unsupported == 1
+
+
+class OwnError(FrameError):
+    """As a user might extend it."""
+
+    reason: Any = "of my own"
+
+    def __init__(self) -> None:
+        """Leave out the base class's."""
+
+
+class UnhashableError(OwnError):
+    """Its reason is not even a key."""
+
+    reason: Any = bytearray()
+
+
+@pytest.mark.parametrize("error", [OwnError, UnhashableError])
+def test_a_reason_that_there_is_not_is_counted_as_that_of_the_user(error: type[FrameError]) -> None:
+    def preprocess(data: dict[str, Any]) -> None:
+        raise error
+
+    recorder = Recorder(preprocess)
+    assert recorder.process(mixed_frame()) is ProcessorState.NEED_MORE
+    assert recorder.processor.dropped[DropReason.HANDLER] == 1
+    assert recorder.told == ["first", (error, True, ["of mixed"])]
+    recorder.check_sum()

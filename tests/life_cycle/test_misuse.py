@@ -691,15 +691,22 @@ class ForeignError(FrameError):
         """Leave out the base class's."""
 
 
+class OwnReasonError(ForeignError):
+    """With a reason that there is not."""
+
+    reason: Any = "of my own"
+
+
 @pytest.mark.parametrize(
     "error",
     [
         MuteError,
         ForeignError,
+        OwnReasonError,
         lambda: FrameError("of my own", "x"),  # type: ignore[arg-type]
         lambda: FrameError(DropReason.BAD_VALUE, 5, topic_id="x"),  # type: ignore[arg-type]
     ],
-    ids=["mute", "foreign", "reason", "detail"],
+    ids=["mute", "foreign", "own reason", "reason", "detail"],
 )
 @pytest.mark.parametrize("where", ["preprocessor", "handler"])
 async def test_an_odd_error_costs_its_frame(
@@ -726,6 +733,7 @@ async def test_an_odd_error_costs_its_frame(
         await tma.send(golden_frame("azimuth"), golden_frame("elevation"))
         await wait_for(lambda: client.counters.published == 1)
         assert sum(client.counters.dropped.values()) == 1
+        assert set(client.counters.dropped) <= set(DropReason)
     assert len((tmp_path / "dropped").read_bytes().splitlines()) == 1
     assert client.failure is None
 

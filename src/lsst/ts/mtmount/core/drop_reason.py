@@ -32,6 +32,12 @@ class DropReason(enum.StrEnum):
             return cls.NO_KAFKA_TOPIC
         return cls.REFUSED
 
+    @classmethod
+    def of_error(cls, error: BaseException) -> "DropReason":
+        """Return the reason of a `FrameError`; HANDLER for all else, also where a user's has another one."""
+        reason: object = error.reason if isinstance(error, FrameError) else cls.HANDLER
+        return reason if isinstance(reason, cls) else cls.HANDLER
+
 
 #: The frame could not be decoded at all: a strict client ends.
 UNDECODABLE = frozenset(

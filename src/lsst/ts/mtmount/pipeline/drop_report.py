@@ -52,10 +52,10 @@ class DropReport:
         ``culprit`` is the preprocessor or handler that failed, if ``error`` is not one of ours.
         """
         head = frame[:HEAD_LENGTH]
-        if isinstance(error, FrameError):
-            reason, text = error.reason, describe_error(error)
-        else:
-            reason, text = DropReason.HANDLER, f"{DropReason.HANDLER}: {culprit}: {describe_error(error)}"
+        reason = DropReason.of_error(error)
+        text = describe_error(error)
+        if not isinstance(error, FrameError):
+            text = f"{reason}: {culprit}: {text}"
         # A frame that Kafka keeps out, as all of its topic, is not a bad frame: its health was logged.
         if reason not in KAFKA_REASONS:
             self._limited_log.log(
