@@ -1,7 +1,6 @@
 """From a JSON frame of one topic to a dict, as json.loads makes it, and back to a record."""
 
 import json
-import sys
 
 from cpython.dict cimport PyDict_Copy, PyDict_Next, PyDict_SetItem
 from cpython.object cimport PyObject
@@ -66,8 +65,11 @@ cdef str load_key(Member* member):
     return member.key[:member.key_length].decode("utf-8")
 
 
-cdef dict make_dict(JsonScanner* scanner):
-    """Make the dict of what `scan_frame` found; None where that is for json.loads to say."""
+cdef dict make_dict(JsonScanner* scanner, const Py_ssize_t* order, tuple names):
+    """Make the dict of what `scan_frame` found; None where that is for json.loads to say.
+
+    ``order`` has the index in ``names`` of each member's name, -1 where it is not in there.
+    """
     cdef size_t i
     cdef Member* member
     cdef dict data = {}
@@ -76,8 +78,9 @@ cdef dict make_dict(JsonScanner* scanner):
         value = load_scalar(member.type, member.value, member.value_end)
         if value is NOT_SCALAR:
             return None
-        # Interned, as the names that a codec looks up are: found by their address.
-        data[sys.intern(load_key(member))] = value
+        # A codec's names are found by their address. Others are not interned: CPython 3.12 keeps
+        # what is interned for good, and a sender decides how many there are.
+        data[<str>names[order[i]] if order[i] >= 0 else load_key(member)] = value
     return data
 
 

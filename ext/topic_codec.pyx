@@ -134,7 +134,7 @@ cdef class TopicCodec:
         self.topic_id = topic_id
         self.kafka_topic = kafka_topic
         self.record = record
-        # As the keys of dicts are: then equal names have one address.
+        # As the names in a user's code are: then equal names have one address.
         self.members = tuple([sys.intern(name) for name in members])
         self.is_fused = True
         self._dict_templates = []
@@ -249,8 +249,9 @@ cdef class TopicCodec:
 
         None where that is for json.loads to say.
         """
-        cdef dict data = make_dict(scanner)
+        cdef dict data
         self._find_members(scanner)
+        data = make_dict(scanner, self._order.data(), self.members)
         self.num_general += 1
         self._templates.note_other(self._has_unknown)
         if data is not None and not self.is_fused:

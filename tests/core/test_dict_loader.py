@@ -1,6 +1,7 @@
 """Frames as dicts: what json.loads makes of them, in the order of the wire, and what is left in them."""
 
 import json
+import sys
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -68,6 +69,20 @@ def test_any_order(items: list[tuple[str, object]], space: str) -> None:
 def test_member_that_is_there_twice() -> None:
     frames = [mixed_frame()[:-1] + end for end in (b', "d": 2}', b', "new": 1, "x": 2, "new": 3}')]
     check_all(dict_codec(), frames * 3)
+
+
+def test_names_that_come_over_the_wire_are_not_interned() -> None:
+    """Where interned strings are immortal (CPython 3.12), names that vary would fill the memory."""
+    codec = dict_codec()
+    frame = mixed_frame()[:-1] + b', "not of the topic": 1}'
+    data = codec.load_frame(frame)
+    fresh = frame[-21:-5].decode()
+    assert fresh in data
+    # Nobody has interned it before.
+    assert sys.intern(fresh) is fresh
+    # Those of the topic are found by their address.
+    names = {name: name for name in data}
+    assert all(names[name] is name for name in codec.members)
 
 
 def test_a_topic_that_changes_its_path_makes_new_templates() -> None:

@@ -6,7 +6,7 @@ from lsst.ts.mtmount.core.frame_template cimport Template
 from lsst.ts.mtmount.core.scanner cimport JsonScanner
 
 
-cdef dict make_dict(JsonScanner* scanner)
+cdef dict make_dict(JsonScanner* scanner, const Py_ssize_t* order, tuple names)
 
 
 cdef class DictTemplate:
