@@ -47,7 +47,7 @@ cdef class ColumnDecoder:
     ----------
     codec : `TopicCodec`
         Decodes the frames; its record is changed by that.
-    fields : `Sequence` [`str`]
+    fields : `Iterable` [`str`]
         Fields of the record, in the order of the columns. Strings are not possible.
 
     Attributes
@@ -70,9 +70,10 @@ cdef class ColumnDecoder:
         cdef Column column
         cdef list types = [(ARRIVAL_TIME, "<M8[ns]")]
         cdef Py_ssize_t i
+        cdef tuple names = tuple(fields)
         self._codec = codec
         self._scanner.max_integer_digits = sys.get_int_max_str_digits()
-        for name in fields:
+        for name in names:
             kind, first, count = codec.record.locate(name)
             if kind not in FORMATS:
                 raise ValueError(f"field {name!r}: expected numbers or booleans, got strings")
@@ -81,7 +82,7 @@ cdef class ColumnDecoder:
             self._columns.push_back(column)
         self.dtype = numpy.dtype(types)
         self._row_size = self.dtype.itemsize
-        for i, name in enumerate(fields):
+        for i, name in enumerate(names):
             self._columns[i].offset = self.dtype.fields[name][1]
 
     def decode(self, messages, rows) -> int:
@@ -95,6 +96,11 @@ cdef class ColumnDecoder:
             Arrival time [UTC unix ns] and frame.
         rows : `numpy.ndarray`
             Of type ``dtype``, contiguous, with a row for each message.
+
+        Raises
+        ------
+        ValueError
+            If the rows are of another type, or too few.
         """
         cdef Py_buffer view
         cdef Py_ssize_t num_rows = 0
@@ -112,6 +118,10 @@ cdef class ColumnDecoder:
             for arrival, frame in messages:
                 if not self._decode_frame(frame):
                     continue
+                # Neither the length of the messages nor that of the rows is what it was, or says it all:
+                # another thread may append, and a row may have no elements.
+                if (num_rows + 1) * self._row_size > view.len:
+                    raise ValueError(f"expected a row for each message, got {num_rows} rows")
                 row = <char*>view.buf + num_rows * self._row_size
                 memcpy(row, &arrival, sizeof(arrival))
                 self._write_row(row)
