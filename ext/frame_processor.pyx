@@ -172,6 +172,7 @@ cdef class FrameProcessor:
     cdef bytes _held_message
     cdef bytes _held_source
     cdef TopicCodec _held_codec
+    cdef bint _held_is_preprocessed
     # What was decoded ahead: codecs, messages (None: yet to be made), frames, the memory of these,
     # and how many were handed over.
     cdef list _ahead_codecs
@@ -274,7 +275,9 @@ cdef class FrameProcessor:
             return NEED_HANDLER
         if self._held_message is not None:
             held = self._held_source
-            if not self._publish(self._held_codec, self._held_message, held, len(held)):
+            if not self._publish(
+                self._held_codec, self._held_message, held, len(held), self._held_is_preprocessed
+            ):
                 return QUEUE_FULL
         if self._held_frame is not None:
             held = self._held_frame
@@ -393,7 +396,7 @@ cdef class FrameProcessor:
         self._count(length)
         if message is None:
             state = self._take(frame, length, True, False)
-        elif not self._publish(codec, message, frame, length):
+        elif not self._publish(codec, message, frame, length, False):
             state = QUEUE_FULL
         return self._pause(deadline) if state == NEED_MORE and self._called_back else state
 
@@ -534,16 +537,20 @@ cdef class FrameProcessor:
             else:
                 outcome = codec.decode_members(scanner, frame, length)
                 if outcome == OUTCOME_OK:
-                    state = self._send(codec, frame, length)
+                    state = self._send(codec, frame, length, False)
                 else:
                     state = self._drop(codec.error(outcome, scanner, frame), frame, length)
             if codec.news is not None:
                 self._tell_news(codec)
             return state
-        return self._send(codec, frame, length)
+        return self._send(codec, frame, length, False)
 
-    cdef int _send(self, TopicCodec codec, const char* frame, Py_ssize_t length) except -1:
-        return NEED_MORE if self._publish(codec, self._encode(codec), frame, length) else QUEUE_FULL
+    cdef int _send(
+        self, TopicCodec codec, const char* frame, Py_ssize_t length, bint is_preprocessed
+    ) except -1:
+        if self._publish(codec, self._encode(codec), frame, length, is_preprocessed):
+            return NEED_MORE
+        return QUEUE_FULL
 
     cdef int _hand_out(self, TopicCodec codec, const char* frame, Py_ssize_t length, dict data) except -1:
         """Give a frame's dict (None: that of json.loads) to the topic's preprocessor, or to its handler."""
@@ -579,7 +586,7 @@ cdef class FrameProcessor:
         finally:
             self._is_preprocessing = False
             self.calls.end_call()
-        return self._send(codec, frame, length) if is_good else NEED_MORE
+        return self._send(codec, frame, length, True) if is_good else NEED_MORE
 
     cdef int _tell_news(self, TopicCodec codec) except -1:
         """Tell of members that are new, missing or back; the frame has been dealt with."""
@@ -646,9 +653,12 @@ cdef class FrameProcessor:
         return codec.record.encode_values(seconds + self._tai_minus_utc, seconds)
 
     cdef bint _publish(
-        self, TopicCodec codec, bytes message, const char* frame, Py_ssize_t length
+        self, TopicCodec codec, bytes message, const char* frame, Py_ssize_t length, bint is_preprocessed
     ) except -1:
-        """Hand a frame's message to the producer; False if its queue is full, then the message is held."""
+        """Hand a frame's message to the producer; False if its queue is full, then the message is held.
+
+        ``is_preprocessed``: it went through a dict. The topic may take another path since.
+        """
         self._held_message = None
         self._held_source = None
         try:
@@ -657,6 +667,7 @@ cdef class FrameProcessor:
             self._held_message = message
             self._held_source = frame[:length]
             self._held_codec = codec
+            self._held_is_preprocessed = is_preprocessed
             return False
         except Exception as error:
             text = str(error)
@@ -666,7 +677,7 @@ cdef class FrameProcessor:
             self._drop(refusal, frame, length)
             return True
         self.published += 1
-        self.preprocessed += not codec.is_fused
+        self.preprocessed += is_preprocessed
         return True
 
     cdef int _drop(self, object error, const char* frame, Py_ssize_t length) except -1:

@@ -189,3 +189,22 @@ def test_a_reason_that_there_is_not_is_counted_as_that_of_the_user(error: type[F
     assert recorder.processor.dropped[DropReason.HANDLER] == 1
     assert recorder.told == ["first", (error, True, ["of mixed"])]
     recorder.check_sum()
+
+
+@pytest.mark.parametrize("was_fused", [True, False])
+def test_a_message_that_waits_is_counted_by_the_way_it_took(was_fused: bool) -> None:
+    recorder = Recorder(lambda data: None)
+    recorder.codec.fused = was_fused
+    recorder.process(mixed_frame())
+    take, recorder.processor.produce = recorder.processor.produce, refuse
+    assert recorder.process(mixed_frame(), mixed_frame(d=2.5)) is ProcessorState.QUEUE_FULL
+    recorder.codec.fused = not was_fused
+    recorder.processor.produce = take
+    assert recorder.process() is ProcessorState.NEED_MORE
+    assert recorder.processor.published == 3
+    # Of those of a preprocessor the last one had not yet been given to it.
+    assert recorder.processor.preprocessed == (0 if was_fused else 2)
+
+
+def refuse(*message: object) -> None:
+    raise BufferError
