@@ -28,7 +28,7 @@ from lsst.ts.mtmount.core.scanner cimport (
     scan_error,
     scan_frame,
 )
-from lsst.ts.mtmount.core.topic_codec cimport TopicCodec
+from lsst.ts.mtmount.core.topic_codec cimport TopicCodec, show
 
 
 cdef extern from *:
@@ -84,7 +84,7 @@ cdef class FrameProcessor:
     produce : `Callable`
         ``produce(kafka_topic, value, key, partition, on_delivery)``; raises
         BufferError where the producer's queue is full, any other exception
-        where it refuses the message.
+        where it refuses the message. (One that ends the program is raised on.)
     on_delivery : `Callable`
         Passed on to ``produce``.
     on_drop : `Callable`
@@ -104,7 +104,7 @@ cdef class FrameProcessor:
         what it raises counts as raised by the preprocessor.
     calls : `CallClock` or `None`
         Is told of each call of a preprocessor; while ``on_drop`` is called for what one
-        raised, that call goes on.
+        raised, that call goes on. What it raises itself costs the frame.
 
     Attributes
     ----------
@@ -568,8 +568,8 @@ cdef class FrameProcessor:
         cdef bint is_good = False
         self._called_back = True
         self._is_preprocessing = True
-        self.calls.begin_call(codec.description)
         try:
+            self.calls.begin_call(codec.description)
             if data is None:
                 data = json.loads(frame[:length])
             result = codec.preprocessor(data)
@@ -584,8 +584,15 @@ cdef class FrameProcessor:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
         finally:
+            try:
+                self.calls.end_call()
+            except BaseException as error:
+                # If it was a good one, it has not been counted.
+                self._is_preprocessing = False
+                if is_good:
+                    self._drop(error, frame, length)
+                raise
             self._is_preprocessing = False
-            self.calls.end_call()
         return self._send(codec, frame, length, True) if is_good else NEED_MORE
 
     cdef int _tell_news(self, TopicCodec codec) except -1:
@@ -669,12 +676,15 @@ cdef class FrameProcessor:
             self._held_codec = codec
             self._held_is_preprocessed = is_preprocessed
             return False
-        except Exception as error:
-            text = str(error)
+        # Not a cancellation of our task: it cannot come while we do not wait.
+        except BaseException as error:
+            text = show(error)
             # By its name, so that the core needs no Kafka library.
             refusal = FrameError(DropReason.of_refusal(text), text, topic_id=codec.topic_id)
             refusal.__cause__ = error
             self._drop(refusal, frame, length)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
             return True
         self.published += 1
         self.preprocessed += is_preprocessed

@@ -71,7 +71,7 @@ cdef str show(object thing):
     Not every object has a repr: an int of too many digits has none.
     """
     try:
-        return str(thing) if isinstance(thing, Exception) else repr(thing)
+        return str(thing) if isinstance(thing, BaseException) else repr(thing)
     except Exception:
         return f"<{type(thing).__name__}>"
 

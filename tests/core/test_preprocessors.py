@@ -191,6 +191,35 @@ def test_a_reason_that_there_is_not_is_counted_as_that_of_the_user(error: type[F
     recorder.check_sum()
 
 
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("what", ["first", "slow"])
+def test_a_clock_that_raises_costs_the_frame(what: str, error: type[BaseException]) -> None:
+    class Raising(Recorder):
+        def note_first_call(self) -> None:
+            if what == "first":
+                raise error
+
+        def note_slow_call(self, seconds: float, what: object) -> None:
+            raise error
+
+    recorder = Raising(lambda data: None)
+    if what == "slow":
+        recorder.slow_call = -1.0
+    recorder.buffer.feed(mixed_frame() + TERMINATOR)
+    if what == "first" and error is ValueError:
+        assert recorder.processor.process(recorder.buffer) is ProcessorState.NEED_MORE
+    else:
+        with pytest.raises(error):
+            recorder.processor.process(recorder.buffer)
+    recorder.check_sum()
+    assert (recorder.processor.dropped[DropReason.HANDLER], recorder.processor.pending) == (1, 0)
+    assert recorder.calls == []
+    recorder.slow_call = math.inf
+    assert recorder.process(mixed_frame()) is ProcessorState.NEED_MORE
+    assert recorder.processor.published == 1
+    recorder.check_sum()
+
+
 @pytest.mark.parametrize("was_fused", [True, False])
 def test_a_message_that_waits_is_counted_by_the_way_it_took(was_fused: bool) -> None:
     recorder = Recorder(lambda data: None)

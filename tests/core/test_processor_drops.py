@@ -1,5 +1,6 @@
 """What a frame processor tells of the frames that it drops."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ class Recorder:
     def __init__(self) -> None:
         self.drops: list[tuple[BaseException, bytes]] = []
         self.messages: list[bytes] = []
-        self.refusal: Exception | None = None
+        self.refusal: BaseException | None = None
         self.buffer = FrameBuffer(b"\r\n", LIMIT)
         self.processor = FrameProcessor(
             self.produce,
@@ -128,4 +129,32 @@ def test_frame_that_got_room_is_forgotten() -> None:
     recorder.processor.drop_pending(CUT_OFF)
     assert recorder.drops == []
     assert len(recorder.messages) == recorder.processor.published == 1
+    recorder.check_sum()
+
+
+class MuteError(Exception):
+    """An error that cannot be told."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError, MuteError])
+def test_a_producer_that_raises_anything_loses_no_frame(error: type[BaseException]) -> None:
+    recorder = Recorder()
+    # The next ones are decoded ahead.
+    recorder.process(mixed_frame() + b"\r\n")
+    recorder.refusal = error()
+    for _ in range(2):
+        if error in (KeyboardInterrupt, SystemExit):
+            with pytest.raises(error):
+                recorder.process(mixed_frame() + b"\r\n")
+        else:
+            assert recorder.process(mixed_frame() + b"\r\n") == ProcessorState.NEED_MORE
+        recorder.check_sum()
+    assert recorder.processor.dropped[DropReason.REFUSED] == 2
+    assert [cause.__cause__ for cause, _ in recorder.drops] == [recorder.refusal] * 2
+    recorder.refusal = None
+    recorder.process(mixed_frame() + b"\r\n")
+    assert recorder.processor.published == 2
     recorder.check_sum()

@@ -6,6 +6,9 @@ from lsst.ts.mtmount.core.scanner cimport JsonScanner, JsonType
 from lsst.ts.mtmount.core.frame_template cimport NameTable, Template, Templates
 
 
+cdef str show(object thing)
+
+
 # What a wire member becomes.
 cdef struct WireMember:
     Py_ssize_t slot
