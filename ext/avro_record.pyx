@@ -24,6 +24,8 @@ string          its length in bytes as a long, then UTF-8
 array           one block: its count as a long, the elements, 0x00
 """
 
+from collections.abc import Mapping
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
@@ -250,7 +252,7 @@ cdef class Record:
         """Set one field; see `set_fields`."""
         return self.set_fields({name: value})
 
-    def set_fields(self, fields: dict[str, object]) -> bool:
+    def set_fields(self, fields: Mapping[str, object]) -> bool:
         """Set the values of some fields: all of them, or none if one is bad.
 
         Values are converted as fastavro does when it writes them: any real

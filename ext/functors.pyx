@@ -6,7 +6,7 @@ The TMA sends an array of n elements as n scalar members, numbered from 1:
 """
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem
 from cpython.list cimport PyList_New, PyList_SET_ITEM
@@ -76,9 +76,9 @@ cdef class ArrayFunctor:
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.field_name, self.num_elements, self.members)
 
-    def sal_value_from_llv_dict(self, data_dict: dict[str, object]) -> list[object]:
+    def sal_value_from_llv_dict(self, data_dict: Mapping[str, object]) -> list[object]:
         """Return the elements in order, as a list; KeyError if a member is missing."""
-        cdef dict data = data_dict
+        cdef dict data = data_dict if type(data_dict) is dict else dict(data_dict)
         cdef list elements = PyList_New(self.num_elements)
         cdef Py_ssize_t i
         cdef PyObject* value
@@ -132,7 +132,7 @@ cdef class ScalarFunctor:
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.field_name, self.members[0])
 
-    def sal_value_from_llv_dict(self, data_dict: dict[str, object]) -> object:
+    def sal_value_from_llv_dict(self, data_dict: Mapping[str, object]) -> object:
         """Return the member's value; KeyError if it is missing."""
         return data_dict[self.members[0]]
 

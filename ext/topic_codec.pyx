@@ -9,7 +9,7 @@ has goes through the general decoder again. The oracle for both is `json.loads`.
 
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from lsst.ts.mtmount.core.drop_reason import DropReason, FrameError
 
@@ -87,7 +87,7 @@ cdef class TopicCodec:
         Name of the Kafka topic.
     record : `Record`
         The SAL record.
-    members : `dict` [`str`, `tuple` [`str`, `int`]]
+    members : `Mapping` [`str`, `tuple` [`str`, `int`]]
         SAL field and index in it (0 for a scalar) of each wire member that
         a frame must have. Other members are ignored.
     ignored : `Collection` [`str`]
@@ -126,21 +126,22 @@ cdef class TopicCodec:
         topic_id: int,
         kafka_topic: str,
         record: Record,
-        members: dict[str, tuple[str, int]],
+        members: Mapping[str, tuple[str, int]],
         ignored: Collection[str] = (),
     ) -> None:
         cdef WireMember wire
         cdef bytes key
+        cdef dict wanted = dict(members)
         self.topic_id = topic_id
         self.kafka_topic = kafka_topic
         self.record = record
         # As the names in a user's code are: then equal names have one address.
-        self.members = tuple([sys.intern(name) for name in members])
+        self.members = tuple([sys.intern(name) for name in wanted])
         self.is_fused = True
         self._dict_templates = []
         self._unknown = {}
         self._scanner.max_integer_digits = sys.get_int_max_str_digits()
-        for name, (field, index) in members.items():
+        for name, (field, index) in wanted.items():
             kind, first, count = record.locate(field)
             if not 0 <= index < count:
                 raise ValueError(f"member {name!r}: expected an index below {count}, got {index}")
@@ -150,7 +151,7 @@ cdef class TopicCodec:
             wire.is_missing = False
             self._wire.push_back(wire)
         # Those to be ignored have the numbers behind those of the members.
-        for name in (*members, *ignored):
+        for name in (*wanted, *ignored):
             if not name.isascii() or len(name) > MAX_NAME:
                 raise ValueError(f"member {name!r}: expected an ASCII name of at most {MAX_NAME} characters")
             key = name.encode()
@@ -269,14 +270,14 @@ cdef class TopicCodec:
         if topic_id != self.topic_id:
             raise FrameError(DropReason.TOPIC_ID, f"expected topicID {self.topic_id}, got {topic_id}")
 
-    def gather(self, data: dict[str, object]) -> None:
+    def gather(self, data: Mapping[str, object]) -> None:
         """Take the values of a decoded frame as the record's new state.
 
         The same rules hold as for frames that are never made a dict.
 
         Parameters
         ----------
-        data : `dict` [`str`, `Any`]
+        data : `Mapping` [`str`, `Any`]
             Wire members, as `json.loads` or a preprocessor left them.
 
         Raises
@@ -290,12 +291,13 @@ cdef class TopicCodec:
         cdef PyObject* found
         cdef Py_ssize_t i, place
         cdef Py_ssize_t num_missing = 0
-        if self._read_back(data):
+        cdef dict left = data if type(data) is dict else dict(data)
+        if self._read_back(left):
             record.commit()
             return
         for i in range(<Py_ssize_t>self._wire.size()):
             wire = &self._wire[i]
-            found = PyDict_GetItemWithError(data, self.members[i])
+            found = PyDict_GetItemWithError(left, self.members[i])
             place = -1 if found == NULL else 0
             self._found[i] = place
             if found == NULL and not self.accept_incomplete:

@@ -2,6 +2,9 @@
 
 import io
 import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import fastavro
@@ -202,3 +205,10 @@ def test_array_of_one_element() -> None:
     assert record.get_field("one") == [1.5]
     with pytest.raises(TypeError, match="plain"):
         record.set_field("plain", [1.0])
+
+
+@pytest.mark.parametrize("make", [OrderedDict, MappingProxyType])
+def test_any_mapping(make: Callable[[dict[str, float]], Mapping[str, float]]) -> None:
+    record = make_record()
+    assert record.set_fields(make({"d": 1.5, "l": 3}))
+    assert (record.get_field("d"), record.get_field("l")) == (1.5, 3)

@@ -1,5 +1,9 @@
 """Numbered wire members and SAL arrays."""
 
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 import pytest
 
 from lsst.ts.mtmount.core import ArrayFunctor, ScalarFunctor, member_names
@@ -35,6 +39,16 @@ def test_scalar_functor() -> None:
     assert functor.llv_dict_from_sal_value(3) == {"actualPosition": 3}
     with pytest.raises(KeyError):
         functor.sal_value_from_llv_dict({})
+
+
+@pytest.mark.parametrize("make", [OrderedDict, MappingProxyType])
+def test_any_mapping(make: Callable[[dict[str, int]], Mapping[str, int]]) -> None:
+    data = make({"x1": 1, "x2": 2})
+    assert ArrayFunctor("x", 2).sal_value_from_llv_dict(data) == [1, 2]
+    assert ScalarFunctor("x1").sal_value_from_llv_dict(data) == 1
+    for functor in (ArrayFunctor("y", 2), ScalarFunctor("y")):
+        with pytest.raises(KeyError):
+            functor.sal_value_from_llv_dict(data)
 
 
 def test_telemetry_map() -> None:

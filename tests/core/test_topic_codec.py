@@ -1,11 +1,14 @@
 """Frames to records, by templates and by the general decoder."""
 
 import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from lsst.ts.mtmount.core import DropReason, FrameError
+from lsst.ts.mtmount.core import DropReason, FrameError, Record, TopicCodec
 
 from ..oracle import BadFrameError
 from .topics import (
@@ -275,3 +278,11 @@ def test_truncated_frames_never_pass() -> None:
             codec.decode_frame(frame[:stop])
     codec.decode_frame(frame)
     assert codec.num_by_template == 1
+
+
+@pytest.mark.parametrize("make", [OrderedDict, MappingProxyType])
+def test_any_mapping(make: Callable[[Any], Mapping[str, Any]]) -> None:
+    record = Record([("x", "double", 1)], schema_id=None, rev_code=REV_CODE, origin=ORIGIN)
+    codec = TopicCodec(7, "topic", record, make({"member": ("x", 0)}))
+    codec.gather(make({"member": 1.5}))
+    assert record.get_field("x") == 1.5
