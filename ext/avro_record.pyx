@@ -266,11 +266,12 @@ cdef class Record:
         ------
         AttributeError
             If there is no such field.
-        TypeError, OverflowError
-            If a value is of the wrong type, or beyond the range of the field.
+        TypeError
+            If a value is of the wrong type.
+        OverflowError
+            If a value is beyond the range of the field; for an integer, an infinity is.
         ValueError
-            If a value is a NaN or an infinity for an integer, or a sequence
-            has the wrong length.
+            If a value is a NaN for an integer, or a sequence has the wrong length.
         """
         cdef Py_ssize_t first, i
         cdef Slot* old
@@ -314,11 +315,12 @@ cdef class Record:
                             )
                         else:
                             did_change = did_change or old.i != new.i
-        except (TypeError, ValueError, OverflowError) as error:
+        except BaseException as error:
             memcpy(self.spare, self.slots, self.num_slots * sizeof(Slot))
-            raise type(error)(f"field {name!r}: {error}") from None
-        except BaseException:
-            memcpy(self.spare, self.slots, self.num_slots * sizeof(Slot))
+            # A subclass of them may want other arguments.
+            for kind_of_error in (TypeError, ValueError, OverflowError):
+                if isinstance(error, kind_of_error):
+                    raise kind_of_error(f"field {name!r}: {error}") from error
             raise
         memcpy(self.slots, self.spare, self.num_slots * sizeof(Slot))
         for index, text in strings.items():

@@ -1,6 +1,7 @@
 """The prepared Avro record, against fastavro."""
 
 import io
+import json
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -212,3 +213,16 @@ def test_any_mapping(make: Callable[[dict[str, float]], Mapping[str, float]]) ->
     record = make_record()
     assert record.set_fields(make({"d": 1.5, "l": 3}))
     assert (record.get_field("d"), record.get_field("l")) == (1.5, 3)
+
+
+class OddNumber:
+    """A number whose value cannot be told, by an error of more arguments than a text."""
+
+    def __float__(self) -> float:
+        return float(json.loads("x"))
+
+
+def test_an_error_of_a_value_is_told_with_its_field() -> None:
+    with pytest.raises(ValueError, match="field 'd': Expecting value") as caught:
+        make_record().set_field("d", OddNumber())
+    assert isinstance(caught.value.__cause__, json.JSONDecodeError)
