@@ -439,8 +439,14 @@ cdef class FrameProcessor:
             or self._held_message is not None
         )
 
+    cdef int _refuse_preprocessor(self, str name) except -1:
+        if self._is_preprocessing:
+            raise RuntimeError(f"{name} was called by a preprocessor, whose frame is not done")
+        return 0
+
     def drop_pending(self, error: BaseException) -> None:
-        """Drop the frame that waits for something, if one does."""
+        """Drop the frame that waits for something, if one does; RuntimeError if a preprocessor calls this."""
+        self._refuse_preprocessor("drop_pending")
         cdef bytes frame = self.pending_frame or self._held_frame or self._held_source or b""
         if not self.pending:
             return
@@ -457,11 +463,17 @@ cdef class FrameProcessor:
         -------
         is_done : `bool`
             False if the deadline (as of `process`) came first.
+
+        Raises
+        ------
+        RuntimeError
+            If a preprocessor calls this.
         """
         cdef const char* frame = NULL
         cdef Py_ssize_t length = 0
         cdef int code
         cdef View ahead
+        self._refuse_preprocessor("drop_all")
         self.drop_pending(error)
         while monotonic_time() < deadline:
             if self._num_handed_over < <Py_ssize_t>self._ahead_frames.size():

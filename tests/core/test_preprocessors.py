@@ -220,6 +220,22 @@ def test_a_clock_that_raises_costs_the_frame(what: str, error: type[BaseExceptio
     recorder.check_sum()
 
 
+@pytest.mark.parametrize("name", ["drop_pending", "drop_all"])
+def test_a_preprocessor_may_not_drop_its_frame_twice(name: str) -> None:
+    def preprocess(data: dict[str, Any]) -> None:
+        closed = FrameError(DropReason.CLOSED, "")
+        with pytest.raises(RuntimeError, match=f"{name} was called by a preprocessor"):
+            if name == "drop_all":
+                recorder.processor.drop_all(recorder.buffer, closed)
+            else:
+                recorder.processor.drop_pending(closed)
+
+    recorder = Recorder(preprocess)
+    assert recorder.process(mixed_frame(), mixed_frame(d=2.5)) is ProcessorState.NEED_MORE
+    assert recorder.processor.published == 2
+    recorder.check_sum()
+
+
 @pytest.mark.parametrize("was_fused", [True, False])
 def test_a_message_that_waits_is_counted_by_the_way_it_took(was_fused: bool) -> None:
     recorder = Recorder(lambda data: None)
