@@ -182,6 +182,8 @@ cdef class FrameProcessor:
     cdef Py_ssize_t _num_handed_over
     # Has user code run since `_pause` looked at the time?
     cdef bint _called_back
+    # A topic of which a callback did not let all news be told, by what it raised.
+    cdef TopicCodec _untold_codec
     cdef bint _stopped
     cdef bint _is_processing
     cdef bint _is_preprocessing
@@ -271,6 +273,8 @@ cdef class FrameProcessor:
         cdef Block block = None
         self._stopped = False
         self._called_back = False
+        if self._untold_codec is not None:
+            self._tell_news(self._untold_codec)
         if self.pending_frame is not None:
             return NEED_HANDLER
         if self._held_message is not None:
@@ -608,11 +612,14 @@ cdef class FrameProcessor:
         return self._send(codec, frame, length, True) if is_good else NEED_MORE
 
     cdef int _tell_news(self, TopicCodec codec) except -1:
-        """Tell of members that are new, missing or back; the frame has been dealt with."""
-        cdef list news = codec.news
-        codec.news = None
+        """Tell of members that are new, missing or back; the frame has been dealt with.
+
+        If a callback raises, the next call of `process` tells the rest first.
+        """
         self._called_back = True
-        for name, is_missing in news:
+        self._untold_codec = codec
+        while codec.news:
+            name, is_missing = codec.news.pop(0)
             callback = self.on_unknown_member if is_missing is None else self.on_missing_member
             if callback is None:
                 continue
@@ -620,6 +627,8 @@ cdef class FrameProcessor:
                 callback(codec.topic_id, name)
             else:
                 callback(codec.topic_id, name, is_missing)
+        self._untold_codec = None
+        codec.news = None
         return 0
 
     cdef TopicCodec _guess(self, const char* frame, Py_ssize_t length):

@@ -215,3 +215,32 @@ def test_exception_of_a_callback_loses_no_frame(is_fused: bool) -> None:
         processor.process(topic.buffer)
     assert processor.process(topic.buffer) is ProcessorState.NEED_MORE
     assert processor.frames == processor.published == 2
+
+
+@both_paths
+def test_exception_of_a_callback_loses_no_news(is_fused: bool) -> None:
+    topic = Member(is_fused=is_fused)
+    told: list[str] = []
+
+    def fail(topic_id: int, name: str) -> None:
+        told.append(name)
+        if name != "new3":
+            raise KeyboardInterrupt
+
+    processor = FrameProcessor(
+        topic.produce,
+        lambda error, message: None,
+        on_drop=lambda *drop: None,
+        on_unsupported=lambda topic_id: None,
+        on_unknown_member=fail,
+    )
+    processor.add_topic(topic.codec)
+    topic.buffer.feed((mixed_frame(new1=1, new2=2, new3=3) + TERMINATOR) * 3)
+    for names in ["new1"], ["new1", "new2"]:
+        with pytest.raises(KeyboardInterrupt):
+            processor.process(topic.buffer)
+        assert told == names
+        assert processor.published == 1
+    assert processor.process(topic.buffer) is ProcessorState.NEED_MORE
+    assert told == ["new1", "new2", "new3"]
+    assert processor.frames == processor.published == 3
