@@ -43,8 +43,8 @@ class Counters:
         Frames that wait for a handler or for room in the producer's queue:
         0 or 1.
     incomplete : `dict` [`str`, `int`]
-        Published frames that lacked members, by SAL topic; only with
-        ``accept_incomplete``.
+        Frames taken although members were missing, by SAL topic; only with ``accept_incomplete``.
+        (The producer may have refused some.)
     unknown_members : `dict` [`str`, `list` [`str`]]
         Members that came and that the TMA's interface lacks, by SAL topic:
         the first 100 of each.

@@ -169,7 +169,7 @@ class MetricsServer:
             ),
             ("mtmount_dropped", "Frames not published", "reason", counters.dropped),
             ("mtmount_topic_frames", "Messages made of a topic's frames", "topic", snapshot.topic_frames),
-            ("mtmount_incomplete", "Published frames that lacked members", "topic", counters.incomplete),
+            ("mtmount_incomplete", "Frames taken though members were missing", "topic", counters.incomplete),
             (
                 "mtmount_frames_with_unknown_members",
                 "Frames with members that the TMA's interface lacks",
