@@ -172,9 +172,10 @@ cdef class FrameBuffer:
         try:
             n = min(view.len, self.end - self.start)
             memmove(view.buf, self.block.data + self.start, n)
+            # Before the release, which may run code that reads from here.
+            self.consume(n)
         finally:
             PyBuffer_Release(&view)
-        self.consume(n)
         return n
 
     def next_frame(self) -> bytes | None:

@@ -339,3 +339,20 @@ def test_allocated_equals_freed() -> None:
         assert tracemalloc.get_traced_memory()[0] - before < 60_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="only then may a class of Python's offer memory")
+def test_memory_that_reads_the_buffer_when_it_is_released() -> None:
+    class Target:
+        def __buffer__(self, flags: int) -> memoryview:
+            return memoryview(bytearray(3))
+
+        def __release_buffer__(self, view: memoryview) -> None:
+            left.append(buffer.take(len(buffer)))
+
+    left: list[bytes] = []
+    buffer = FrameBuffer()
+    buffer.feed(b"abcdef")
+    assert buffer.readinto(Target()) == 3
+    assert left == [b"def"]
+    assert len(buffer) == 0
