@@ -1,7 +1,10 @@
 import io
-import time
+from types import SimpleNamespace
+
+import pytest
 
 from lsst.ts.mtmount.sal import load_packaged_interface
+from lsst.ts.mtmount.tools.monitor import check
 from lsst.ts.mtmount.tools.monitor.check import Check, find_problems
 from lsst.ts.mtmount.tools.monitor.field_list import list_field_names, list_fields
 from lsst.ts.mtmount.tools.monitor.monitor_state import MonitorState
@@ -14,8 +17,8 @@ START = 1000.0
 CONNECTED = "logevent_telemetryConnected"
 
 
-def make_state(*topics: str, start: float = START) -> MonitorState:
-    return MonitorState(Selection(topics, ()), PREFIX, start)
+def make_state(*topics: str) -> MonitorState:
+    return MonitorState(Selection(topics, ()), PREFIX, START)
 
 
 def test_problems() -> None:
@@ -59,18 +62,22 @@ def test_problems_of_each_kind() -> None:
     ]
 
 
-def test_check_is_over_when_all_is_live() -> None:
-    now = time.monotonic()
-    state = make_state("azimuth", start=now)
+def test_check_is_over_when_all_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = START
+    monkeypatch.setattr(check, "time", SimpleNamespace(monotonic=lambda: now))
+    state = make_state("azimuth")
     output = io.StringIO()
-    check = Check(state, output)
-    check.show([])
-    assert not check.is_over
-    check.show_summary(now)
-    state.take([make_record("azimuth")], time.monotonic())
-    check.show([])
-    assert check.is_over
-    check.show_summary(time.monotonic())
+    view = Check(state, output)
+    view.show([])
+    assert not view.is_over
+    view.show_summary(now)
+    # Another publisher would be seen within 1 s.
+    for now in (START + 0.1, START + 1.2):
+        assert not view.is_over
+        state.take([make_record("azimuth")], now)
+        view.show([])
+    assert view.is_over
+    view.show_summary(now)
     assert output.getvalue().splitlines() == [
         "azimuth: expected live, got waiting",
         "all 1 topics are as they should be",

@@ -151,30 +151,20 @@ def test_missing_topics() -> None:
     assert whole.topics["encoder"].get_status(START) is TopicStatus.WAITING
 
 
-@pytest.mark.parametrize(
-    ("numbers", "num_lost"),
-    [
-        ([5, 6, 7], 0),
-        ([5, 8, 9], 2),
-        # Twice, or out of order.
-        ([5, 5, 6], 0),
-        ([5, 7, 6, 7, 8], 1),
-        ([2**31 - 1, 1, 2], 0),
-        ([2**31 - 2, 2], 2),
-    ],
-)
-def test_lost_records(numbers: list[int], num_lost: int) -> None:
-    whole = make_state("azimuth")
-    whole.take([make_record("azimuth", seq_num=number) for number in numbers], START)
-    assert whole.topics["azimuth"].num_lost == num_lost
-
-
-def test_another_writer_has_numbers_of_its_own() -> None:
-    whole = make_state("azimuth")
-    records = [make_record("azimuth", origin=origin, seq_num=number) for origin, number in ((1, 900), (2, 1))]
-    whole.take(records, START)
-    state = whole.topics["azimuth"]
-    assert (state.num_lost, state.origin, state.seq_num) == (0, 2, 1)
+def test_two_publishers_with_one_process_id() -> None:
+    whole = make_state("azimuth", "encoder")
+    for number in range(10):
+        take_from(whole, "encoder", 1, START)
+        for first in (1, 5000):
+            record = make_record("azimuth", seq_num=first + number, private_sndStamp=first + number)
+            whole.take([record], START + number)
+    assert whole.publishers.list_at_once(START + 9) == [1, 1]
+    assert whole.topics["azimuth"].num_lost == 0
+    # One of them has ended.
+    for number in range(10, 21):
+        record = make_record("azimuth", seq_num=number + 1, private_sndStamp=number + 1)
+        whole.take([record], START + number)
+    assert whole.publishers.list_at_once(START + 20.1) == [1]
 
 
 @pytest.mark.parametrize("value", [None, "text", [1.0], {}, math.nan])

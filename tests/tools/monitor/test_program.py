@@ -422,6 +422,18 @@ async def test_check_of_what_is_live(streaming: Streaming) -> None:
     assert (status, output, errors) == (0, "all 2 topics are as they should be\n", INTERFACE_LINE)
 
 
+async def test_two_clients_with_one_process_id_are_told(streaming: Streaming) -> None:
+    async with streaming(), streaming():
+        checked, (status, output, _) = await asyncio.gather(
+            run("--check", "azimuth", "-d", "3"), run("azimuth", "-d", "2")
+        )
+    pid = os.getpid()
+    assert checked == (1, f"expected one publisher, got 2: {pid}, {pid}\n", INTERFACE_LINE)
+    assert status == 0
+    assert output.endswith(f"publishers={pid},{pid}\n")
+    assert parse_lines(output)[1]["azimuth"]["lost"] == "0"
+
+
 async def test_check_of_what_is_not_there(sal_environment: str) -> None:
     status, output, _ = await run("--check", "azimuth", "-d", "1.5")
     assert (status, output) == (1, "azimuth: expected live, got no topic\n")

@@ -154,7 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--check",
         action="store_true",
-        help="list what is wrong, and exit: status 0 as soon as all telemetry is live, 1 if "
+        help="list what is wrong, and exit: status 0 once all telemetry is live, 1 if "
         f"it is not within DURATION (default: {CHECK_DURATION:g} s)",
     )
     how.add_argument(

@@ -1,5 +1,6 @@
 """Whether everything is right, for scripts."""
 
+import math
 import time
 from collections.abc import Iterable
 from typing import TextIO
@@ -11,6 +12,9 @@ __all__ = ["Check", "find_problems"]
 
 #: Event and field that tell whether the TMA is connected.
 CONNECTED_EVENT, CONNECTED_FIELD = "logevent_telemetryConnected", "connected"
+
+#: So long is telemetry watched at least, to see who publishes it [s].
+WATCH_TIME = 1.0
 
 #: What is wrong with an event, too: it need not come.
 EVENT_PROBLEMS = (TopicStatus.MISSING, TopicStatus.BAD, TopicStatus.NO_SCHEMA)
@@ -40,10 +44,17 @@ class Check:
         self.is_over = False  #: Is everything right?
         self._state = state
         self._output = output
+        # When telemetry was first seen.
+        self._first_seen = math.inf
 
     def show(self, arrivals: Iterable[Arrival]) -> None:
         """Look whether everything is right by now."""
-        self.is_over = not find_problems(self._state, time.monotonic())
+        now = time.monotonic()
+        publishers = self._state.publishers.list_at_once(now)
+        if publishers:
+            self._first_seen = min(self._first_seen, now)
+        is_watched = not publishers or now - self._first_seen >= WATCH_TIME
+        self.is_over = is_watched and not find_problems(self._state, now)
 
     def show_summary(self, now: float) -> None:
         """Write a line for each problem, or one that there is none."""

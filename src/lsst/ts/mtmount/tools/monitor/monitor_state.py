@@ -12,6 +12,7 @@ from ..reader.record_decoder import ReceivedRecord
 from .latency import SAL_STAMP, TMA_STAMP, measure_latency
 from .publishers import Publishers
 from .selection import FieldName, Selection, to_short_name
+from .sequence_numbers import SequenceNumbers
 from .timeline import Timeline
 
 __all__ = [
@@ -36,9 +37,6 @@ PRIVATE_PREFIX = "private_"
 
 #: A topic is late after this many of its periods.
 LATE_PERIODS = 3
-
-#: After this sequence number comes 1 again.
-MAX_SEQ_NUM = 2**31 - 1
 
 
 class TopicStatus(StrEnum):
@@ -73,9 +71,7 @@ class TopicState:
         self.num_records = 0  #: Records that were decoded
         self.num_bad = 0  #: Messages that are not records
         self.num_without_schema = 0  #: Messages whose schema the registry did not give
-        self.num_lost = 0  #: Sequence numbers that were left out
-        self.origin: int | None = None  #: Process ID of the last record's writer
-        self.seq_num: int | None = None  #: Sequence number of the last record
+        self.sequence_numbers = SequenceNumbers()
         self.arrivals = Timeline(now)  #: When records came
         #: Latencies of the records of the last seconds, by SAL's stamp and by the TMA's.
         self.latencies = Timeline(now)
@@ -99,6 +95,11 @@ class TopicState:
     def is_event(self) -> bool:
         """Whether this is an event, not telemetry."""
         return self._late_after is None
+
+    @property
+    def num_lost(self) -> int:
+        """Sequence numbers that were left out."""
+        return self.sequence_numbers.num_lost
 
     def take(self, arrival: Arrival, now: float) -> None:
         """Take what was read of the topic."""
@@ -127,7 +128,9 @@ class TopicState:
         self.arrivals.add(now)
         self.latencies.add(now, measure_latency(received, SAL_STAMP))
         self.tma_latencies.add(now, measure_latency(received, TMA_STAMP))
-        self._check_sequence(record.get("private_origin"), record.get("private_seqNum"))
+        self.sequence_numbers.take(
+            record.get("private_origin"), record.get("private_seqNum"), record.get(SAL_STAMP)
+        )
 
     def get_age(self, now: float) -> float:
         """Return how long ago the last record came [s]; NaN if none did."""
@@ -145,17 +148,6 @@ class TopicState:
         if self._last_arrival is None:
             return TopicStatus.WAITING
         return TopicStatus.SEEN if self._late_after is None else TopicStatus.LIVE
-
-    def _check_sequence(self, origin: Any, seq_num: Any) -> None:
-        """Count the sequence numbers between the last record's and this one's."""
-        if not isinstance(seq_num, int):
-            return
-        if self.seq_num is not None and origin == self.origin:
-            num_skipped = (seq_num - self.seq_num - 1) % MAX_SEQ_NUM
-            # A number that is behind came twice or out of order.
-            if num_skipped < MAX_SEQ_NUM // 2:
-                self.num_lost += num_skipped
-        self.origin, self.seq_num = origin, seq_num
 
 
 class FieldState:
@@ -206,7 +198,8 @@ class MonitorState:
                 continue
             # The CSC publishes some events beside the telemetry client.
             if not topic.is_event:
-                self.publishers.add(arrival.record.get("private_origin"), now)
+                is_shared = topic.sequence_numbers.is_shared
+                self.publishers.add(arrival.record.get("private_origin"), now, is_shared=is_shared)
             for field in self.fields:
                 if field.name.topic == topic.name:
                     field.take(arrival, now)
