@@ -43,13 +43,14 @@ def test_rate_age_and_latency() -> None:
     assert math.isnan(encoder.get_age(now))
 
 
-def test_topics_without_a_time_of_the_tma() -> None:
-    whole = make_state("telemetryClientHeartbeat")
-    record = make_record("telemetryClientHeartbeat")
-    del record.record["timestamp"]
+@pytest.mark.parametrize("name", ["telemetryClientHeartbeat", "logevent_logMessage"])
+def test_topics_that_the_tma_does_not_send(name: str) -> None:
+    whole = make_state(name)
+    record = make_record(name, timestamp=0.0)
     whole.take([record], START)
-    topic = whole.topics["telemetryClientHeartbeat"]
+    topic = whole.topics[name]
     assert math.isnan(topic.tma_latencies.compute_mean(START, 10))
+    assert math.isnan(topic.measure_tma_latency(record))
     assert topic.latencies.compute_mean(START, 10) == pytest.approx(0.25)
 
 

@@ -66,7 +66,7 @@ def list_periods(interface: TmaInterface) -> dict[str, float]:
 class TopicState:
     """What was seen of one topic. Its period is the time between two records [s]; None: any time."""
 
-    def __init__(self, name: str, period: float | None, now: float) -> None:
+    def __init__(self, name: str, period: float | None, now: float, *, is_sent_by_tma: bool) -> None:
         self.name = name
         self.num_records = 0  #: Records that were decoded
         self.num_bad = 0  #: Messages that are not records
@@ -79,6 +79,8 @@ class TopicState:
         self.is_missing = False  #: Does Kafka not have the topic?
         self.is_unread = False  #: Is there perhaps a last record that was not read yet? Of events alone.
         self.values: dict[str, Any] = {}  #: Fields of the last record of an event; empty for telemetry
+        # Other records may have a field of the stamp's name that means something else, or is never set.
+        self._is_sent_by_tma = is_sent_by_tma
         # None: an event, which is never late.
         self._late_after = None if period is None else max(LATE_PERIODS * period, TELEMETRY_TIMEOUT)
         self._start = now
@@ -127,10 +129,14 @@ class TopicState:
         self._last_arrival = now
         self.arrivals.add(now)
         self.latencies.add(now, measure_latency(received, SAL_STAMP))
-        self.tma_latencies.add(now, measure_latency(received, TMA_STAMP))
+        self.tma_latencies.add(now, self.measure_tma_latency(received))
         self.sequence_numbers.take(
             record.get("private_origin"), record.get("private_seqNum"), record.get(SAL_STAMP)
         )
+
+    def measure_tma_latency(self, received: ReceivedRecord) -> float:
+        """Measure how old a record is by the TMA's stamp [s]; NaN if the TMA does not send the topic."""
+        return measure_latency(received, TMA_STAMP) if self._is_sent_by_tma else math.nan
 
     def get_age(self, now: float) -> float:
         """Return how long ago the last record came [s]; NaN if none did."""
@@ -180,9 +186,13 @@ class MonitorState:
     def __init__(
         self, selection: Selection, prefix: str, now: float, interface: TmaInterface | None = None
     ) -> None:
-        periods = list_periods(interface or load_packaged_tma_interface())
+        interface = interface or load_packaged_tma_interface()
+        periods = list_periods(interface)
         #: By SAL name.
-        self.topics = {name: TopicState(name, periods.get(name), now) for name in selection.topics}
+        self.topics = {
+            name: TopicState(name, periods.get(name), now, is_sent_by_tma=name in interface.by_name)
+            for name in selection.topics
+        }
         self.fields = [FieldState(name, now) for name in selection.fields]
         self.prefix = prefix
         self.publishers = Publishers()

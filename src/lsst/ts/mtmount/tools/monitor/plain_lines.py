@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from ..reader.live_consumer import Arrival
 from ..reader.record_decoder import ReceivedRecord
-from .latency import SAL_STAMP, TMA_STAMP, measure_latency
+from .latency import SAL_STAMP, measure_latency
 from .monitor_state import PRIVATE_PREFIX, SPAN, MonitorState, TopicState
 
 __all__ = ["PlainLines"]
@@ -74,7 +74,7 @@ class PlainLines:
         yield "record", str(self._num_seen[topic.name])
         yield "seqNum", str(record.get("private_seqNum"))
         yield "latency", _format_seconds(measure_latency(received, SAL_STAMP))
-        yield "tmaLatency", _format_seconds(measure_latency(received, TMA_STAMP))
+        yield "tmaLatency", _format_seconds(topic.measure_tma_latency(received))
         wanted = self._fields[topic.name]
         if not wanted:
             for name, value in record.items():
