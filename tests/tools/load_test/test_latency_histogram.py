@@ -79,9 +79,18 @@ def test_latencies_beyond_all_buckets() -> None:
     assert histogram.max == pytest.approx(2e6)
 
 
-def test_empty() -> None:
+def test_what_is_not_finite_is_passed_over() -> None:
     histogram = LatencyHistogram()
-    histogram.record([])
+    histogram.record([math.nan, 0.004, math.inf, -math.inf, 0.002])
+    assert (histogram.count, histogram.num_negative) == (2, 0)
+    assert histogram.mean == pytest.approx(0.003)
+    assert histogram.max == pytest.approx(0.004)
+
+
+@pytest.mark.parametrize("latencies", [[], [math.nan]])
+def test_empty(latencies: list[float]) -> None:
+    histogram = LatencyHistogram()
+    histogram.record(latencies)
     assert histogram.count == 0
     assert all(map(math.isnan, (histogram.max, histogram.mean, histogram.percentile(50))))
 

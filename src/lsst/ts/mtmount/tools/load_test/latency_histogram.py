@@ -56,8 +56,9 @@ class LatencyHistogram:
         return self._sum / count if count else math.nan
 
     def record(self, latencies: ArrayLike) -> None:
-        """Add latencies [s]; finite ones."""
+        """Add latencies [s]. One that is not finite is passed over: the stamp that it is from was none."""
         values = np.asarray(latencies, np.float64).ravel()
+        values = values[np.isfinite(values)]
         if not values.size:
             return
         self.num_negative += int((values < 0).sum())
