@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
+from lsst.ts.mtmount.sal import KafkaSettings, SettingsError
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
 TIMEOUT = 60
@@ -114,3 +115,13 @@ async def test_program(signum: signal.Signals) -> None:
             process.kill()
             await process.wait()
     assert (process.returncode, output, errors) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("subname", ["a b;c", ""])
+def test_a_subname_that_the_client_refuses(subname: str) -> None:
+    with pytest.raises(SettingsError) as expected:
+        KafkaSettings(subname)
+    command = [sys.executable, "-m", "lsst.ts.mtmount.embedded", "--subname", subname]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith(f"error: argument --subname: {expected.value}\n")

@@ -3,22 +3,35 @@
 Prints the environment variables that name them, one a line, as a shell takes them.
 """
 
+import argparse
 import signal
 import sys
 from collections.abc import Sequence
 
 from .program.arguments import ArgumentParser
 from .program.bootstrap import open_standard_descriptors
+from .sal.kafka_settings import KafkaSettings, SettingsError
 from .tools.embedded import EmbeddedKafka
 
 __all__ = ["EmbeddedKafka"]
+
+
+def parse_subname(text: str) -> str:
+    """Parse a name space of topics, as the client does."""
+    try:
+        return KafkaSettings(text).subname
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status."""
     parser = ArgumentParser("python -m lsst.ts.mtmount.embedded", description=__doc__)
     parser.add_argument(
-        "--subname", default="embedded", help="name space of the Kafka topics (default: %(default)s)"
+        "--subname",
+        type=parse_subname,
+        default="embedded",
+        help="name space of the Kafka topics (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     open_standard_descriptors()
