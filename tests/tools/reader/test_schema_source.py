@@ -42,14 +42,16 @@ class GuardedRegistryHandler(BaseHTTPRequestHandler):
         expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         if self.headers.get("Authorization") != expected:
             self.send_error(401)
-        elif self.path != "/base/schemas/ids/5":
-            self.send_error(404)
+        elif self.path == "/base/schemas/ids/5":
+            self.answer(200, json.dumps({"schema": json.dumps(SCHEMA)}).encode())
         else:
-            body = json.dumps({"schema": json.dumps(SCHEMA)}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(404, json.dumps({"error_code": 40403, "message": "Schema not found"}).encode())
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Keep the test's output clean."""
@@ -160,7 +162,7 @@ class ChangingRegistry(GuardedRegistry):
     def __init__(self) -> None:
         super().__init__()
         self.RequestHandlerClass = ChangingRegistryHandler
-        self.body = b""
+        self.status, self.body = 200, b""
 
 
 class ChangingRegistryHandler(GuardedRegistryHandler):
@@ -168,21 +170,24 @@ class ChangingRegistryHandler(GuardedRegistryHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append(self.path)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.server.body)))
-        self.end_headers()
-        self.wfile.write(self.server.body)
+        self.answer(self.server.status, self.server.body)
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("status", "body", "kind"),
     [
-        (b"<html>", RegistryUnavailableError),
-        (b"{}", RegistryUnavailableError),
-        (b'{"schema": "{}"}', SchemaError),
+        (200, b"<html>", RegistryUnavailableError),
+        (200, b"{}", RegistryUnavailableError),
+        (200, b'{"schema": "{}"}', SchemaError),
+        # As a registry, and as others where there is none.
+        (404, b'{"error_code": 40403, "message": "Schema 5 not found"}', SchemaError),
+        (404, b'{"error_code": 404, "message": "HTTP 404 Not Found"}', RegistryUnavailableError),
+        (404, b"<html>", RegistryUnavailableError),
+        (404, b"[" * 100_000, RegistryUnavailableError),
     ],
 )
 def test_a_bad_answer_is_remembered_for_some_time_only(
+    status: int,
     body: bytes,
     kind: type[Exception],
     open_source: Callable[..., SchemaSource],
@@ -191,7 +196,7 @@ def test_a_bad_answer_is_remembered_for_some_time_only(
     now = time.monotonic()
     monkeypatch.setattr(schema_source, "time", SimpleNamespace(monotonic=lambda: now))
     with ChangingRegistry() as server:
-        server.body = body
+        server.status, server.body = status, body
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         source = open_source(f"http://127.0.0.1:{server.server_port}", retry_interval=10)
@@ -200,7 +205,7 @@ def test_a_bad_answer_is_remembered_for_some_time_only(
                 with pytest.raises(kind):
                     source.get(5)
             assert len(server.requests) == 1
-            server.body = json.dumps({"schema": json.dumps(SCHEMA)}).encode()
+            server.status, server.body = 200, json.dumps({"schema": json.dumps(SCHEMA)}).encode()
             now += 10.1
             assert json.loads(source.get(5).text) == SCHEMA
         finally:

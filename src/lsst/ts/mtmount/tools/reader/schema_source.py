@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ...resilience.escape import describe_error
 from ...sal.bounded_http import BoundedConnection
@@ -24,6 +24,9 @@ MAX_ANSWER = 4 << 20
 #: ones, and this many are asked for at a time.
 MAX_KEPT = 256
 MAX_ASKED = 64
+
+#: How a registry says that it has no such schema. Others answer with HTTP status 404, too.
+SCHEMA_NOT_FOUND = 40403
 
 
 class RegistryUnavailableError(OSError):
@@ -111,9 +114,12 @@ class SchemaSource:
             key = None if isinstance(error, OSError) else schema_id
             self._fail(key, RegistryUnavailableError, reason)
         if status != HTTPStatus.OK:
-            kind = SchemaError if status == HTTPStatus.NOT_FOUND else RegistryUnavailableError
             reason = f"schema {schema_id}: the registry answers with HTTP status {status}"
-            self._fail(schema_id, kind, reason)
+            if status == HTTPStatus.NOT_FOUND:
+                if _read_error_code(data) == SCHEMA_NOT_FOUND:
+                    self._fail(schema_id, SchemaError, reason)
+                reason += " (is LSST_SCHEMA_REGISTRY_URL the registry's?)"
+            self._fail(schema_id, RegistryUnavailableError, reason)
         try:
             text = json.loads(data)["schema"]
             if not isinstance(text, str):
@@ -139,3 +145,11 @@ class SchemaSource:
         while len(self._failures) > MAX_KEPT:
             del self._failures[next(iter(self._failures))]
         raise kind(reason) from None
+
+
+def _read_error_code(data: bytes) -> Any:
+    """Read the error code in a registry's answer; None if there is none."""
+    try:
+        return json.loads(data)["error_code"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
