@@ -2,6 +2,7 @@
 
 import base64
 import json
+import queue
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from lsst.ts.mtmount.tools.reader import schema_source
-from lsst.ts.mtmount.tools.reader.record_schema import SchemaError
+from lsst.ts.mtmount.tools.reader.record_schema import RecordSchema, SchemaError, parse_record_schema
 from lsst.ts.mtmount.tools.reader.schema_source import RegistryUnavailableError, SchemaSource
 
 TIMEOUT = 60
@@ -28,6 +29,7 @@ class GuardedRegistry(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), GuardedRegistryHandler)
         self.requests: list[str] = []
+        self.asked: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.is_open = True
 
     def make_url(self, credentials: str) -> str:
@@ -39,6 +41,7 @@ class GuardedRegistryHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append(self.path)
+        self.server.asked.put(self.path)
         expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         if self.headers.get("Authorization") != expected:
             self.send_error(401)
@@ -223,3 +226,31 @@ def test_what_is_kept_is_bounded(
         with pytest.raises(SchemaError):
             source.get(schema_id)
     assert len(source._failures) == 3
+
+
+def test_the_thread_goes_on_after_any_error(
+    registry: GuardedRegistry, open_source: Callable[..., SchemaSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[Exception] = [MemoryError()]
+
+    def parse(text: str) -> RecordSchema:
+        if errors:
+            raise errors.pop()
+        return parse_record_schema(text)
+
+    now = time.monotonic()
+    monkeypatch.setattr(schema_source, "parse_record_schema", parse)
+    monkeypatch.setattr(schema_source, "time", SimpleNamespace(monotonic=lambda: now))
+    source = open_source(registry.make_url("r%C3%ABader:p%40ss%2Fwo%3Ard@"), retry_interval=10)
+    for schema_id in (5, 6):
+        assert source.find(schema_id) is None
+    # One is asked for after the other.
+    assert [registry.asked.get(timeout=TIMEOUT)[-1] for _ in range(2)] == ["5", "6"]
+    with pytest.raises(RegistryUnavailableError, match="registry's answer, got MemoryError"):
+        source.find(5)
+    now += 10.1
+    for schema_id in (5, 7):
+        assert source.find(schema_id) is None
+    assert [registry.asked.get(timeout=TIMEOUT)[-1] for _ in range(2)] == ["5", "7"]
+    assert (schema := source.find(5)) is not None
+    assert json.loads(schema.text) == SCHEMA

@@ -91,8 +91,13 @@ class SchemaSource:
 
     def _ask_in_turn(self) -> None:
         while (schema_id := self._to_ask.get()) is not None:
-            with contextlib.suppress(RegistryUnavailableError, SchemaError):
-                self._ask(schema_id)
+            try:
+                with contextlib.suppress(RegistryUnavailableError, SchemaError):
+                    self._ask(schema_id)
+            # Whatever it is: without this thread no schema would come any more.
+            except Exception as error:
+                reason = f"schema {schema_id}: expected the registry's answer, got {describe_error(error)}"
+                self._keep_failure(schema_id, RegistryUnavailableError, reason)
             self._asked.discard(schema_id)
         self._connection.close()
 
@@ -140,11 +145,16 @@ class SchemaSource:
     def _fail(
         self, key: int | None, kind: type[RegistryUnavailableError | SchemaError], reason: str
     ) -> NoReturn:
+        self._keep_failure(key, kind, reason)
+        raise kind(reason) from None
+
+    def _keep_failure(
+        self, key: int | None, kind: type[RegistryUnavailableError | SchemaError], reason: str
+    ) -> None:
         self._failures.pop(key, None)
         self._failures[key] = _Failure(kind, reason, time.monotonic() + self._retry_interval)
         while len(self._failures) > MAX_KEPT:
             del self._failures[next(iter(self._failures))]
-        raise kind(reason) from None
 
 
 def _read_error_code(data: bytes) -> Any:
