@@ -7,11 +7,16 @@ from there. So the programs start here, in a module whose name nothing else
 has, and the package is loaded from beside this file.
 """
 
-import importlib.util
+from __future__ import annotations
+
 import os
 import sys
-import types
-from typing import Any
+
+# What takes milliseconds is imported where it is used: a signal may come meanwhile.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import types
+    from typing import Any
 
 PACKAGE = "lsst.ts.mtmount"
 ROOT = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
@@ -30,6 +35,9 @@ def load_package() -> types.ModuleType:
         If another ``lsst.ts.mtmount`` was imported before, this
         distribution's is not there, or another one has overwritten it.
     """
+    import importlib.util
+    import warnings
+
     location = os.path.join(ROOT, *PACKAGE.split("."))  # noqa: PTH118
     loaded = sys.modules.get(PACKAGE)
     if loaded is not None:
@@ -49,9 +57,6 @@ def load_package() -> types.ModuleType:
         raise ImportError(f"{PACKAGE} is not at {location}")
     package = importlib.util.module_from_spec(spec)
     sys.modules[PACKAGE] = package
-    # Costs some milliseconds, which signals do not wait for.
-    import warnings
-
     try:
         with warnings.catch_warnings():
             # Another one on the path is what this module is for.
@@ -66,6 +71,8 @@ def load_package() -> types.ModuleType:
 
 def _load_alone(name: str) -> Any:
     """Load a module of ``program/`` that needs nothing of the package, which is not loaded for it."""
+    import importlib.util
+
     full_name = f"{PACKAGE}.program.{name}"
     if full_name not in sys.modules:
         path = os.path.join(ROOT, *full_name.split(".")) + ".py"  # noqa: PTH118
@@ -80,6 +87,8 @@ def _load_alone(name: str) -> Any:
 
 def _import_parent() -> types.ModuleType:
     """Import ``lsst.ts``; somebody's ``lsst`` may be no namespace package, and have no ``ts``."""
+    import importlib
+
     lsst = importlib.import_module("lsst")
     try:
         return importlib.import_module("lsst.ts")
@@ -93,9 +102,19 @@ def _run(command: str, *, is_held: bool = True, **options: Any) -> int:
 
     Unless ``is_held``, a signal ends it at once. Only another copy of the package returns from here.
     """
-    bootstrap = _load_alone("bootstrap")
-    bootstrap.open_standard_descriptors()
-    signals = bootstrap.hold_signals() if is_held else bootstrap.let_signals_end()
+    # Built in, unlike signal, which takes milliseconds to import.
+    import _signal  # type: ignore[import-not-found]
+
+    waiting = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGUSR1)
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, waiting)
+    try:
+        bootstrap = _load_alone("bootstrap")
+        bootstrap.open_standard_descriptors()
+        signals = bootstrap.hold_signals() if is_held else bootstrap.let_signals_end()
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+    import importlib
+
     try:
         load_package()
     except ImportError as error:
