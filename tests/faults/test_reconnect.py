@@ -1,6 +1,7 @@
 """A client that connects again, on request."""
 
 import asyncio
+import logging
 import signal
 import time
 from pathlib import Path
@@ -150,22 +151,26 @@ async def test_stalled_tma_is_left(
     )
 
 
+@pytest.mark.parametrize("sent", [b"xxx", b"xxx\r\n"], ids=["no frame", "bad frame"])
 async def test_server_that_hangs_up_is_given_time(
-    embedded_environment: Environment, tma: ScriptedTma
+    embedded_environment: Environment, tma: ScriptedTma, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
-    """A connection that brings no frame is no success."""
+    """A connection that brings no frame of use is no success."""
+    caplog.set_level(logging.INFO)
     backoff = WatchedBackoff(longest=10)
-    faults = Faults(cut_after=3)
+    faults = Faults(cut_after=len(sent))
     async with TcpProxy(tma.port, faults) as proxy, start_client(proxy.port, reconnect=backoff) as client:
-        num_cuts = 4
+        num_cuts = 7
         for _ in range(num_cuts):
             await tma.wait_connected()
-            await tma.send(b"xxx", terminator=b"")
+            await tma.send(sent, terminator=b"")
             await proxy.was_cut.wait()
             await tma.wait_disconnected()
             proxy.was_cut.clear()
         await wait_until(lambda: len(backoff.delays) >= num_cuts)
-        assert backoff.delays[:num_cuts] == [0.01, 0.02, 0.04, 0.08]
+        assert backoff.delays[:num_cuts] == [0.01 * 2**number for number in range(num_cuts)]
+        for text in ("Connecting to", "Connected to", "connecting again in"):
+            assert sum(text in message for message in caplog.messages) == 5
         proxy.faults = Faults()
         await tma.send(azimuth_frame())
         await wait_until(lambda: client.counters.published == 1)

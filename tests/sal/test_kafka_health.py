@@ -119,6 +119,24 @@ def test_information_of_librdkafka_is_for_debugging(
     caplog.set_level(logging.INFO)
     for _ in range(228):
         health.log(logging.INFO, "", "TOPICAUTH", "", "no")
+        # Told by `report_error`, too.
+        health.log(logging.ERROR, "", "FAIL", "", "Connection refused")
     assert not caplog.records
-    health.log(logging.WARNING, "", "FAIL", "", "pa55")
-    assert caplog.messages == ["librdkafka FAIL: ***"]
+    health.log(logging.WARNING, "", "CONFWARN", "", "pa55")
+    assert caplog.messages == ["librdkafka CONFWARN: ***"]
+
+
+def test_errors_of_an_outage_are_few(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    health = KafkaHealth(SETTINGS, LOG)
+    for _ in range(3600):
+        health.report_error(KafkaError(KafkaError._TRANSPORT, "Connection refused"))
+        health.report_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+        health.flush()
+    assert len(caplog.records) == 10
+    health.flush(force=True)
+    assert [text for text in caplog.messages if "suppressed" in text] == [
+        "Kafka error _TRANSPORT: suppressed 3595 more messages like this",
+        "Kafka error _ALL_BROKERS_DOWN: suppressed 3595 more messages like this",
+    ]

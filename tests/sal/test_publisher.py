@@ -133,6 +133,15 @@ async def test_close_does_not_leave_those_who_wait_for_room(settings: KafkaSetti
             await waiting
 
 
+async def test_no_time_to_flush_is_no_negative_time(
+    settings: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with started(settings, producer_defaults={"linger.ms": 60_000}) as publisher:
+        await publisher.send(TOPICS[0].kafka_topic(settings.subname), b"x", b"")
+        assert await publisher.close(-0.1) == 1
+    assert "1 messages were not delivered to Kafka within 0 s, and are lost" in caplog.text
+
+
 @pytest.mark.parametrize("is_served", [True, False])
 async def test_fatal_error_is_told_once(settings: KafkaSettings, is_served: bool) -> None:
     errors: list[KafkaError] = []

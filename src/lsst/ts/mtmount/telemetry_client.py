@@ -432,7 +432,9 @@ class TelemetryClient(Client):
         await self.disconnect()
         self._prepare_connection()
         delay = backoff.next_delay()
-        self.log.warning(f"{reason}; connecting again in {delay:.2g} s")
+        self._connection_log.log(
+            "Connection lost", logging.WARNING, f"{reason}; connecting again in {delay:.2g} s"
+        )
         await asyncio.sleep(delay)
         await self._connect()
 
@@ -455,6 +457,7 @@ class TelemetryClient(Client):
                     "Heartbeat failed", logging.ERROR, f"Heartbeat failed: {describe_error(error)}"
                 )
             self._pipeline.flush_logs()
+            self._connection_log.flush()
             await asyncio.sleep(self.heartbeat_interval)
 
     @property
@@ -537,13 +540,13 @@ class TelemetryClient(Client):
 
     async def _read_to_end(self) -> Exception:
         """Read from one connection until no more telemetry comes; return why."""
-        num_frames_before = self._pipeline.num_frames
+        num_used_before = self._pipeline.num_used
         self.read_task = asyncio.create_task(self.read_loop())
         reason = await self._wait_for_end()
         self.read_task.cancel()
         await asyncio.wait([self.read_task], timeout=TASK_TIMEOUT)
-        if self._backoff is not None and self._pipeline.num_frames != num_frames_before:
-            # A server that takes the connection and sends nothing is no success.
+        if self._backoff is not None and self._pipeline.num_used != num_used_before:
+            # A server that takes the connection and sends nothing of use is no success.
             self._backoff.reset()
         if _is_loss(reason):
             self._pipeline.drop_rest(self._buffer)
@@ -708,6 +711,7 @@ class TelemetryClient(Client):
             await self._run_step("stop the tasks", self._stop_tasks())
             await self._run_step("disconnect", self._disconnect_in_time())
             self._connection.abort()
+            self._connection_log.flush(force=True)
             await self._run_step("count what was not published", self._pipeline.close(self._buffer))
             failure = await self._run_step("close the controller", self._sal.close(self.flush_timeout))
             if failure is not None:

@@ -159,6 +159,11 @@ class TelemetryPipeline:
         return self._processor.frames
 
     @property
+    def num_used(self) -> int:
+        """How many of them were published, or given to a handler."""
+        return self._processor.published + self._processor.handled
+
+    @property
     def is_paused(self) -> bool:
         """Whether frames wait for `resolve`, which is no fault of the TMA's."""
         return self._pause != ProcessorState.NEED_MORE

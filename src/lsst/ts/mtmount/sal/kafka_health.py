@@ -21,6 +21,12 @@ STALL_INTERVAL = 30.0
 #: How often a missing permission or topic is logged again, for each topic [s].
 TOPIC_INTERVAL = 60.0
 
+#: How often an error that concerns no single message is logged again [s].
+ERROR_INTERVAL = 60.0
+
+#: What librdkafka logs of errors that it also reports.
+REPORTED_FACILITIES = frozenset({"ERROR", "FAIL", "FATAL"})
+
 #: Kafka's answers to a client that lacks a permission, and what that is.
 MISSING_PERMISSIONS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "WRITE",
@@ -54,6 +60,8 @@ class KafkaHealth:
         self.on_fatal: Callable[[KafkaError], object] = lambda error: None
         self.missing_permission: str | None = None
         self.limited_log = RateLimitedLog(log)
+        # They last as long as an outage.
+        self._error_log = RateLimitedLog(log, interval=ERROR_INTERVAL)
         # Each topic is named once in a while, also if all are forbidden or gone.
         self._topic_log = RateLimitedLog(log, max_lines=1, interval=TOPIC_INTERVAL)
         self._log = log
@@ -137,6 +145,7 @@ class KafkaHealth:
     def flush(self, *, force: bool = False) -> None:
         """Log how many lines were left out; with ``force`` also of intervals that have not ended."""
         self.limited_log.flush(force=force)
+        self._error_log.flush(force=force)
         self._topic_log.flush(force=force)
 
     def report_error(self, error: KafkaError) -> None:
@@ -144,7 +153,7 @@ class KafkaHealth:
         if error.fatal() and not self._is_useless:
             self._is_useless = True
             self.on_fatal(error)
-        self.limited_log.log(
+        self._error_log.log(
             f"Kafka error {error.name()}",
             logging.CRITICAL if error.fatal() else logging.ERROR,
             self._show(f"Kafka: {error.str()}"),
@@ -155,9 +164,10 @@ class KafkaHealth:
 
         What librdkafka calls information is of interest to its developers.
         """
+        is_known = level == logging.INFO or facility in REPORTED_FACILITIES
         self.limited_log.log(
             f"librdkafka {facility}",
-            logging.DEBUG if level == logging.INFO else level,
+            logging.DEBUG if is_known else level,
             self._show(f"librdkafka {facility}: {text}"),
         )
 

@@ -252,6 +252,7 @@ class KafkaPublisher:
 
     async def close(self, timeout: float) -> int:  # noqa: ASYNC109
         """Flush, at most for ``timeout`` [s], and stop; return how many messages were given up."""
+        timeout = max(timeout, 0.0)
         producer, self._producer = self._producer, None
         self.produce = self.refuse
         if self._timer is not None:
@@ -265,7 +266,7 @@ class KafkaPublisher:
         holder = [producer]
         del producer
         try:
-            num_lost = await run_in_daemon_thread(self._end, *holder, max(timeout, 0.0))
+            num_lost = await run_in_daemon_thread(self._end, *holder, timeout)
         finally:
             # What releases it waits for its threads, and one of these perhaps for the name of a broker.
             DaemonExecutor().submit(holder.clear)

@@ -19,6 +19,7 @@ from ..resilience.escape import describe_error
 from ..resilience.forked_loop import note_fork, part_from_parent, stay_in_loop
 from ..resilience.guarded_log import guard_logger
 from ..resilience.live_object import refuse_to_copy
+from ..resilience.rate_limited_log import RateLimitedLog
 from ..resilience.slow_await_warning import warn_while_slow
 from .connection import FrameSink, TcpConnection, enable_keep_alive
 from .done_future import DoneFuture
@@ -151,6 +152,8 @@ class Client:
         self.host = host
         self.port = port
         self.log = guard_logger(log.getChild(f"{type(self).__name__}({name})"))
+        # A server may take connections and end them at once, again and again.
+        self._connection_log = RateLimitedLog(self.log)
         self.name = name
         self.encoding = encoding
         self.terminator = terminator
@@ -356,7 +359,7 @@ class Client:
 
     async def _open_connection(self, **kwargs: Any) -> None:
         """Connect, without a call of the connect callback."""
-        self.log.info(f"Connecting to {self.host}:{self.port}")
+        self._connection_log.log("Connecting", logging.INFO, f"Connecting to {self.host}:{self.port}")
         connection = self._connection
         transport, _ = await asyncio.get_running_loop().create_connection(
             lambda: connection,
@@ -378,7 +381,7 @@ class Client:
                 sender = asyncio.create_task(self._send_heartbeats(), name="heartbeat_send_task")
                 sender.add_done_callback(self._note_early_end)
                 self.heartbeat_send_task = sender
-            self.log.info(f"Connected to {self.host}:{self.port}")
+            self._connection_log.log("Connected", logging.INFO, f"Connected to {self.host}:{self.port}")
         except BaseException:
             transport.abort()
             raise
