@@ -128,6 +128,20 @@ async def test_another_server_than_kafka_is_told(sal_environment: str, record_fa
     record_fault("another server, here the TMA, is where Kafka should be", result, "Kafka")
 
 
+async def test_a_wrong_path_of_the_registry_is_told(
+    sal_environment: str, record_fault: RecordFault, embedded_kafka: EmbeddedKafka
+) -> None:
+    url = f"{embedded_kafka.registry_url}/nothing"
+    async with TmaSimulator() as simulator:
+        result = await check(simulator.port, LSST_SCHEMA_REGISTRY_URL=url)
+    status, found = result.found["schema registry"]
+    assert status == "failed"
+    assert found.startswith(f"The schema registry {url} did not tell the latest schema of lsst.")
+    assert found.endswith(": HTTP status 404, HTTP 404 Not Found")
+    assert "schemas" not in result.found
+    record_fault("the path in the schema registry's URL is wrong", result, "schema registry")
+
+
 async def test_a_metrics_port_in_use_is_told(sal_environment: str, record_fault: RecordFault) -> None:
     async with TmaSimulator() as simulator:
         with socket.create_server(("127.0.0.1", 0)) as listener:

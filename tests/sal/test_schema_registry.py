@@ -129,6 +129,32 @@ def test_schema_of_other_substance_is_not_reused(registry: Registry) -> None:
     assert [request.method for request in registry.requests] == ["GET", "POST"]
 
 
+@pytest.mark.parametrize("code", [40401, 40402, 40403])
+def test_a_subject_without_a_version_has_no_latest_one(registry: Registry, code: int) -> None:
+    registry.answer = (404, json.dumps({"error_code": code, "message": "not found"}).encode())
+    with SchemaRegistry(registry.url) as client:
+        assert client.get_latest(SUBJECT) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (b"<html>File not found</html>", "<html>File not found</html>"),
+        (b'{"error_code": 404, "message": "HTTP 404 Not Found"}', "HTTP 404 Not Found"),
+        (b'{"error_code": [40401], "message": "odd"}', "odd"),
+        (b"[40401]", r"\[40401\]"),
+    ],
+)
+def test_another_404_is_not_a_registrys(registry: Registry, answer: bytes, shown: str) -> None:
+    """A wrong path, or another server: to register would fail, too."""
+    registry.answer = (404, answer)
+    with (
+        SchemaRegistry(registry.url) as client,
+        pytest.raises(RegistryError, match=f"did not tell the latest schema of .*HTTP status 404, {shown}$"),
+    ):
+        client.get_latest(SUBJECT)
+
+
 def test_exact_schema_is_always_registered(registry: Registry) -> None:
     registry.latest = OTHER_WORDS
     assert provide(registry.url, is_exact=True) == RegisteredSchema(12, TOPIC.rev_code)

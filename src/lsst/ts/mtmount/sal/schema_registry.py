@@ -33,6 +33,10 @@ MAX_RESPONSE = 4 * 1024 * 1024
 MAX_SHOWN = 200
 MAX_REDACTED = 10_000
 
+#: How a registry says that a subject or its version is not there (subject, version, schema). Any other 404
+#: is of a wrong path, or of another server.
+ABSENT_CODES = (40401, 40402, 40403)
+
 
 class RegistryError(RuntimeError):
     """The schema registry cannot be reached, or refuses. The text shows no password."""
@@ -107,7 +111,7 @@ class SchemaRegistry:
     def get_latest(self, subject: str) -> tuple[int, Any] | None:
         """Return id and content of a subject's latest schema, None if it has none."""
         status, answer = self._request("GET", f"/subjects/{quote(subject, safe='')}/versions/latest")
-        if status == http.HTTPStatus.NOT_FOUND:
+        if status == http.HTTPStatus.NOT_FOUND and _is_absent(answer):
             return None
         self._expect_ok(status, answer, f"tell the latest schema of {subject}")
         try:
@@ -191,6 +195,11 @@ class SchemaRegistry:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return escape(text, MAX_SHOWN)
+
+
+def _is_absent(answer: Any) -> bool:
+    """Return whether an answer of status 404 is a registry's, about what it does not have."""
+    return isinstance(answer, dict) and answer.get("error_code") in ABSENT_CODES
 
 
 def _read_id(answer: Any) -> int:
