@@ -33,6 +33,7 @@ class Registry:
 
     latest: TopicInfo | None = None
     answer: tuple[int, bytes] | None = None
+    location: str = ""
     must_hang_up: bool = False
     requests: list[Request] = field(default_factory=list)
     num_connections: int = 0
@@ -71,6 +72,8 @@ def registry() -> Iterator[Registry]:
             status, answer = state.reply(request)
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
+            if state.location:
+                self.send_header("Location", state.location)
             self.end_headers()
             self.wfile.write(answer)
             self.close_connection = state.must_hang_up
@@ -199,7 +202,7 @@ def test_basic_authentication(registry: Registry) -> None:
             b'{"error_code": 409, "message": "Schema is incompatible"}',
             "HTTP status 409, Schema is incompat",
         ),
-        (401, b"", "HTTP status 401"),
+        (401, b"", "HTTP status 401, without a text$"),
         (500, b"<html>" + 1000 * b"x", r"HTTP status 500, <html>x+\.\.\.$"),
         (302, b"elsewhere", "HTTP status 302"),
         (200, b"no JSON", "gave no schema id for .*brake-value: no JSON"),
@@ -219,6 +222,28 @@ def test_refusals_are_told(registry: Registry, status: int, answer: bytes, expec
         provide(add_password(registry.url), is_exact=True)
     assert registry.url in str(raised.value)
     assert "pa55" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://registry:8081/base", "https://registry:8081/base"),
+        ("https://user:pa/55@@registry/login?token=pa55", "https://***@registry/login"),
+        ("//user:pa55@registry/pa55", "//***@registry/***"),
+        ("/login\x1b[2J#pa55", r"/login\x1b[2J#***"),
+        ("/" + 300 * "x", "/" + 185 * "x" + "..."),
+    ],
+)
+def test_where_a_redirection_leads_is_told(
+    registry: Registry, status: int, location: str, shown: str
+) -> None:
+    registry.answer = (status, b"moved")
+    registry.location = location
+    with pytest.raises(RegistryError) as raised:
+        provide(add_password(registry.url))
+    assert str(raised.value).endswith(f": HTTP status {status}, redirected to {shown}")
+    assert "pa55" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,21 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["BoundedConnection", "OversizeError"]
+__all__ = ["Answer", "BoundedConnection", "OversizeError"]
 
 
 class OversizeError(http.client.HTTPException):
     """An answer has too many bytes."""
+
+
+class Answer(NamedTuple):
+    """An answer to an HTTP request."""
+
+    status: int
+    body: bytes
+    location: str  #: Where a redirection leads, which is not followed; empty if there is none
 
 
 class BoundedConnection:
@@ -42,10 +50,8 @@ class BoundedConnection:
         """Close the connection."""
         self._connection.close()
 
-    def request(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[int, bytes]:
-        """Send a request and return status and body of the answer.
+    def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        """Send a request and return the answer.
 
         A request on a kept connection that the server has ended is sent once
         more, so it must be one that may be repeated. `OSError`, `ValueError` or
@@ -89,9 +95,7 @@ class BoundedConnection:
         response.fp = io.BufferedReader(_BoundedReader(self, sock, response.fp))
         return response
 
-    def _exchange(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[int, bytes]:
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         connection = self._connection
         self._num_bytes = 0
         connection.timeout = self._time_left()
@@ -105,7 +109,7 @@ class BoundedConnection:
             data = response.read(self._max_bytes)
             if response.length:
                 raise http.client.IncompleteRead(data, response.length)
-        return response.status, data
+        return Answer(response.status, data, response.getheader("Location", ""))
 
 
 class _BoundedReader(io.RawIOBase):

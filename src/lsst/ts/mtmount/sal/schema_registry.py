@@ -33,6 +33,9 @@ MAX_RESPONSE = 4 * 1024 * 1024
 MAX_SHOWN = 200
 MAX_REDACTED = 10_000
 
+#: HTTP statuses of answers that name another address.
+REDIRECTIONS = (301, 302, 303, 307, 308)
+
 #: How a registry says that a subject or its version is not there (subject, version, schema). Any other 404
 #: is of a wrong path, or of another server.
 ABSENT_CODES = (40401, 40402, 40403)
@@ -148,19 +151,24 @@ class SchemaRegistry:
         if status != http.HTTPStatus.OK:
             message = answer.get("message") if isinstance(answer, dict) else answer
             kind = RegistryNotReadyError if is_transient_status(status) else RegistryError
-            shown = self._show(message)
+            shown = self._show(message or "") or "without a text"
             raise kind(f"The schema registry {self.url} did not {action}: HTTP status {status}, {shown}")
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
-        """Send one request; return the status and the answer's JSON (or text, if it is none)."""
+        """Send one request; return the status and the answer's JSON (or text, if it is none).
+
+        Of a redirection, the text says where it leads.
+        """
         content = None if body is None else json.dumps(body).encode()
         try:
-            status, data = self._connection.request(
+            status, data, location = self._connection.request(
                 method, f"{self._base_path}{path}", content, self._headers
             )
         except (OSError, ValueError, http.client.HTTPException) as error:
             kind = RegistryNotReadyError if is_transient_network_error(error) else RegistryError
             raise kind(f"The schema registry {self.url} cannot be reached: {self._describe(error)}") from None
+        if location and status in REDIRECTIONS:
+            return status, f"redirected to {_hide_secrets(location)}"
         try:
             return status, json.loads(data)
         except (ValueError, RecursionError):
@@ -200,6 +208,13 @@ class SchemaRegistry:
 def _is_absent(answer: Any) -> bool:
     """Return whether an answer of status 404 is a registry's, about what it does not have."""
     return isinstance(answer, dict) and answer.get("error_code") in ABSENT_CODES
+
+
+def _hide_secrets(location: str) -> str:
+    """Take the user, the password and the query, which may hold a token, out of a URL."""
+    scheme, slashes, rest = location.partition("//")
+    _, user, rest = rest.rpartition("@")
+    return f"{scheme}{slashes}{'***@' if user else ''}{rest}".partition("?")[0]
 
 
 def _read_id(answer: Any) -> int:

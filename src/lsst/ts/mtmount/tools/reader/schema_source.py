@@ -112,7 +112,7 @@ class SchemaSource:
     def _ask(self, schema_id: int) -> RecordSchema:
         """Ask the registry for a schema, and keep what came of it, as `get` raises it."""
         try:
-            status, data = self._connection.request("GET", f"{self._path}{schema_id}", None, self._headers)
+            status, data, _ = self._connection.request("GET", f"{self._path}{schema_id}", None, self._headers)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = f"the registry cannot be reached: {str(error) or type(error).__name__}"
             # A broken answer concerns this schema, a missing one all of them.
