@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,16 +19,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lsst.ts.mtmount.core import DropReason
 from lsst.ts.mtmount.pipeline.counters import Counters
-from lsst.ts.mtmount.program.metrics_server import MAX_CONNECTIONS, MetricsServer, Snapshot
+from lsst.ts.mtmount.program.metrics_server import (
+    MAX_CONNECTIONS,
+    MetricsServer,
+    Snapshot,
+    _RequestHandler,
+)
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
 from ..kafka_reader import KafkaReader
 
 
-def get(port: int, path: str) -> tuple[int, str]:
+def get(port: int, path: str, **headers: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         return response.status, response.read().decode()
     finally:
@@ -230,4 +236,49 @@ def test_clients_that_never_finish_are_bounded(
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
     assert get(server.port, "/healthz")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_requests_that_the_library_fails_on_are_one_log_message(
+    server: MetricsServer, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(20):
+        status, _ = get(server.port, "/metrics", Accept="application/openmetrics-text; version=abc")
+        assert status == 500
+    assert get(server.port, "/metrics")[0] == 200
+    (message,) = caplog.messages
+    assert message.startswith("A request for metrics failed: TypeError: ")
+    server.close()
+    assert caplog.messages[1:] == ["Failed requests for metrics: suppressed 19 more messages like this"]
+    assert capfd.readouterr().err == ""
+
+
+def test_an_answer_that_nobody_reads_is_no_news(
+    server: MetricsServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    is_ended = threading.Event()
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        try:
+            # More than the buffers of the sockets take.
+            while True:
+                yield bytes(1 << 20)
+        finally:
+            is_ended.set()
+
+    monkeypatch.setattr(_RequestHandler, "timeout", 0.1)
+    server._server.set_app(answer)
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert is_ended.wait(60)
+        # The end of the connection comes after all that might be said.
+        with contextlib.suppress(ConnectionError):
+            while connection.recv(1 << 20):
+                pass
+    server.close()
+    assert caplog.messages == []
     assert capfd.readouterr().err == ""

@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 from .._version import __version__
 from ..constants import LOGGER_NAME
@@ -21,6 +22,7 @@ from ..extras import import_extra
 from ..pipeline.counters import Counters
 from ..resilience.escape import describe_error
 from ..resilience.guarded_log import guard_logger
+from ..resilience.rate_limited_log import RateLimitedLog
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -47,6 +49,9 @@ REQUEST_TIMEOUT = 5.0
 
 #: Connections beyond this are closed at once: each takes a descriptor and a thread.
 MAX_CONNECTIONS = 16
+
+#: Upper bound of the first line of a request [bytes].
+MAX_REQUEST_LINE = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +226,8 @@ class _HttpServer(socketserver.ThreadingMixIn, WSGIServer):
     def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
         # When each connection that is open was accepted, by `time.monotonic` [s].
         self._accepted: dict[Any, float] = {}
+        # Whoever reaches the port can make an error: not each is to be a line.
+        self._limited_log = RateLimitedLog(LOG, max_lines=1)
         self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
         super().__init__(address, handler)
 
@@ -239,6 +246,7 @@ class _HttpServer(socketserver.ThreadingMixIn, WSGIServer):
 
     def service_actions(self) -> None:
         """End connections that take too long; called twice a second."""
+        self._limited_log.flush()
         for request, accepted in list(self._accepted.items()):
             if time.monotonic() - accepted >= REQUEST_TIMEOUT:
                 # Its thread may have ended it meanwhile.
@@ -249,7 +257,16 @@ class _HttpServer(socketserver.ThreadingMixIn, WSGIServer):
         """Be silent about clients that hang up or are too slow; tell of our own errors."""
         error = sys.exception()
         if not isinstance(error, OSError):
-            LOG.error(f"A request for metrics failed: {describe_error(error or Exception())}")
+            self._limited_log.log(
+                "Failed requests for metrics",
+                logging.ERROR,
+                f"A request for metrics failed: {describe_error(error or Exception())}",
+            )
+
+    def server_close(self) -> None:
+        """Stop to listen."""
+        super().server_close()
+        self._limited_log.flush(force=True)
 
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)
@@ -258,7 +275,22 @@ class _HttpServer(socketserver.ThreadingMixIn, WSGIServer):
 
 
 class _RequestHandler(WSGIRequestHandler):
+    server: _HttpServer
     timeout = REQUEST_TIMEOUT
+
+    def handle(self) -> None:
+        """Answer one request, as the base class does; `_Exchange` is what differs."""
+        self.raw_requestline = self.rfile.readline(MAX_REQUEST_LINE + 1)
+        if len(self.raw_requestline) > MAX_REQUEST_LINE:
+            self.requestline = self.request_version = self.command = ""
+            self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
+        elif self.parse_request():
+            # The file is one of bytes, whatever its type says.
+            exchange = _Exchange(self.rfile, self.wfile, self.get_stderr(), self.get_environ())  # type: ignore[arg-type]
+            exchange.request_handler = self
+            app = self.server.get_app()
+            assert app is not None
+            exchange.run(app)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Be silent: a scrape every few seconds is no news."""
@@ -266,3 +298,13 @@ class _RequestHandler(WSGIRequestHandler):
     def address_string(self) -> str:
         """Return the address; a name would have to be looked up."""
         return str(self.client_address[0])
+
+
+class _Exchange(ServerHandler):
+    """One request and its answer, of status 500 if that cannot be made."""
+
+    request_handler: _RequestHandler
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Log an error; the base class prints a traceback."""
+        self.request_handler.server.handle_error(None, None)
