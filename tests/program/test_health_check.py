@@ -259,6 +259,18 @@ async def test_a_tma_whose_frames_are_of_no_use_is_told(
     record_fault("all that the TMA sends is unknown or cannot be decoded", result, subject)
 
 
+async def test_another_server_than_the_tma_is_told(sal_environment: str, record_fault: RecordFault) -> None:
+    async with ScriptedTma() as server:
+        checking = asyncio.create_task(check(server.port))
+        await server.send(b"220 mail server", terminator=b"\n")
+        result = await checking
+    subject = f"TMA 127.0.0.1:{server.port}"
+    status, found = result.found[subject]
+    assert status == "failed"
+    assert found.endswith(r"no whole frame in 2 s: 16 bytes, starting with '220 mail server\n'")
+    record_fault("another server is where the TMA should be", result, subject)
+
+
 async def test_another_publisher_is_told(
     kafka_reader: KafkaReader,
     sal_environment: str,

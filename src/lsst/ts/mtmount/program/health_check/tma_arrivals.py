@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from ...constants import LINE_TERMINATOR, MAX_FRAME_LENGTH
 from ...core import FRAME_DECODABLE, FrameClassifier
+from ...resilience.escape import escape
 from ...sal.tai import LEAP_SECOND_TABLE, TaiClock
 from ...tma_interface import TmaInterface
-from .finding import Finding, failed, ok, warning
+from .finding import Finding, count, failed, ok, warning
 from .frame_contents import FrameCheck
 
 __all__ = ["check_tma"]
@@ -22,6 +23,9 @@ LISTEN_TIME = 2.0
 
 #: Topics that are less frequent may be missing in that time [ms].
 MAX_PERIOD_MS = 1000
+
+#: How much is shown of what is no telemetry [bytes].
+MAX_SHOWN = 40
 
 
 def check_tma(
@@ -43,7 +47,8 @@ def check_tma(
     clock = TaiClock()
     classifier = FrameClassifier(LINE_TERMINATOR, MAX_FRAME_LENGTH)
     counts: Counter[int | None] = Counter()
-    num_bad = num_unknown = 0
+    num_bad = num_unknown = num_bytes = 0
+    beginning = b""
     try:
         with socket.create_connection((host, port), CONNECT_TIMEOUT) as sock:
             start = time.monotonic()
@@ -55,10 +60,10 @@ def check_tma(
                     break
                 now = clock.now()
                 if not data:
-                    yield failed(
-                        subject, "it closed the connection", "it may serve one client only: end the other"
-                    )
+                    yield _tell_closed(subject, num_bytes, beginning, is_tma=counts.total() > 0)
                     return
+                num_bytes += len(data)
+                beginning += data[: MAX_SHOWN + 1 - len(beginning)]
                 for kind, topic_id, timestamp, _, frame in classifier.feed(data):
                     if kind != FRAME_DECODABLE:
                         num_bad += 1
@@ -83,6 +88,14 @@ def check_tma(
             "check --port and --tma-interface",
         )
         return
+    if not counts.total() and num_bytes:
+        yield failed(
+            subject,
+            f"connected (a second connection), but no whole frame in {LISTEN_TIME:g} s: "
+            f"{_describe_bytes(num_bytes, beginning)}",
+            "check --port: is it the TMA's?",
+        )
+        return
     if not counts.total():
         yield failed(subject, f"connected (a second connection), but no telemetry in {LISTEN_TIME:g} s")
         return
@@ -103,3 +116,18 @@ def check_tma(
         )
     if num_bad or num_unknown:
         yield warning("TMA frames", unusable, "these are dropped")
+
+
+def _tell_closed(subject: str, num_bytes: int, beginning: bytes, *, is_tma: bool) -> Finding:
+    if not num_bytes:
+        return failed(subject, "it closed the connection", "it may serve one client only: end the other")
+    return failed(
+        subject,
+        f"it closed the connection after {_describe_bytes(num_bytes, beginning)}",
+        "" if is_tma else "check --port: is it the TMA's?",
+    )
+
+
+def _describe_bytes(num_bytes: int, beginning: bytes) -> str:
+    shown = escape(beginning.decode(errors="backslashreplace"), MAX_SHOWN)
+    return f"{count(num_bytes, 'byte', 'bytes')}, starting with '{shown}'"
