@@ -231,6 +231,25 @@ def test_failed_replacement_leaves_the_old_content(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_room_is_tried_beside_the_file(tmp_path: Path, exists: bool) -> None:
+    path = tmp_path / "report.json"
+    if exists:
+        path.write_bytes(b"old")
+    script = (
+        "import resource, sys; from lsst.ts.mtmount.resilience.output_file import OutputFile\n"
+        "file = OutputFile(sys.argv[1]); file.check_room(); OutputFile('/dev/null').check_room()\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "OutputFile('/dev/null').check_room(); OutputFile(sys.argv[1])\n"
+        "try:\n    file.check_room()\nexcept OSError as error: print(error.filename, error.strerror)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60
+    )
+    assert (run.stdout, run.stderr) == (f"{path} File too large\n", "")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"] * exists
+
+
 def test_stream_replaces_or_continues_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "stream"
     path.write_bytes(b"old and long")

@@ -32,6 +32,9 @@ KINDS = {
     stat.S_IFBLK: "a block device",
 }
 
+#: So much must fit on the disk [bytes]: no report has more.
+ROOM = 1 << 16
+
 #: Errors that mean: this folder or file is not ours to replace.
 NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -69,6 +72,20 @@ class OutputFile:
         """Is this a regular file, or will be one? Else it is written in place."""
         info = self._stat() if self._descriptor is None else None
         return self._descriptor is None and (info is None or stat.S_ISREG(info.st_mode))
+
+    def check_room(self) -> None:
+        """Raise `OSError` if the disk has no room for some kB. The file itself is left alone.
+
+        The constructor does not ask for room: a program may start on a full disk, and write later.
+        """
+        if not self.is_replaceable:
+            return
+        try:
+            _try_to_make_file(self.target.parent, ROOM)
+        except OSError as error:
+            # Where no draft can be made the file is written in place, which cannot be tried.
+            if error.errno not in NOT_OURS:
+                raise OSError(error.errno, error.strerror, str(self.path)) from None
 
     def is_same(self, other: OutputFile) -> bool:
         """Return whether writing to both would spoil a regular file."""
@@ -216,14 +233,19 @@ def _make_draft(folder: Path) -> tuple[int, Path]:
     return os.open(draft, flags, 0o666), draft
 
 
-def _try_to_make_file(folder: Path) -> None:
+def _try_to_make_file(folder: Path, size: int = 0) -> None:
     """Raise the error that making a file in this folder brings; access(2) knows too little of it."""
     try:
         descriptor, draft = _make_draft(folder)
+        try:
+            try:
+                write_all(descriptor, bytes(size))
+            finally:
+                os.close(descriptor)
+        finally:
+            draft.unlink()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from None
-    os.close(descriptor)
-    draft.unlink()
 
 
 def _replace_file(target: Path, data: bytes, old: os.stat_result | None) -> None:

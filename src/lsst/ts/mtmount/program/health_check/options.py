@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ...recording.recorder import MIN_FREE_SHARE
 from ...recording.recording_folder import free_share
-from ...resilience.output_file import find_existing_folder
+from ...resilience.escape import describe_error
+from ...resilience.output_file import OutputFile, find_existing_folder
 from ...sal import SalobjError, describe_backend
 from ..metrics_server import check_address
 from ..pid_file import PidFile
@@ -32,18 +33,22 @@ def check_options(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _check_files(args: argparse.Namespace) -> Iterator[Finding]:
-    """Name the files that options ask for; parsing the command line has tried each."""
-    named = {
-        "--dead-letter": args.dead_letter and args.dead_letter.path,
-        "--report": args.report and args.report.path,
-    }
-    for option, path in named.items():
-        if path is not None:
-            yield ok(option, f"{path} can be written")
+    """Check the files that options name, beyond what parsing the command line has tried."""
+    for option, output in (("--dead-letter", args.dead_letter), ("--report", args.report)):
+        if output is not None:
+            yield _check_room(option, output)
     if args.pid_file is not None:
         yield _check_pid_file(args.pid_file)
     if args.record is not None:
         yield _check_recording(args.record)
+
+
+def _check_room(option: str, output: OutputFile) -> Finding:
+    try:
+        output.check_room()
+    except OSError as error:
+        return failed(option, describe_error(error), "make room, or name a file elsewhere")
+    return ok(option, f"{output.path} can be written")
 
 
 def _check_pid_file(pid_file: PidFile) -> Finding:
@@ -51,7 +56,7 @@ def _check_pid_file(pid_file: PidFile) -> Finding:
         pid_file.check_free()
     except BlockingIOError as error:
         return warning("--pid-file", f"{pid_file.output.path}: {error.strerror}", "end that client first")
-    return ok("--pid-file", f"{pid_file.output.path} can be written")
+    return _check_room("--pid-file", pid_file.output)
 
 
 def _check_recording(folder: Path) -> Finding:
