@@ -391,7 +391,8 @@ class TelemetryPipeline:
         culprit = self._user_code.present
         describe = "report of a dropped frame, or on_drop,".__str__
         # A user may have made the error.
-        codec = self._codecs.get(error.topic_id or 0) if isinstance(error, FrameError) else None
+        topic_id = error.topic_id if isinstance(error, FrameError) else None
+        codec = self._codecs.get(topic_id) if isinstance(topic_id, int) else None
         if isinstance(error, FrameError) and codec is not None:
             health = self._publisher.health
             if error.reason is DropReason.NOT_AUTHORIZED:
