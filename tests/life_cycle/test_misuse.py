@@ -707,7 +707,7 @@ class OwnReasonError(ForeignError):
         lambda: FrameError(DropReason.BAD_VALUE, 5, topic_id="x"),  # type: ignore[arg-type]
         lambda: FrameError(DropReason.BAD_VALUE, "x", topic_id=[]),  # type: ignore[arg-type]
     ],
-    ids=["mute", "foreign", "own reason", "reason", "detail"],
+    ids=["mute", "foreign", "own reason", "reason", "detail", "topic"],
 )
 @pytest.mark.parametrize("where", ["preprocessor", "handler"])
 async def test_an_odd_error_costs_its_frame(
