@@ -705,7 +705,7 @@ class OwnReasonError(ForeignError):
         OwnReasonError,
         lambda: FrameError("of my own", "x"),  # type: ignore[arg-type]
         lambda: FrameError(DropReason.BAD_VALUE, 5, topic_id="x"),  # type: ignore[arg-type]
-        lambda: FrameError(DropReason.BAD_VALUE, "x", topic_id=[]),  # type: ignore[arg-type]
+        lambda: FrameError(DropReason.BAD_VALUE, "x", topic_id=[1]),  # type: ignore[arg-type]
     ],
     ids=["mute", "foreign", "own reason", "reason", "detail", "topic"],
 )
