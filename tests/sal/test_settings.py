@@ -1,4 +1,5 @@
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from confluent_kafka import Producer
 
 from lsst.ts.mtmount.sal import KafkaSettings, SettingsError
+from lsst.ts.mtmount.sal.kafka_settings import PRODUCER_DEFAULTS
 
 SECRETS = ("pa55-sasl", "pa55-url", "pa55%2Durl", "pa55-key", "pa55-yaml", "pa55-phrase")
 
@@ -292,22 +294,22 @@ def test_transactions_are_refused(tmp_path: Path) -> None:
         settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
 
 
-def test_a_queue_takes_any_message(tmp_path: Path) -> None:
-    for text in (
-        "queue.buffering.max.kbytes: 976",
-        "message.max.bytes: 40000000",
-        "{queue.buffering.max.kbytes: 1, message.max.bytes: 2000}",
-    ):
-        path = yaml_file(tmp_path, text)
-        with pytest.raises(SettingsError, match=r"expected queue\.buffering\.max\.kbytes of at least"):
-            settings(LSST_KAFKA_PRODUCER_CONFIGURATION=path)
-    for text in (
-        "queue.buffering.max.kbytes: 977",
-        "{queue.buffering.max.kbytes: 2, message.max.bytes: 2000}",
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("queue.buffering.max.kbytes: 976", 976 * 1024),
+        ("queue.buffering.max.kbytes: 977", None),
+        ("message.max.bytes: 40000000", 32 << 20),
+        ("{queue.buffering.max.kbytes: 1, message.max.bytes: 2000}", 1024),
+        ("{queue.buffering.max.kbytes: 2, message.max.bytes: 2000}", 2000),
         # For the library to refuse.
-        "queue.buffering.max.kbytes: few",
-    ):
-        settings(LSST_KAFKA_PRODUCER_CONFIGURATION=yaml_file(tmp_path, text))
+        ("queue.buffering.max.kbytes: few", None),
+        ("message.max.bytes: .inf", math.inf),
+    ],
+)
+def test_a_message_fits_into_the_queue(tmp_path: Path, text: str, expected: float | None) -> None:
+    found = settings(LSST_KAFKA_PRODUCER_CONFIGURATION=yaml_file(tmp_path, text))
+    assert found.producer_configuration(PRODUCER_DEFAULTS).get("message.max.bytes") == expected
 
 
 def test_the_culprit_of_a_file_is_named(tmp_path: Path) -> None:

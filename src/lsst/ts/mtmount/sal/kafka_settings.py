@@ -142,26 +142,10 @@ class KafkaSettings:
         for name, reason in REFUSED.items():
             if name in self.producer_overrides or name in self.client_overrides:
                 raise SettingsError(f"expected no {name} in the Kafka configuration: {reason}")
-        self._check_queue_size()
         try:
             RegistryUrl.parse(self.registry_url)
         except ValueError as error:
             raise SettingsError(f"LSST_SCHEMA_REGISTRY_URL: {error}") from None
-
-    def _check_queue_size(self) -> None:
-        """See that a message fits into the producer's queue: one that does not would wait for ever."""
-        configuration = self.producer_configuration(PRODUCER_DEFAULTS)
-        try:
-            size = int(configuration["queue.buffering.max.kbytes"])
-            max_message_size = int(configuration.get("message.max.bytes", MAX_MESSAGE_SIZE))
-        except ValueError:
-            # librdkafka will tell.
-            return
-        if size * 1024 < max_message_size:
-            raise SettingsError(
-                f"expected queue.buffering.max.kbytes of at least {-(-max_message_size // 1024)}, as "
-                f"message.max.bytes is {max_message_size}, got {size}"
-            )
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> KafkaSettings:
@@ -211,6 +195,7 @@ class KafkaSettings:
             is_idempotent = str(overrides.get("enable.idempotence")).lower() in ("true", "t", "1")
             configuration["acks"] = "all" if is_idempotent else "1"
         configuration |= overrides
+        _limit_messages(configuration)
         for name, value in OVERRULED.items():
             if value is None:
                 configuration.pop(name, None)
@@ -305,6 +290,18 @@ class KafkaSettings:
             parts.append(f"{self.security_protocol} with {self.security_mechanism} as {self.username}")
         parts += [f"settings of {path}" for path in (self.producer_file, self.client_file) if path]
         return escape(", ".join(parts))
+
+
+def _limit_messages(configuration: Configuration) -> None:
+    """Have a message refused that does not fit into the producer's queue: it would wait for room for ever."""
+    try:
+        size = int(configuration["queue.buffering.max.kbytes"]) * 1024
+        is_larger = size < int(configuration.get("message.max.bytes", MAX_MESSAGE_SIZE))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        # It is not limited, or librdkafka will tell what is wrong.
+        return
+    if is_larger:
+        configuration["message.max.bytes"] = size
 
 
 def _use_canonical_names(configuration: Mapping[str, Any]) -> Configuration:
