@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lsst.ts.mtmount.program.pid_file import PidFile
+from lsst.ts.mtmount.program.pid_file import FLOCK, PidFile
 from lsst.ts.mtmount.resilience.output_file import OutputFile
 
 
@@ -92,6 +93,45 @@ def test_locks_of_others_hold_nothing_up(tmp_path: Path) -> None:
             assert path.read_text() == f"{os.getpid()}\n"
     finally:
         os.close(folder)
+    path.write_text("1\n")
+    with path.open() as reader:
+        lock = fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0
+        fcntl.fcntl(reader, fcntl.F_OFD_SETLK, FLOCK.pack(*lock))
+        pid_file = PidFile(OutputFile(path))
+        pid_file.check_free()
+        with pid_file:
+            assert path.read_text() == f"{os.getpid()}\n"
+
+
+FORKING = """
+import os, signal, sys, time
+from pathlib import Path
+from lsst.ts.mtmount.program.pid_file import PidFile
+from lsst.ts.mtmount.resilience.output_file import OutputFile
+
+with PidFile(OutputFile(Path(sys.argv[1]))):
+    if os.fork():
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("parted", flush=True)
+    sys.stdin.read()
+print("left", flush=True)
+"""
+
+
+def test_forked_child_does_not_hold_it(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "parted\n"
+        assert parent.wait() == -signal.SIGKILL
+        with PidFile(OutputFile(path)):
+            parent.stdin.close()
+            assert parent.stdout.readline() == "left\n"
+            # It does not remove it either.
+            assert path.read_text() == f"{os.getpid()}\n"
 
 
 def test_file_that_a_program_removes_at_its_end_is_made_anew(

@@ -35,6 +35,9 @@ FLOCK = struct.Struct("hhqqi4x")
 #: For writing, from the start to whatever the end is.
 WHOLE_FILE = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
+#: The files that this process holds.
+_held: set[FileIO] = set()
+
 
 class PidFile:
     """Holds this process's ID in a file, as a context manager; what an ended program has left is replaced.
@@ -62,8 +65,7 @@ class PidFile:
         """Raise `OSError` if another program holds the file."""
         if self.output.target.exists():
             with self.output.open(append=True) as file:
-                answer = fcntl.fcntl(file, fcntl.F_OFD_GETLK, WHOLE_FILE)
-                if FLOCK.unpack(answer)[0] != fcntl.F_UNLCK:
+                if _find_lock(file) == fcntl.F_WRLCK:
                     raise self._make_held_error(file)
 
     def __enter__(self) -> Self:
@@ -75,6 +77,9 @@ class PidFile:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        if self._file is None or self._file.closed:
+            # A forked child, which must leave its parent's file.
+            return
         # What has become of its folder meanwhile must not change how the program ends.
         remover = threading.Thread(target=self._remove, name="PID file", daemon=True)
         remover.start()
@@ -89,7 +94,12 @@ class PidFile:
             try:
                 fcntl.fcntl(file, fcntl.F_OFD_SETLK, WHOLE_FILE)
             except BlockingIOError:
-                raise self._make_held_error(file) from None
+                if _find_lock(file) != fcntl.F_RDLCK:
+                    raise self._make_held_error(file) from None
+                # Of somebody who may read it: no program that runs, and nothing to wait for.
+                if self._is_in_place(file):
+                    self.output.target.unlink(missing_ok=True)
+                return None
             if not self._is_in_place(file):
                 return None
             self._check_content(file)
@@ -100,6 +110,7 @@ class PidFile:
                 self.output.target.unlink(missing_ok=True)
                 raise
             stack.pop_all()
+            _held.add(file)
             return file
 
     def _is_in_place(self, file: FileIO) -> bool:
@@ -128,8 +139,25 @@ class PidFile:
         except OSError as error:
             LOG.error(f"{self.output.path}: cannot be removed: {error.strerror}")
         finally:
-            if self._file is not None:
-                self._file.close()
+            assert self._file is not None
+            _held.discard(self._file)
+            self._file.close()
+
+
+def _find_lock(file: FileIO) -> int:
+    """Return the kind of lock that keeps us from locking the file; ``F_UNLCK`` if there is none."""
+    answer = fcntl.fcntl(file, fcntl.F_OFD_GETLK, WHOLE_FILE)
+    return int(FLOCK.unpack(answer)[0])
+
+
+def _release_in_child() -> None:
+    """Let go of the parent's files, whose locks would outlive it."""
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_release_in_child)
 
 
 def _read_text(file: FileIO) -> str:
