@@ -84,6 +84,18 @@ def test_check_is_over_when_all_is_live(monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
+def test_check_may_be_too_short_to_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "time", SimpleNamespace(monotonic=lambda: START))
+    state = make_state("azimuth")
+    view = Check(state, io.StringIO())
+    state.take([make_record("azimuth")], START)
+    view.show([])
+    assert not view.is_over
+    view.show_summary(START)
+    # All is right at the end of the time.
+    assert view.is_over
+
+
 def test_list_of_fields() -> None:
     interface = load_packaged_interface()
     lines = [line.split() for line in list_fields(interface, ["azimuthDrives", CONNECTED])]

@@ -41,7 +41,7 @@ class Check:
     """Waits until everything is right, and says at the end what is not."""
 
     def __init__(self, state: MonitorState, output: TextIO) -> None:
-        self.is_over = False  #: Is everything right?
+        self.is_over = False  #: Is everything right, and was watched for long enough?
         self._state = state
         self._output = output
         # When telemetry was first seen.
@@ -59,6 +59,8 @@ class Check:
     def show_summary(self, now: float) -> None:
         """Write a line for each problem, or one that there is none."""
         problems = find_problems(self._state, now)
+        # The time may have been too short to watch for long.
+        self.is_over = not problems
         lines = problems or [f"all {len(self._state.topics)} topics are as they should be"]
         self._output.writelines(f"{line}\n" for line in lines)
         self._output.flush()
