@@ -160,8 +160,8 @@ class TelemetryPipeline:
 
     @property
     def num_used(self) -> int:
-        """How many of them were published, or given to a handler."""
-        return self._processor.published + self._processor.handled
+        """How many of them could be decoded, or were given to a handler."""
+        return sum(codec.record.num_encoded for codec in self._codecs.values()) + self._processor.handled
 
     @property
     def is_paused(self) -> bool:
