@@ -15,7 +15,7 @@ from ..integration.kafka.small_disk import SmallDisk
 @pytest.mark.parametrize(
     ("share", "expected"),
     [
-        (0.04, "failed  --record: {}: 4.0% of the disk is free, expected 5% or more; nothing is recorded "),
+        (0.04, "failed  --record: {}: expected 5% of the disk to be free, got 4.0%; nothing is recorded "),
         (0.5, "ok      --record: {} can be written, 50% of the disk is free"),
     ],
 )

@@ -231,7 +231,8 @@ def test_refusals_are_told(registry: Registry, status: int, answer: bytes, expec
         ("https://registry:8081/base", "https://registry:8081/base"),
         ("https://user:pa/55@@registry/login?token=pa55", "https://***@registry/login"),
         ("//user:pa55@registry/pa55", "//***@registry/***"),
-        ("/login\x1b[2J#pa55", r"/login\x1b[2J#***"),
+        ("https://registry/login#access_token=abc", "https://registry/login"),
+        ("/login\x1b[2J#pa55", r"/login\x1b[2J"),
         ("/" + 300 * "x", "/" + 185 * "x" + "..."),
     ],
 )

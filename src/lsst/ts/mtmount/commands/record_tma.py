@@ -84,6 +84,7 @@ async def record(duration: float | None, host: str, port: int, recorder: Recorde
     `OSError` if there is no connection, or it breaks.
     """
     client = Client(host, port, logging.getLogger(NAME), name="", terminator=LINE_TERMINATOR)
+    log = RateLimitedLog(logging.getLogger(NAME), max_lines=1, interval=WARNING_INTERVAL)
     try:
         async with asyncio.timeout(duration) as limit:
             try:
@@ -92,7 +93,6 @@ async def record(duration: float | None, host: str, port: int, recorder: Recorde
             except TimeoutError:
                 raise ConnectionError(f"no connection within {CONNECTION_TIMEOUT:g} s") from None
             print(f"{NAME}: recording {host}:{port}")
-            log = RateLimitedLog(logging.getLogger(NAME), max_lines=1, interval=WARNING_INTERVAL)
             with contextlib.suppress(ConnectionError):
                 while client.connected:
                     recorder.record(await read_some(client, log))
@@ -102,6 +102,7 @@ async def record(duration: float | None, host: str, port: int, recorder: Recorde
         return False
     finally:
         await client.close()
+        log.flush(force=True)
     return True
 
 

@@ -35,8 +35,10 @@ class DropReason(enum.StrEnum):
     @classmethod
     def of_error(cls, error: BaseException) -> "DropReason":
         """Return the reason of a `FrameError`; HANDLER for all else, also where a user's has another one."""
-        reason: object = error.reason if isinstance(error, FrameError) else cls.HANDLER
-        return reason if isinstance(reason, cls) else cls.HANDLER
+        try:
+            return cls(error.reason) if isinstance(error, FrameError) else cls.HANDLER
+        except ValueError:
+            return cls.HANDLER
 
 
 #: The frame could not be decoded at all: a strict client ends.

@@ -32,7 +32,7 @@ KINDS = {
     stat.S_IFBLK: "a block device",
 }
 
-#: So much must fit on the disk [bytes]: no report has more.
+#: So much must fit on the disk [bytes]: more than most reports have.
 ROOM = 1 << 16
 
 #: Errors that mean: this folder or file is not ours to replace.

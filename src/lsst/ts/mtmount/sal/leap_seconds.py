@@ -104,7 +104,9 @@ def load_newest_table(
                 with path.open(encoding="ascii") as file:
                     table = parse(file.read(MAX_SIZE), str(path))
                 if table.rows[: len(packaged.rows)] != packaged.rows:
-                    raise ValueError("expected all leap seconds of the packaged table")
+                    raise ValueError(
+                        f"expected the {len(packaged.rows)} values of the packaged table first, got others"
+                    )
                 tables.append(table)
             except FileNotFoundError:
                 continue

@@ -104,9 +104,9 @@ class SalobjBackend:
     through a producer of their own. Only salobj's public interface is used.
 
     As long as salobj has a message that Kafka has not taken, it blocks the
-    event loop, and with it all reading. So events and log messages are given
-    to it only while Kafka takes messages, and are held back here while it does
-    not.
+    event loop, and with it all reading. So an event or a log message is given
+    to it only while Kafka takes messages for its topic, and is held back here
+    while it does not.
 
     Raises
     ------

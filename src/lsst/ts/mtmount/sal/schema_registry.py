@@ -211,10 +211,13 @@ def _is_absent(answer: Any) -> bool:
 
 
 def _hide_secrets(location: str) -> str:
-    """Take the user, the password and the query, which may hold a token, out of a URL."""
+    """Take the user, the password, and query and fragment, which may hold a token, out of a URL.
+
+    What is before the last "@" may be a password, whatever its characters: rather hide too much.
+    """
     scheme, slashes, rest = location.partition("//")
     _, user, rest = rest.rpartition("@")
-    return f"{scheme}{slashes}{'***@' if user else ''}{rest}".partition("?")[0]
+    return f"{scheme}{slashes}{'***@' if user else ''}{rest}".partition("?")[0].partition("#")[0]
 
 
 def _read_id(answer: Any) -> int:

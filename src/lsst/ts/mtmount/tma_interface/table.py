@@ -64,7 +64,9 @@ def _read_topics(rows: Iterator[list[str]]) -> dict[Place, list[TmaMember]]:
         num_members += len(members)
         for what, value in (("topic ID", place[0]), ("SAL topic", place[1])):
             if owners.setdefault(value, place) != place:
-                raise TmaInterfaceError(f"expected each {what} once, got {str(value)[:MAX_SHOWN]} twice")
+                raise TmaInterfaceError(
+                    f"expected each {what} once, got {escape(str(value), MAX_SHOWN)} twice"
+                )
         topics.setdefault(place, []).extend(members)
         if len(topics) > MAX_TOPICS:
             raise TmaInterfaceError(f"expected at most {MAX_TOPICS} topics, got more")

@@ -56,15 +56,20 @@ def _check_pid_file(pid_file: PidFile) -> Finding:
         pid_file.check_free()
     except BlockingIOError as error:
         return warning("--pid-file", f"{pid_file.output.path}: {error.strerror}", "end that client first")
+    except OSError as error:
+        return failed("--pid-file", f"{pid_file.output.path}: {error.strerror}", "name a file elsewhere")
     return _check_room("--pid-file", pid_file.output)
 
 
 def _check_recording(folder: Path) -> Finding:
-    share = free_share(find_existing_folder(folder))
+    try:
+        share = free_share(find_existing_folder(folder))
+    except OSError as error:
+        return failed("--record", f"{folder}: {error.strerror}", "name a folder elsewhere")
     if share < MIN_FREE_SHARE:
         return failed(
             "--record",
-            f"{folder}: {share:.1%} of the disk is free, expected {MIN_FREE_SHARE:.0%} or more",
+            f"{folder}: expected {MIN_FREE_SHARE:.0%} of the disk to be free, got {share:.1%}",
             "nothing is recorded until there is: make room, or record elsewhere",
         )
     return ok("--record", f"{folder} can be written, {share:.0%} of the disk is free")
