@@ -10,7 +10,7 @@ from itertools import chain
 
 from ..resilience.cancellation import is_cancelled
 from ..resilience.escape import describe_error
-from .send_queue import CAPACITY, RETRY_INTERVAL, Item, Send, SendQueue, is_sending
+from .send_queue import CAPACITY, RETRY_INTERVAL, Item, Send, SendQueue, find_item, is_sending
 
 __all__ = ["OutageBuffer", "OutageLogFilter"]
 
@@ -44,7 +44,7 @@ class OutageBuffer(SendQueue):
         """
         waiter = asyncio.get_running_loop().create_future()
         with self._lock:
-            waiting = next((other for other in self._urgent if other.kafka_topic == kafka_topic), None)
+            waiting = find_item(self._urgent, kafka_topic)
             if is_latest_only and waiting is not None:
                 self._urgent.remove(waiting)
                 waiting.wake_waiter()

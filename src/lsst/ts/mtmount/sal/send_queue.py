@@ -13,7 +13,7 @@ from ..resilience.cancellation import is_cancelled
 from ..resilience.escape import describe_error
 from ..resilience.guarded_log import guard_logger
 
-__all__ = ["CAPACITY", "RETRY_INTERVAL", "Item", "Send", "SendQueue", "is_sending"]
+__all__ = ["CAPACITY", "RETRY_INTERVAL", "Item", "Send", "SendQueue", "find_item", "is_sending"]
 
 LOG = guard_logger(logging.getLogger("MTMount").getChild("SendQueue"))
 
@@ -189,17 +189,20 @@ class SendQueue:
                     async with asyncio.timeout(None if is_empty else self._retry_interval):
                         await self._wake.wait()
                 self._idle.clear()
-            elif await self._may_send(kafka_topic):
-                with self._lock:
-                    # What was asked for may have been replaced, or dropped.
-                    items = self._urgent if _find(self._urgent, kafka_topic) else self._ordinary
-                    item = _find(items, kafka_topic)
-                    if item is not None:
-                        items.remove(item)
-                if item is not None:
-                    await self._send(item, items)
-                    # Sending hardly ever waits: let others have their turn.
-                    await asyncio.sleep(0)
+            # What was asked for may have been replaced, or dropped.
+            elif await self._may_send(kafka_topic) and (found := self._take_first(kafka_topic)) is not None:
+                await self._send(*found)
+                # Sending hardly ever waits: let others have their turn.
+                await asyncio.sleep(0)
+
+    def _take_first(self, kafka_topic: str) -> tuple[Item, deque[Item]] | None:
+        """Take the first item of a topic, if there is one; return it, and what it was taken from."""
+        with self._lock:
+            for items in (self._urgent, self._ordinary):
+                if (item := find_item(items, kafka_topic)) is not None:
+                    items.remove(item)
+                    return item, items
+        return None
 
     async def _send(self, item: Item, items: deque[Item]) -> None:
         token = _is_sending.set(True)
@@ -221,6 +224,6 @@ class SendQueue:
         """Tell of something that could not be sent, beside counting it."""
 
 
-def _find(items: Iterable[Item], kafka_topic: str) -> Item | None:
+def find_item(items: Iterable[Item], kafka_topic: str) -> Item | None:
     """Find the first item of a topic."""
     return next((item for item in items if item.kafka_topic == kafka_topic), None)
