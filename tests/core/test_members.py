@@ -1,6 +1,6 @@
 """Members that a frame lacks, and members that the table lacks."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -28,7 +28,12 @@ class Member:
     """A processor of the mixed topic, and what it tells of members."""
 
     def __init__(
-        self, *, is_fused: bool = True, accept_incomplete: bool = False, ignored: Collection[str] = ()
+        self,
+        *,
+        is_fused: bool = True,
+        accept_incomplete: bool = False,
+        ignored: Collection[str] = (),
+        on_unknown_member: Callable[[int, str], object] | None = None,
     ) -> None:
         self.news: list[tuple[Any, ...]] = []
         self.errors: list[BaseException] = []
@@ -39,7 +44,7 @@ class Member:
             lambda error, message: None,
             on_drop=lambda error, frame: self.errors.append(error),
             on_unsupported=lambda topic_id: None,
-            on_unknown_member=lambda *news: self.news.append(news),
+            on_unknown_member=on_unknown_member or (lambda *news: self.news.append(news)),
             on_missing_member=lambda *news: self.news.append(news),
         )
         self.codec: TopicCodec = make_codec(MIXED_ID, MIXED_FIELDS, MIXED_WIRE, ignored=ignored)
@@ -197,19 +202,11 @@ def test_names_are_not_told_where_nobody_asks() -> None:
 
 @both_paths
 def test_exception_of_a_callback_loses_no_frame(is_fused: bool) -> None:
-    topic = Member(is_fused=is_fused)
-
     def fail(*news: Any) -> None:
         raise LookupError
 
-    processor = FrameProcessor(
-        topic.produce,
-        lambda error, message: None,
-        on_drop=lambda *drop: None,
-        on_unsupported=lambda topic_id: None,
-        on_unknown_member=fail,
-    )
-    processor.add_topic(topic.codec)
+    topic = Member(is_fused=is_fused, on_unknown_member=fail)
+    processor = topic.processor
     topic.buffer.feed((mixed_frame(new=1) + TERMINATOR) * 2)
     with pytest.raises(LookupError):
         processor.process(topic.buffer)
@@ -219,7 +216,6 @@ def test_exception_of_a_callback_loses_no_frame(is_fused: bool) -> None:
 
 @both_paths
 def test_exception_of_a_callback_loses_no_news(is_fused: bool) -> None:
-    topic = Member(is_fused=is_fused)
     told: list[str] = []
 
     def fail(topic_id: int, name: str) -> None:
@@ -227,14 +223,8 @@ def test_exception_of_a_callback_loses_no_news(is_fused: bool) -> None:
         if name != "new3":
             raise KeyboardInterrupt
 
-    processor = FrameProcessor(
-        topic.produce,
-        lambda error, message: None,
-        on_drop=lambda *drop: None,
-        on_unsupported=lambda topic_id: None,
-        on_unknown_member=fail,
-    )
-    processor.add_topic(topic.codec)
+    topic = Member(is_fused=is_fused, on_unknown_member=fail)
+    processor = topic.processor
     topic.buffer.feed((mixed_frame(new1=1, new2=2, new3=3) + TERMINATOR) * 3)
     for names in ["new1"], ["new1", "new2"]:
         with pytest.raises(KeyboardInterrupt):
