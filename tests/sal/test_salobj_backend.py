@@ -4,8 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
-import subprocess
 import sys
 import threading
 import urllib.request
@@ -30,6 +28,7 @@ from lsst.ts.mtmount.sal.salobj_backend import SalobjBackend, SalobjTelemetryTop
 from lsst.ts.mtmount.tma_interface import load_tma_interface
 from lsst.ts.mtmount.tools.embedded import EmbeddedKafka
 
+from ..kafka_process import KafkaProcess
 from ..kafka_reader import KafkaReader
 from ..test_telemetry_client import golden_frame, run_to_end
 from ..tma import ScriptedTma
@@ -449,43 +448,13 @@ def test_passwords_are_not_shown(salobj: None, sal_environment: str, monkeypatch
     assert "open sesame" not in repr(settings)
 
 
-class StallableKafka:
-    """The embedded Kafka in a process of its own, which can be stopped like a stalled broker."""
-
-    def __init__(self, subname: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lsst.ts.mtmount.embedded", f"--subname={subname}"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.environment = dict(self._process.stdout.readline().strip().split("=", 1) for _ in range(3))
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def stall(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
-
-    def close(self) -> None:
-        self.go_on()
-        self._process.terminate()
-        self._process.wait(60)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-
 @pytest.fixture
-def stallable_kafka(sal_environment: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[StallableKafka]:
-    kafka = StallableKafka("stall")
+def kafka_process(sal_environment: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaProcess]:
+    kafka = KafkaProcess("stall")
     for name, value in kafka.environment.items():
         monkeypatch.setenv(name, value)
     yield kafka
-    kafka.close()
+    kafka.stop()
 
 
 def is_quiet(client: TelemetryClient) -> bool:
@@ -505,7 +474,7 @@ async def wait_for_text(caplog: pytest.LogCaptureFixture, text: str) -> None:
 async def test_reading_goes_on_while_kafka_stalls(
     salobj: None,
     tma: ScriptedTma,
-    stallable_kafka: StallableKafka,
+    kafka_process: KafkaProcess,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -532,7 +501,7 @@ async def test_reading_goes_on_while_kafka_stalls(
             async with asyncio.timeout(60):
                 while not is_quiet(client):
                     await asyncio.sleep(0.01)
-            stallable_kafka.stall()
+            kafka_process.suspend()
             client.log.info("said while Kafka stalls")
             await wait_for_text(caplog, "Kafka takes no messages")
             # Each of these lets an event be due.
@@ -544,7 +513,7 @@ async def test_reading_goes_on_while_kafka_stalls(
                     while client.counters.published < number + 2:
                         await asyncio.sleep(0.005)
             assert client.counters.acknowledged == 1
-            stallable_kafka.go_on()
+            kafka_process.resume()
             await wait_for_text(caplog, "again: what was held back")
             azimuth = await reader.read_count("azimuth", 21)
             # Of the offsets that were held back only the last is of use.
@@ -564,7 +533,7 @@ async def test_reading_goes_on_while_kafka_stalls(
 async def test_the_end_is_bounded_while_kafka_stalls(
     salobj: None,
     tma: ScriptedTma,
-    stallable_kafka: StallableKafka,
+    kafka_process: KafkaProcess,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -575,7 +544,7 @@ async def test_the_end_is_bounded_while_kafka_stalls(
         async with asyncio.timeout(60):
             while client.counters.acknowledged == 0 or not is_quiet(client):
                 await asyncio.sleep(0.01)
-        stallable_kafka.stall()
+        kafka_process.suspend()
         client.log.info("said while Kafka stalls")
         await wait_for_text(caplog, "Kafka takes no messages")
         await tma.send(golden_frame("azimuth"))
@@ -591,7 +560,7 @@ async def test_the_end_is_bounded_while_kafka_stalls(
 
 
 BLOCKED_PROGRAM = """
-import asyncio, logging, os, signal, sys
+import asyncio, logging, sys
 from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.program import client_program
 
@@ -602,30 +571,23 @@ class Client(TelemetryClient):
         super().__init__(flush_timeout=0.5, **options)
 
     async def read_loop(self):
-        os.kill(int(sys.argv.pop()), signal.SIGSTOP)
+        # What salobj has not delivered yet would block it earlier.
+        while len(self._sal._outage_buffer) or len(self.controller.salinfo.producer):
+            await asyncio.sleep(0.01)
+        print("all delivered", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
         # What a user of the controller may do: it blocks the event loop.
         await self.controller.evt_clockOffset.set_write(offset=1)
         print("written", flush=True)
         await asyncio.sleep(0.5)
         print("not blocked", flush=True)
 
-pid = sys.argv.pop()
 logging.basicConfig()
-parse = client_program.parse_arguments
-
-def parse_and_keep():
-    arguments = parse()
-    sys.argv.append(pid)
-    return arguments
-
-client_program.parse_arguments = parse_and_keep
 sys.exit(asyncio.run(Client.amain()))
 """
 
 
-async def test_a_program_that_salobj_blocks_is_ended(
-    tma: ScriptedTma, stallable_kafka: StallableKafka
-) -> None:
+async def test_a_program_that_salobj_blocks_is_ended(tma: ScriptedTma, kafka_process: KafkaProcess) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -633,15 +595,18 @@ async def test_a_program_that_salobj_blocks_is_ended(
         "--host=127.0.0.1",
         f"--port={tma.port}",
         "--sal-backend=salobj",
-        str(stallable_kafka.pid),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(FAKE)},
     )
+    assert process.stdin is not None
     assert process.stdout is not None
     async with asyncio.timeout(60):
-        while (line := await process.stdout.readline()) != b"written\n":
-            assert line
+        await process.stdout.readuntil(b"all delivered\n")
+        kafka_process.suspend()
+        process.stdin.write(b"\n")
+        await process.stdout.readuntil(b"written\n")
         process.terminate()
         out, err = await process.communicate()
     assert process.returncode == 1

@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -14,6 +11,7 @@ from lsst.ts.mtmount import TelemetryClient
 from lsst.ts.mtmount.sal import KafkaSettings, load_packaged_interface
 from lsst.ts.mtmount.tools.simulator import TmaSimulator
 
+from ..kafka_process import KafkaProcess
 from .browser import browser
 
 __all__ = ["browser"]
@@ -45,32 +43,6 @@ def streaming(sal_environment: str) -> Streaming:
                 await client.close()
 
     return stream
-
-
-class KafkaProcess:
-    """The embedded Kafka in a process of its own, which can be suspended."""
-
-    def __init__(self, subname: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lsst.ts.mtmount.embedded", "--subname", subname],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        lines = [self._process.stdout.readline() for _ in range(3)]
-        self.environment = dict(line.strip().split("=", 1) for line in lines)
-        self.settings = KafkaSettings.from_environment(self.environment)
-
-    def suspend(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        self.resume()
-        self._process.terminate()
-        self._process.communicate(timeout=TIMEOUT)
 
 
 @pytest.fixture

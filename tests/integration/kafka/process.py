@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
+
+from ...suspended import resume_process, suspend_process
 
 #: Longest time a server may take until it answers [s].
 START_TIMEOUT: Final = 180.0
@@ -112,12 +112,12 @@ class ServerProcess:
             self._started().wait()
 
     def suspend(self) -> None:
-        """Freeze the process (SIGSTOP): its sockets stay open, but nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        """Freeze the process (SIGSTOP): its sockets stay open, but nothing answers when this returns."""
+        suspend_process(self.pid)
 
     def resume(self) -> None:
         """Let a frozen process go on (SIGCONT)."""
-        os.kill(self.pid, signal.SIGCONT)
+        resume_process(self.pid)
 
     def read_log_tail(self) -> str:
         """Return the end of the log."""

@@ -27,7 +27,7 @@ from lsst.ts.mtmount.tools.reader.live_consumer import (
 )
 from lsst.ts.mtmount.tools.reader.record_decoder import ReceivedRecord
 
-from ..conftest import KafkaProcess
+from ...kafka_process import KafkaProcess
 
 TIMEOUT = 60
 LOG = logging.getLogger("monitor")
