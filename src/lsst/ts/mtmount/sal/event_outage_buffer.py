@@ -60,7 +60,8 @@ class OutageBuffer(SendQueue):
                 return item.kafka_topic
         return None
 
-    async def _may_send(self, kafka_topic: str) -> bool:
+    async def may_send(self, kafka_topic: str) -> bool:
+        """Ask whether Kafka takes messages for a topic; log it when that changes."""
         reason = ""
         try:
             is_taking = await self._is_taking(kafka_topic)

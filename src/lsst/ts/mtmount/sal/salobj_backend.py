@@ -32,9 +32,8 @@ PACKAGE = "lsst.ts.salobj"
 #: Share of the time for closing that events and log messages may take.
 EVENTS_SHARE = 0.3
 
-#: How long salobj gets to flush its last events [s]: `FlushWhenWritten` lets it after 25 ms. It does so
-#: once more when its closing is cancelled.
-LAST_FLUSH_TIME = 0.1
+#: How long salobj gets until its closing is cancelled [s]; it flushes its last events then.
+CLOSING_TIME = 0.1
 
 #: How long Kafka may take to answer a question before it counts as not answering [s].
 ANSWER_TIMEOUT = 0.5
@@ -103,10 +102,10 @@ class SalobjBackend:
     this package's own, which write the same messages with the same schemas
     through a producer of their own. Only salobj's public interface is used.
 
-    As long as salobj has a message that Kafka has not taken, it blocks the
-    event loop, and with it all reading. So an event or a log message is given
-    to it only while Kafka takes messages for its topic, and is held back here
-    while it does not.
+    When salobj flushes its producer, it blocks the event loop, and with it all
+    reading, until Kafka has taken all messages. So an event or a log message is
+    given to it only while Kafka takes messages for its topic, and is held back
+    here while it does not; and it flushes only when Kafka takes what it has got.
 
     Raises
     ------
@@ -125,9 +124,11 @@ class SalobjBackend:
             raise SalobjError(f"{PACKAGE} cannot make a controller: {error!r}") from error
         # It starts when Kafka is known to be there: salobj would wait for it forever.
         self.controller.delay_start_event.clear()
-        if hasattr(self.controller.salinfo, "flush_loop"):
-            FlushWhenWritten(self.controller.salinfo)
         self.log: logging.Logger = self.controller.log
+        self._outage_buffer = OutageBuffer(self._does_kafka_take, self.log)
+        self._flusher: FlushWhenWritten | None = None
+        if hasattr(self.controller.salinfo, "flush_loop"):
+            self._flusher = FlushWhenWritten(self.controller.salinfo, self._outage_buffer.may_send)
         self.clock = TaiClock()
         self._closing: asyncio.Task[None] | None = None
         try:
@@ -135,7 +136,6 @@ class SalobjBackend:
         except Exception:
             self._closing = asyncio.create_task(self.controller.close())
             raise
-        self._outage_buffer = OutageBuffer(self._does_kafka_take, self.log)
         self._log_filters = [
             (
                 handler,
@@ -245,6 +245,9 @@ class SalobjBackend:
             # Given to salobj now, messages would block the loop.
             self.log.removeHandler(handler)
         self._report_lost(left)
+        if self._flusher is not None:
+            # Kafka cannot be asked without the publisher.
+            await self._flusher.stop()
         await self.publisher.close(deadline - time.monotonic())
         await self._close_controller()
 
@@ -255,7 +258,7 @@ class SalobjBackend:
         producer, and closes at once; that task is left to the end of the event loop.
         """
         closing = asyncio.create_task(self.controller.close())
-        await asyncio.wait([closing], timeout=LAST_FLUSH_TIME)
+        await asyncio.wait([closing], timeout=CLOSING_TIME)
         closing.cancel()
         await asyncio.wait([closing])
         if not closing.cancelled():

@@ -166,7 +166,7 @@ class SendQueue:
         """Choose the topic whose turn it is; None if it is nobody's. Called with the lock held."""
         return next((items[0].kafka_topic for items in (self._urgent, self._ordinary) if items), None)
 
-    async def _may_send(self, kafka_topic: str) -> bool:
+    async def may_send(self, kafka_topic: str) -> bool:
         """Return whether the first item of a topic may be sent now."""
         return True
 
@@ -190,7 +190,7 @@ class SendQueue:
                         await self._wake.wait()
                 self._idle.clear()
             # What was asked for may have been replaced, or dropped.
-            elif await self._may_send(kafka_topic) and (found := self._take_first(kafka_topic)) is not None:
+            elif await self.may_send(kafka_topic) and (found := self._take_first(kafka_topic)) is not None:
                 await self._send(*found)
                 # Sending hardly ever waits: let others have their turn.
                 await asyncio.sleep(0)
