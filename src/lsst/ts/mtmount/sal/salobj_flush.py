@@ -20,7 +20,6 @@ FLUSH_DELAY = 0.025
 #: How long salobj's loop runs to flush once [s]: a little longer than its period.
 FLUSH_TIME = 0.03
 
-
 #: How long what was written to a topic that Kafka does not take puts off the flush [s]: a little longer than
 #: librdkafka's default of ``message.timeout.ms``, after which it gives a message up. A flush is needed to get
 #: the reports of deliveries out of its queue, which takes 100,000.
@@ -44,7 +43,6 @@ class FlushWhenWritten:
         self._write_data = salinfo.write_data
         self._is_taking = is_taking
         self._is_stopped = False
-        self._num_writes = 0
         self._asking = asyncio.Lock()
         self._has_written = asyncio.Event()
         # The Kafka topics that were written since the last flush, and when last [s, monotonic].
@@ -64,7 +62,6 @@ class FlushWhenWritten:
 
     async def _write(self, topic_info: Any, *args: Any, **kwargs: Any) -> None:
         await self._may_write.wait()
-        self._num_writes += 1
         self._unflushed[topic_info.kafka_name] = time.monotonic()
         try:
             await self._write_data(topic_info, *args, **kwargs)
@@ -87,15 +84,15 @@ class FlushWhenWritten:
                     return
 
     async def _may_flush(self) -> bool:
-        num_writes = self._num_writes
+        asked = dict(self._unflushed)
         async with self._asking:
-            for kafka_topic, written in list(self._unflushed.items()):
+            for kafka_topic, written in asked.items():
                 if self._is_stopped:
                     return False
                 if time.monotonic() - written < MAX_DEFERRAL and not await self._is_taking(kafka_topic):
                     return False
         # What was written meanwhile was not asked about.
-        return self._num_writes == num_writes and not self._is_stopped
+        return self._unflushed == asked and not self._is_stopped
 
     async def _flush(self) -> bool:
         """Flush once; return whether salobj's loop has ended, as it does when salobj ends."""
