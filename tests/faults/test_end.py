@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import os
 import signal
@@ -52,6 +53,16 @@ for name in ("stat", "lstat", "open"):
     setattr(os, name, hang(getattr(os, name)))
 """
 
+#: Loading that goes on only when a pipe, which the test has opened to write, is closed.
+SLOW_LOADING = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "lsst.ts.mtmount.commands.runner":
+            open({pipe!r}).read()
+sys.meta_path.insert(0, Finder())
+"""
+
 
 @pytest.fixture(autouse=True)
 def hangup_is_not_ignored() -> Iterator[None]:
@@ -67,6 +78,18 @@ def is_caught(pid: int, number: int) -> bool:
         if line.startswith("SigCgt:"):
             return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False
+
+
+async def open_when_read(pipe: Path) -> int:
+    """Open a named pipe to write, as soon as a process has opened it to read."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -150,10 +173,16 @@ async def test_signal_while_another_program_loads(
     recording = tmp_path / "recording"
     record(recording, azimuth_frame() + b"\r\n")
     name, *options = command.format(port=tma.port, folder=tmp_path, recording=recording).split()
-    async with start_program(embedded_environment, find_program(name), *options) as process:
-        await wait_until(lambda: is_caught(process.pid, signal.SIGUSR1))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "sitecustomize.py").write_text(SLOW_LOADING.format(pipe=str(pipe)))
+    environment = embedded_environment | {"PYTHONPATH": str(tmp_path)}
+    async with start_program(environment, find_program(name), *options) as process:
+        written = await open_when_read(pipe)
+        assert is_caught(process.pid, signal.SIGUSR1)
         process.send_signal(signal.SIGUSR1)
         process.send_signal(number)
+        os.close(written)
         status, output, _ = await end(process)
     assert status == (128 + number if expected is None else expected), output
     assert "Traceback" not in output
