@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable
@@ -15,6 +16,9 @@ __all__ = ["END_SIGNALS", "SIGNAL_STATUS", "ProgramEventLoop", "SignalRelay", "l
 
 #: Signals that ask the program to end.
 END_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+#: How many signals are taken at a time.
+READ_SIZE = 4096
 
 #: Exit status of a program that a signal has ended, as shells have it: this plus its number.
 SIGNAL_STATUS = 128
@@ -36,6 +40,9 @@ class SignalRelay:
         self._received: list[int] = []
         self._subscribers: list[Callable[[int], object]] = []
         self._lock = threading.Lock()
+        # What came before is known at once: the thread may begin when the work is done.
+        if select.select([descriptor], [], [], 0)[0]:
+            self._received += os.read(descriptor, READ_SIZE)
         threading.Thread(target=self._run, name="signal relay", daemon=True).start()
 
     @property
@@ -51,7 +58,7 @@ class SignalRelay:
                 callback(number)
 
     def _run(self) -> None:
-        while data := os.read(self._descriptor, 4096):
+        while data := os.read(self._descriptor, READ_SIZE):
             with self._lock:
                 self._received += data
                 for number in data:
